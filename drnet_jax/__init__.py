@@ -1,0 +1,12 @@
+"""DrNET in JAX: content and pose of video, disentangled (Denton & Birodkar, NeurIPS 2017)."""
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str):
+    # Lazy, so that `import drnet_jax` costs nothing until a model is loaded.
+    if name in ("load", "Model"):
+        from drnet_jax import api
+
+        return getattr(api, name)
+    raise AttributeError(f"Module 'drnet_jax' has no attribute {name!r}.")

@@ -1,0 +1,27 @@
+"""Names of array types, and the two forms of frames: uint8 where they are kept, float in networks."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+Array = jax.Array | np.ndarray
+
+Tree = Any
+"""A pytree of arrays: parameters, gradients, running statistics, optimizer memory."""
+
+Metrics = dict[str, jax.Array]
+"""Scalars of one step by name, still on the device."""
+
+
+def as_float(frames: Array) -> jax.Array:
+    """Returns frames in [0, 1]: uint8 is divided by 255, floats pass as they are."""
+    if frames.dtype == jnp.uint8:
+        return frames.astype(jnp.float32) / 255
+    return jnp.asarray(frames)
+
+
+def as_uint8(frames: Array) -> jax.Array:
+    """Returns frames in [0, 1] as uint8 pictures."""
+    return jnp.round(jnp.clip(frames, 0, 1) * 255).astype(jnp.uint8)

@@ -1,0 +1,102 @@
+"""Checkpoints of one stage: saved in the background, complete or not there, restored with care."""
+
+from typing import TypeVar
+
+import jax
+import orbax.checkpoint as ocp
+from absl import logging
+from etils import epath
+
+State = TypeVar("State")
+
+
+def _shapes(tree) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of every array by its path."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {"/".join(map(_key_name, path)): tuple(leaf.shape) for path, leaf in leaves}
+
+
+def _key_name(key) -> str:
+    # Attribute, dictionary key or position: a checkpoint's own record has dictionaries for all.
+    for field in ("name", "key", "idx"):
+        if hasattr(key, field):
+            return str(getattr(key, field))
+    return str(key)
+
+
+def _difference(found: dict, wanted: dict) -> str | None:
+    """Returns a line on how a checkpoint's arrays differ from the model's, or None."""
+    lines = [
+        f"{name} is {found.get(name, 'missing')}, the model has {wanted.get(name, 'no such array')}"
+        for name in sorted(found.keys() | wanted.keys())
+        if found.get(name) != wanted.get(name)
+    ]
+    if not lines:
+        return None
+    more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
+    return "; ".join(lines[:3]) + more
+
+
+class Checkpoints:
+    """The checkpoints in one directory, the newest `keep` of them."""
+
+    def __init__(self, directory: epath.PathLike, keep: int):
+        self.directory = epath.Path(directory)
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+        self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def save(self, step: int, state: State) -> None:
+        """Saves in the background; `state` may be donated right after."""
+        self._manager.save(step, args=ocp.args.StandardSave(state))
+
+    def close(self) -> None:
+        """Waits until what was saved is complete."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+    def restore(self, like: State) -> State | None:
+        """Returns the newest complete checkpoint, with the shardings of `like`, or None.
+
+        A damaged checkpoint is set aside, with a warning, for the one before.
+
+        Raises:
+          ValueError: when the checkpoint is of another architecture; names arrays that differ.
+        """
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                return self._restore_step(step, like)
+            except _OtherArchitectureError as error:
+                raise ValueError(f"Checkpoint {self.directory / str(step)}: {error}.") from None
+            except Exception as error:  # Whatever a reader makes of damaged bytes.
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                self._set_aside(step, reason)
+        return None
+
+    def _restore_step(self, step: int, like: State) -> State:
+        metadata = self._manager.item_metadata(step)
+        if metadata is None or metadata.tree is None:
+            raise OSError("its record of arrays is missing")
+        difference = _difference(_shapes(metadata.tree), _shapes(like))
+        if difference:
+            raise _OtherArchitectureError(difference)
+        template = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        return self._manager.restore(step, args=ocp.args.StandardRestore(template))
+
+    def _set_aside(self, step: int, reason: str) -> None:
+        source = self.directory / str(step)
+        target = self.directory / f"damaged_{step}"
+        while target.exists():
+            target = target.with_name(target.name + "_")
+        logging.warning("Checkpoint %s is damaged (%s); moved to %s.", source, reason, target.name)
+        source.rename(target)
+        self._manager.reload()
+
+
+class _OtherArchitectureError(Exception):
+    """The checkpoint is whole, but of another model."""

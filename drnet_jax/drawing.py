@@ -1,0 +1,109 @@
+"""Frames on a canvas: the strokes that every picture of this package is made of.
+
+Frames are NumPy arrays `[..., height, width, channels]`, uint8 or float in [0, 1], of one or three
+channels. They are only ever repeated pixel by pixel, never interpolated: a picture shows what the
+model made.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+Color = tuple[int, int, int]
+
+# A dark slate: black frames stand out from it, and it sits well on light and on dark pages.
+CANVAS: Color = (52, 58, 68)
+TEXT: Color = (228, 232, 237)
+MUTED: Color = (172, 180, 192)
+# Two of the Okabe-Ito colours, told apart by every kind of colour vision.
+OBSERVED: Color = (86, 180, 233)
+GENERATED: Color = (230, 159, 0)
+
+GUTTER = 4  # Between frames of one kind.
+GAP = 16  # Between what went in and what came out.
+MARGIN = 8
+LINE = 22  # Height of a line of text.
+
+
+def to_rgb(frames: np.ndarray) -> np.ndarray:
+    """Returns `frames` `[..., height, width, 1 or 3]` as uint8 with three channels.
+
+    Raises:
+      ValueError: for another number of channels, or integers other than uint8.
+    """
+    frames = np.asarray(frames)
+    if frames.ndim < 3 or frames.shape[-1] not in (1, 3):
+        raise ValueError(f"Expected frames of 1 or 3 channels, got shape {frames.shape}.")
+    if frames.dtype != np.uint8:
+        # Refuses what is wrong, not all but what is right: bfloat16 is no kind of np.floating.
+        if frames.dtype.kind in "biu":
+            raise ValueError(f"Expected frames of dtype uint8 or float, got {frames.dtype}.")
+        frames = np.round(np.clip(frames.astype(np.float32), 0, 1) * 255).astype(np.uint8)
+    return np.repeat(frames, 3, axis=-1) if frames.shape[-1] == 1 else frames
+
+
+def enlarge(frames: np.ndarray, factor: int) -> np.ndarray:
+    """Returns `frames` `[..., height, width, channels]` with each pixel repeated `factor` times."""
+    return frames.repeat(factor, axis=-3).repeat(factor, axis=-2)
+
+
+def enlargement(frames: np.ndarray, *, at_least: int) -> int:
+    """Returns the smallest factor that makes `frames` at least so many pixels high."""
+    return max(1, math.ceil(at_least / frames.shape[-3]))
+
+
+def blank(width: int, height: int) -> Image.Image:
+    """Returns an empty canvas."""
+    return Image.new("RGB", (width, height), CANVAS)
+
+
+def paste(picture: Image.Image, frame: np.ndarray, x: int, y: int) -> None:
+    """Puts `frame`, uint8 `[height, width, 3]`, into `picture` with its top left at `(x, y)`."""
+    picture.paste(Image.fromarray(frame), (x, y))
+
+
+def text(
+    picture: Image.Image, words: str, xy: Sequence[int], color: Color, *, anchor: str, size: int
+) -> None:
+    """Writes `words` at `xy`; `anchor` is Pillow's, such as "lm" for left and middle."""
+    ImageDraw.Draw(picture).text(
+        tuple(xy), words, fill=color, font=ImageFont.load_default(size=size), anchor=anchor
+    )
+
+
+def heading(picture: Image.Image, words: str, color: Color, x: int, end: int) -> None:
+    """Writes `words` at the top from `x` on and underlines the columns from `x` to `end`."""
+    text(picture, words, (x, LINE // 2), color, anchor="lm", size=15)
+    ImageDraw.Draw(picture).rectangle((x, LINE + 1, end - 1, LINE + 2), fill=color)
+
+
+def arrow_label(words: str) -> Image.Image:
+    """Returns a small picture of `words` and an arrow to the right."""
+    font = ImageFont.load_default(size=15)
+    start = round(font.getlength(words)) + 8
+    picture = blank(start + 32, LINE)
+    text(picture, words, (0, LINE // 2), TEXT, anchor="lm", size=15)
+    draw = ImageDraw.Draw(picture)
+    y, tip = LINE // 2 + 1, start + 30
+    # The built-in font has no arrows.
+    draw.line((start, y, tip - 6, y), fill=TEXT, width=2)
+    draw.polygon([(tip, y), (tip - 8, y - 5), (tip - 8, y + 5)], fill=TEXT)
+    return picture
+
+
+def check_rollout(observed: np.ndarray, generated: np.ndarray, truth: np.ndarray | None) -> None:
+    """Raises ValueError unless the arrays `[num_clips, time, height, width, channels]` match."""
+    for name, frames in (("generated", generated), ("true", truth)):
+        if frames is None:
+            continue
+        if observed.ndim != 5 or frames.ndim != 5 or _per_frame(frames) != _per_frame(observed):
+            raise ValueError(
+                f"Expected {name} frames [num_clips, time, height, width, channels] like the "
+                f"observed ones of shape {observed.shape}, got shape {frames.shape}."
+            )
+
+
+def _per_frame(frames: np.ndarray) -> tuple[int, ...]:
+    return (frames.shape[0], *frames.shape[2:])

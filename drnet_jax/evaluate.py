@@ -1,0 +1,195 @@
+"""Scores on held-out clips, each beside what trivial answers score."""
+
+import functools
+import itertools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from etils import epath
+
+from drnet_jax import metrics, prng, writer
+from drnet_jax import run as run_lib
+from drnet_jax.arrays import as_float
+from drnet_jax.data.tracks import Tracks
+from drnet_jax.run import Run
+from drnet_jax.state import DrnetState
+
+SCHEMA_VERSION = 1
+
+TRIVIAL_ANSWERS = ("copy_content_frame", "copy_pose_frame", "mean_frame")
+"""What a swap is compared with, besides the truth."""
+
+
+def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Callable[[], None]:
+    """Returns the evaluation of a trained workdir, ready to be called.
+
+    Raises:
+      ValueError: for settings that cannot be used, or that are another run's.
+      OSError: for missing checkpoints or data.
+    """
+    run = run_lib.create(config, workdir)
+    drnet, _ = run.restore()
+    return functools.partial(write, run, drnet)
+
+
+def write(run: Run, state: DrnetState) -> None:
+    """Scores the run, writes `evaluation.json` and prints the scores."""
+    record = score(run, state)
+    writer.write_json(run.workdir / "evaluation.json", record)
+    print(summary(record))
+
+
+def summary(record: dict) -> str:
+    """Returns the scores as a small table for the terminal."""
+    lines = [f"{'':24}{'PSNR [dB]':>22}{'SSIM':>26}"]
+    swap = record["swap"]
+    rows = {"reconstruction": record["reconstruction"], f"swap, t+{swap['horizon']}": swap["model"]}
+    rows |= {f"  {name.replace('_', ' ')}": swap[name] for name in TRIVIAL_ANSWERS}
+    for name, scores in rows.items():
+        psnr, ssim = (
+            f"{scores[key]['mean']:.{digits}f} [{scores[key]['low']:.{digits}f}, "
+            f"{scores[key]['high']:.{digits}f}]"
+            for key, digits in (("psnr", 2), ("ssim", 3))
+        )
+        lines.append(f"{name:24}{psnr:>22}{ssim:>26}")
+    accuracy = record["discriminator"]["accuracy"]["mean"]
+    lines.append(f"discriminator accuracy on held-out pairs {accuracy:.3f}, chance 0.5")
+    return "\n".join(lines)
+
+
+def score(run: Run, state: DrnetState) -> dict:
+    """Returns the scores of held-out clips; the same seed gives the same clips.
+
+    Every score has its mean over clips and the ends of its 95 % bootstrap interval.
+
+      reconstruction: content of x^t and pose of x^(t+horizon), against x^(t+horizon).
+      swap: content of clip A at t, pose of clip B at t + horizon, against A's digits on B's tracks,
+        with the better of all assignments of digits to tracks; beside it three trivial answers:
+        the content frame itself, the pose frame itself, the mean training frame.
+      discriminator: how often it tells poses of one clip from poses of two, 0.5 being chance.
+
+    `t` is the last observed frame. Frames count as they are, in all their channels.
+    """
+    config = run.config
+    num_clips, batch_size = config.evaluation.num_clips, config.evaluation.batch_size
+    score_batch = jax.jit(_make_batch_scorer(run))
+    mean_frame = jnp.mean(
+        as_float(run.source.train_frames(prng.stream(run.key, "mean frame"), 1024, 1)), (0, 1)
+    )
+    batches = []
+    for i in range(-(-num_clips // batch_size)):
+        batch = _held_out_batch(run, prng.stream(run.key, "evaluation", i), batch_size)
+        batches.append(jax.device_get(score_batch(state, batch, mean_frame)))
+    values = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_clips], *batches)
+    seed = config.seed
+    intervals = jax.tree.map(lambda clips: metrics.bootstrap(clips, seed), values)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "data": {"name": config.data.name, "note": run.source.note, "split": "test"},
+        "num_clips": num_clips,
+        "seed": seed,
+        "steps": int(state.step),
+        "reconstruction": intervals["reconstruction"],
+        "swap": {"horizon": config.evaluation.horizon} | intervals["swap"],
+        "discriminator": {"accuracy": intervals["discriminator"], "chance": 0.5},
+    }
+
+
+def _held_out_batch(run: Run, key: jax.Array, batch_size: int) -> dict[str, jax.Array]:
+    """Returns uint8 frames of pairs of clips (A, B), and the truth of every swap.
+
+    `content` is A at t, `pose` B at t + horizon, `own` A at t + horizon, `targets`
+    `[batch, assignments, ...]` A's digits on B's tracks; `random_*` are frames at random times.
+    """
+    source, config = run.source, run.config
+    key_a, key_b, key_t = jax.random.split(key, 3)
+    a = source.sample("test", key_a, batch_size)
+    b = source.sample("test", key_b, batch_size)
+    t = config.predictor.num_observed - 1
+    later = t + config.evaluation.horizon
+    own = source.render("test", a, np.array([t, later]))
+    shape = (batch_size, 2)
+    times = np.asarray(jax.random.randint(key_t, shape, 0, config.data.max_step + 1))
+    random_a = source.render("test", a, times)
+    targets = [
+        source.render("test", _swapped(a, b, order), np.array([later]))[:, 0]
+        for order in itertools.permutations(range(config.data.num_digits))
+    ]
+    return {
+        "content": own[:, 0],
+        "own": own[:, 1],
+        "pose": source.render("test", b, np.array([later]))[:, 0],
+        "targets": jnp.stack(targets, axis=1),
+        "random_0": random_a[:, 0],
+        "random_1": random_a[:, 1],
+        "random_other": source.render("test", b, times[:, 1:])[:, 0],
+    }
+
+
+def _swapped(content: Tracks, pose: Tracks, order: tuple[int, ...]) -> Tracks:
+    """Returns clips of the digits of `content`, of which digit n moves on track `order[n]`."""
+    order = jnp.asarray(order)
+    return Tracks(
+        digits=content.digits,
+        positions=pose.positions[:, order],
+        velocities=pose.velocities[:, order],
+        front=jnp.argmax(order == pose.front[:, None], axis=1),
+    )
+
+
+def _make_batch_scorer(run: Run):
+    """Returns a function of (state, batch, mean frame) to scores `[batch]` by name."""
+    networks = run.networks
+
+    def score_batch(state: DrnetState, batch: dict[str, jax.Array], mean_frame: jax.Array):
+        frames = {name: as_float(array) for name, array in batch.items()}
+        main = state.main
+
+        def pose(name: str) -> jax.Array:
+            variables = main.variables("pose_encoder")
+            return networks.pose_encoder.apply(variables, frames[name], train=False)
+
+        def decode(content, pose: jax.Array) -> jax.Array:
+            return networks.decoder.apply(main.variables("decoder"), content, pose, train=False)
+
+        def says_same(pose_a: jax.Array, pose_b: jax.Array) -> jax.Array:
+            variables = {"params": state.discriminator.params["discriminator"]}
+            return networks.discriminator.apply(variables, pose_a, pose_b) > 0
+
+        content = networks.content_encoder.apply(
+            main.variables("content_encoder"), frames["content"], train=False
+        )
+        rebuilt = decode(content, pose("own"))
+        random_pose = pose("random_0")
+        answers = {
+            "model": decode(content, pose("pose")),
+            "copy_content_frame": frames["content"],
+            "copy_pose_frame": frames["pose"],
+            "mean_frame": jnp.broadcast_to(mean_frame, frames["pose"].shape),
+        }
+        same = says_same(random_pose, pose("random_1"))
+        different = ~says_same(random_pose, pose("random_other"))
+        return {
+            "reconstruction": {
+                "psnr": metrics.psnr(rebuilt, frames["own"]),
+                "ssim": metrics.ssim(rebuilt, frames["own"]),
+            },
+            "swap": {name: _best(frame, frames["targets"]) for name, frame in answers.items()},
+            "discriminator": (same.astype(jnp.float32) + different) / 2,
+        }
+
+    return score_batch
+
+
+def _best(frame: jax.Array, targets: jax.Array) -> dict[str, jax.Array]:
+    """Returns scores `[batch]` of `frame` against the assignment it comes closest to."""
+    psnr = metrics.psnr(frame[:, None], targets)  # [batch, assignments]
+    ssim = metrics.ssim(jnp.broadcast_to(frame[:, None], targets.shape), targets)
+    closest = jnp.argmax(psnr, axis=1, keepdims=True)
+    return {
+        "psnr": jnp.take_along_axis(psnr, closest, axis=1)[:, 0],
+        "ssim": jnp.take_along_axis(ssim, closest, axis=1)[:, 0],
+    }

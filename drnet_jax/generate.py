@@ -1,0 +1,135 @@
+"""Pictures from held-out clips: swap grids, long rollouts, and the arrays behind them."""
+
+import functools
+import io
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from etils import epath
+
+from drnet_jax import prng, video, viz
+from drnet_jax import run as run_lib
+from drnet_jax.arrays import as_float, as_uint8
+from drnet_jax.files import write_atomically
+from drnet_jax.rollout import make_rollout
+from drnet_jax.run import Run
+from drnet_jax.state import DrnetState, PredictorState
+
+STRIP_STEPS = (6, 10, 25, 50, 100, 250, 500)
+"""Time steps of the paper's Figure 3 right; the rollout's last one is shown beside them."""
+
+NUM_GRID_CLIPS = 8
+
+
+def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Callable[[], None]:
+    """Returns the generation from a trained workdir, ready to be called.
+
+    Raises:
+      ValueError: for settings that cannot be used, or that are another run's.
+      OSError: for missing checkpoints or data.
+    """
+    run = run_lib.create(config, workdir)
+    return functools.partial(write, run, *run.restore())
+
+
+def write(run: Run, drnet: DrnetState, predictor: PredictorState) -> None:
+    """Writes the final pictures and arrays to `samples/` of the run."""
+    write_swap_grid(run, drnet, "swap_grid.png")
+    observed, generated, truth = roll_out(
+        run, drnet, predictor, run.config.rollout.num_clips, run.config.rollout.num_steps
+    )
+    folder = run.workdir / "samples"
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        frames=np.concatenate([observed, generated], axis=1),
+        truth=np.concatenate([observed, truth], axis=1),
+    )
+    write_atomically(folder / "rollout.npz", buffer.getvalue())
+    _write_strip(folder / "rollout_strip.png", observed, generated, truth)
+    shown = slice(0, 5)
+    frames = video.rollout_animation(observed[shown], generated[shown], truth[shown])
+    video.write_gif(folder / "rollout.gif", frames, fps=12)
+    video.write_mp4(folder / "rollout.mp4", frames, fps=12)
+    print(f"{generated.shape[1]} generated frames of {len(generated)} clips are in {folder}.")
+
+
+def write_sample(run: Run, drnet: DrnetState, predictor: PredictorState | None, name: str) -> None:
+    """Writes one picture while training: a swap grid, or a rollout once there is a predictor."""
+    if predictor is None:
+        write_swap_grid(run, drnet, name)
+        return
+    observed, generated, truth = roll_out(run, drnet, predictor, num_clips=3, num_steps=95)
+    _write_strip(run.workdir / "samples" / name, observed, generated, truth)
+
+
+def write_swap_grid(run: Run, state: DrnetState, name: str) -> None:
+    """Writes Figure 3 left: pose from the top row, content from the first column, unseen digits."""
+    contents, poses = (
+        run.source.sample("test", prng.stream(run.key, f"swap grid {side}"), NUM_GRID_CLIPS)
+        for side in ("content", "pose")
+    )
+    now = np.array([run.config.predictor.num_observed - 1])
+    contents = run.source.render("test", contents, now)[:, 0]
+    poses = run.source.render("test", poses, now)[:, 0]
+    swapped = _swap_program(run)(state, contents, poses)
+    image = viz.swap_grid(*jax.device_get((poses, contents, swapped)))
+    viz.write_png(run.workdir / "samples" / name, image)
+
+
+@functools.lru_cache(maxsize=4)
+def _swap_program(run: Run) -> Callable[..., jax.Array]:
+    """Returns a compiled function to `[contents, poses, ...]`: every content with every pose, as uint8."""
+    networks = run.networks
+
+    def swap(state: DrnetState, content_frames: jax.Array, pose_frames: jax.Array) -> jax.Array:
+        main = state.main
+        content = networks.content_encoder.apply(
+            main.variables("content_encoder"), as_float(content_frames), train=False
+        )
+        poses = networks.pose_encoder.apply(
+            main.variables("pose_encoder"), as_float(pose_frames), train=False
+        )
+        num_contents, num_poses = len(content_frames), len(pose_frames)
+        content = jax.tree.map(lambda x: x.repeat(num_poses, axis=0), content)
+        poses = jnp.tile(poses, (num_contents, 1))
+        frames = networks.decoder.apply(main.variables("decoder"), content, poses, train=False)
+        return as_uint8(frames).reshape(num_contents, num_poses, *frames.shape[1:])
+
+    return jax.jit(swap)
+
+
+def roll_out(
+    run: Run, drnet: DrnetState, predictor: PredictorState, num_clips: int, num_steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns observed frames, the generated ones after them, and what really followed, all uint8.
+
+    Shapes are `[num_clips, num_observed, height, width, channels]` and twice
+    `[num_clips, num_steps, height, width, channels]`; the clips are of the test split.
+    """
+    num_observed = run.config.predictor.num_observed
+    tracks = run.source.sample("test", prng.stream(run.key, "rollout"), num_clips)
+    frames = run.source.render("test", tracks, np.arange(num_observed + num_steps))
+    generated = _rollout_program(run, num_steps)(
+        drnet.main, predictor.predictor.variables("predictor"), frames[:, :num_observed]
+    )
+    frames, generated = jax.device_get((frames, generated))
+    return frames[:, :num_observed], generated, frames[:, num_observed:]
+
+
+@functools.lru_cache(maxsize=4)
+def _rollout_program(run: Run, num_steps: int) -> Callable[..., jax.Array]:
+    """Returns the compiled rollout of `num_steps`."""
+    chunk_size = min(num_steps, run.config.rollout.chunk_size)
+    return jax.jit(
+        make_rollout(run.networks, run.predictor, num_steps=num_steps, chunk_size=chunk_size)
+    )
+
+
+def _write_strip(path, observed: np.ndarray, generated: np.ndarray, truth: np.ndarray) -> None:
+    last = observed.shape[1] + generated.shape[1]
+    steps = sorted({*(step for step in STRIP_STEPS if step <= last), last})
+    viz.write_png(path, viz.rollout_strip(observed[:5], generated[:5], truth[:5], steps))

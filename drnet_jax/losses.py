@@ -1,0 +1,39 @@
+"""The losses of DrNET: arrays in, one scalar out. All are means, so weights do not depend on sizes.
+
+Source: Denton & Birodkar 2017, section 3 and Figure 1; drnet-py, train_drnet.py.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def reconstruction(predicted: jax.Array, target: jax.Array) -> jax.Array:
+    """Returns the mean squared error of frames; both `[batch, height, width, channels]`."""
+    return jnp.mean(jnp.square(predicted - target))
+
+
+def similarity(content: jax.Array, other_content: jax.Array) -> jax.Array:
+    """Returns the mean squared distance of two contents of one clip, both `[batch, content_dim]`.
+
+    `other_content` is a constant target: only one side is pulled, as in the authors' code.
+    """
+    return jnp.mean(jnp.square(content - jax.lax.stop_gradient(other_content)))
+
+
+def same_clip(logits: jax.Array, is_same: jax.Array) -> jax.Array:
+    """Returns the discriminator's cross-entropy.
+
+    Args:
+      logits: `[batch]`, positive where the discriminator says "same clip".
+      is_same: `[batch]`, 1.0 where both poses come from one clip, else 0.0.
+    """
+    return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, is_same))
+
+
+def pose_confusion(logits: jax.Array) -> jax.Array:
+    """Returns the cross-entropy of `logits` `[batch]` against 1/2, the pose encoder's adversarial loss.
+
+    Its least value, log 2, is reached where the discriminator cannot decide (maximum entropy).
+    """
+    return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, jnp.full_like(logits, 0.5)))

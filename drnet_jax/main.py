@@ -1,0 +1,94 @@
+"""The command line: flags to the function of a mode, and a user's mistake to one line.
+
+python -m drnet_jax.main --config=configs/mnist.py:quick --workdir=runs/quick
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+# Before anything imports TensorFlow's or XLA's C++ code, which log on their own.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+MODES = ("train", "evaluate", "generate")
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "Settings: a file of configs/, maybe with a variant, such as configs/mnist.py:quick. "
+    "Single ones are changed by --config.<name>=<value>, such as --config.drnet.num_steps=1000.",
+    lock_config=True,
+)
+_MODE = flags.DEFINE_enum(
+    "mode",
+    "train",
+    MODES,
+    "train: both stages, scores, rollouts and report; goes on where it stopped. "
+    "evaluate: scores of a trained workdir. generate: rollouts and grids from a trained workdir.",
+)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", "runs/latest", "The run's folder, local or gs://: logs, checkpoints, pictures."
+)
+
+
+class _UsageError(Exception):
+    """A mistake of the user's, told in one line."""
+
+
+def main(argv: Sequence[str]) -> None:
+    """Runs the chosen mode; exits with 2 after a user's mistake and with 1 after a failed run."""
+    del argv
+    # Not before: `--help` is to be quick, and JAX takes a second to import.
+    from drnet_jax import evaluate, generate, train
+
+    prepare = {"train": train, "evaluate": evaluate, "generate": generate}[_MODE.value].prepare
+    try:
+        job = prepare(_CONFIG.value, _WORKDIR.value)
+    except (ValueError, OSError) as error:
+        _exit(error, 2)
+    try:
+        job()
+    except FloatingPointError as error:
+        _exit(error, 1)
+    except train.StoppedError as error:
+        print(f"{error} The same command goes on from there.")
+        sys.exit(130)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+    """Parses flags; unknown flags, settings and values are a line with the allowed ones."""
+    try:
+        arguments = flags.FLAGS(argv)
+        if len(arguments) > 1:
+            raise _UsageError(f"Unexpected arguments: {' '.join(arguments[1:])}.")
+        if _CONFIG.value is None and not _help_is_asked():
+            raise _UsageError("--config is missing; give a file of configs/, see --help.")
+    except (flags.Error, _UsageError, ValueError, TypeError, KeyError, AttributeError) as error:
+        _exit(error, 2)
+    except OSError as error:
+        _exit(error, 2)
+    return arguments
+
+
+def _help_is_asked() -> bool:
+    return any(flags.FLAGS[name].value for name in ("help", "helpshort", "helpfull", "helpxml"))
+
+
+def _exit(error: Exception, code: int) -> None:
+    """Ends the program with the first line of `error` on stderr."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    print(f"drnet_jax: {text.strip().splitlines()[0]}", file=sys.stderr)
+    sys.exit(code)
+
+
+def run() -> None:
+    """Entry point of `python -m drnet_jax.main`."""
+    logging.set_verbosity(logging.WARNING)
+    app.run(main, flags_parser=_parse)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,71 @@
+"""Scores of pictures and their uncertainty. Conventions: data range 1, one value per frame."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+SSIM_WINDOW = 11
+SSIM_SIGMA = 1.5
+MAX_PSNR = 100.0
+"""What two equal frames score, in dB: a finite stand-in for infinity."""
+
+
+def psnr(predicted: jax.Array, target: jax.Array) -> jax.Array:
+    """Returns the peak signal-to-noise ratio in dB, `[...]`, of frames `[..., height, width, channels]`.
+
+    Both are floats in [0, 1]; the mean square goes over pixels and channels.
+    """
+    mse = jnp.mean(jnp.square(predicted - target), axis=(-3, -2, -1))
+    return -10 * jnp.log10(jnp.maximum(mse, 10 ** (-MAX_PSNR / 10)))
+
+
+def ssim(predicted: jax.Array, target: jax.Array) -> jax.Array:
+    """Returns the structural similarity, `[...]`, of frames `[..., height, width, channels]`.
+
+    Both are floats in [0, 1]. Gaussian window of 11 pixels and standard deviation 1.5, population
+    covariance, averaged over the places where the window lies inside the frame, and over channels.
+
+    Raises:
+      ValueError: for frames smaller than the window.
+
+    Source: Wang et al. 2004, "Image quality assessment: from error visibility to structural
+    similarity", eq. 13, with K1 = 0.01, K2 = 0.03.
+    """
+    if min(predicted.shape[-3:-1]) < SSIM_WINDOW:
+        raise ValueError(
+            f"SSIM of {predicted.shape[-3:-1]} frames; allowed: {SSIM_WINDOW} and more."
+        )
+    mean_p, mean_t = _window(predicted), _window(target)
+    var_p = _window(jnp.square(predicted)) - jnp.square(mean_p)
+    var_t = _window(jnp.square(target)) - jnp.square(mean_t)
+    covariance = _window(predicted * target) - mean_p * mean_t
+    c1, c2 = 0.01**2, 0.03**2
+    luminance = (2 * mean_p * mean_t + c1) / (jnp.square(mean_p) + jnp.square(mean_t) + c1)
+    contrast = (2 * covariance + c2) / (var_p + var_t + c2)
+    return jnp.mean(luminance * contrast, axis=(-3, -2, -1))
+
+
+def _window(frames: jax.Array) -> jax.Array:
+    """Returns the Gaussian-weighted mean around every place that has a whole window."""
+    offsets = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
+    weights = np.exp(-0.5 * np.square(offsets / SSIM_SIGMA))
+    weights /= weights.sum()
+    for axis in (-3, -2):
+        # A product with a band matrix: as fast as a convolution at this size, and on any device.
+        size = frames.shape[axis]
+        band = np.zeros((size - SSIM_WINDOW + 1, size), frames.dtype)
+        for row in range(len(band)):
+            band[row, row : row + SSIM_WINDOW] = weights
+        frames = jnp.moveaxis(
+            jnp.tensordot(frames, band, axes=(axis, 1), precision="highest"), -1, axis
+        )
+    return frames
+
+
+def bootstrap(values: np.ndarray, seed: int, num_resamples: int = 1000) -> dict[str, float]:
+    """Returns `mean` of `values` `[clips]` and the ends `low`, `high` of its 95 % bootstrap interval."""
+    values = np.asarray(values, np.float64)
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(len(values), size=(num_resamples, len(values)))
+    low, high = np.percentile(values[rows].mean(axis=1), [2.5, 97.5])
+    return {"mean": float(values.mean()), "low": float(low), "high": float(high)}

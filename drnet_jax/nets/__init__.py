@@ -1,0 +1,1 @@
+"""The networks: content and pose encoders, decoders, scene discriminator, pose predictor."""

@@ -1,0 +1,19 @@
+"""Named random streams: every use of chance is a function of (seed, name, step).
+
+No key is carried in any state, so a resumed run draws what an uninterrupted one would have drawn.
+"""
+
+import zlib
+
+import jax
+
+
+def root(seed: int) -> jax.Array:
+    """Returns the key of a run; `seed` is `config.seed`, `[0, 2**32)`."""
+    return jax.random.key(seed)
+
+
+def stream(key: jax.Array, name: str, step: int | jax.Array = 0) -> jax.Array:
+    """Returns the key that belongs to `name` at `step`; may be traced over `step`."""
+    # A checksum, not hash(): the latter changes from one process to the next.
+    return jax.random.fold_in(jax.random.fold_in(key, zlib.crc32(name.encode())), step)

@@ -1,0 +1,124 @@
+"""What a run left in its folder, read so that whatever is missing or broken is simply absent."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from etils import epath
+
+Curves = dict[str, dict[str, list[tuple[int, float]]]]
+"""(step, value) pairs, ascending by step, of each metric of each stage."""
+
+_MOST_PICTURE_BYTES = 8_000_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """The contents of a run's folder.
+
+    Attributes:
+      workdir: the folder.
+      config: settings as they were nested; empty when absent, as are the next two.
+      environment: versions, devices, command.
+      evaluation: scores.
+      curves: what was logged in training.
+    """
+
+    workdir: epath.Path
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    curves: Curves
+
+    @classmethod
+    def read(cls, workdir: epath.Path) -> "Inputs":
+        """Reads all but the pictures."""
+        return cls(
+            workdir=workdir,
+            config=_read_json(workdir / "config.json"),
+            environment=_read_json(workdir / "environment.json"),
+            evaluation=_read_json(workdir / "evaluation.json"),
+            curves=read_curves(workdir / "metrics.jsonl"),
+        )
+
+    def picture(self, name: str) -> bytes | None:
+        """Returns `samples/<name>`, or None where it is absent or too large to be put in a page."""
+        path = self.workdir / "samples" / name
+        try:
+            data = path.read_bytes()
+        except OSError:
+            return None
+        return data if len(data) <= _MOST_PICTURE_BYTES else None
+
+    def step_pictures(self, stage: str) -> dict[int, str]:
+        """Returns the names of the pictures made while training `stage`, by ascending step."""
+        folder = self.workdir / "samples" / stage
+        if not folder.is_dir():
+            return {}
+        names = {path.stem.removeprefix("step_"): path.name for path in folder.glob("step_*.png")}
+        by_step = {int(step): f"{stage}/{name}" for step, name in names.items() if step.isdigit()}
+        return dict(sorted(by_step.items()))
+
+    def score(self, *path: str) -> dict[str, float] | None:
+        """Returns mean, low and high of a score of the evaluation; None when it is not there.
+
+        An end of the interval that is absent is the mean.
+        """
+        node: Any = self.evaluation
+        for key in path:
+            node = node.get(key) if isinstance(node, Mapping) else None
+        if not isinstance(node, Mapping) or not _is_number(node.get("mean")):
+            return None
+        ends = (node.get(end) for end in ("low", "high"))
+        low, high = (end if _is_number(end) else node["mean"] for end in ends)
+        return {"mean": node["mean"], "low": low, "high": high}
+
+
+def read_curves(path: epath.Path) -> Curves:
+    """Returns the scalars of a JSON-lines file; lines and values that cannot be used are skipped.
+
+    A run that was killed may leave half a line, and one that was resumed a step twice, of which
+    the later one counts.
+    """
+    try:
+        lines = path.read_bytes().decode(errors="replace").splitlines()
+    except OSError:
+        return {}
+    values: dict[str, dict[str, dict[int, float]]] = {}
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if not isinstance(record, dict) or not _is_number(record.get("step")):
+            continue
+        stage = values.setdefault(str(record.pop("stage", "training")), {})
+        step = int(record.pop("step"))
+        for name, value in record.items():
+            if _is_number(value):
+                stage.setdefault(name, {})[step] = float(value)
+    return {
+        stage: {name: sorted(points.items()) for name, points in metrics.items()}
+        for stage, metrics in values.items()
+    }
+
+
+def spread(items: Sequence[Any], count: int) -> list[Any]:
+    """Returns at most `count` of `items`, evenly spaced, with the first and the last."""
+    if len(items) <= count:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
+
+
+def _read_json(path: epath.Path) -> Mapping[str, Any]:
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,65 @@
+"""Generation: observe a few frames, predict poses for as long as asked, decode them to frames."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from drnet_jax.arrays import Array, Tree, as_float, as_uint8
+from drnet_jax.nets.build import Networks
+from drnet_jax.nets.pose_lstm import PoseLSTM
+from drnet_jax.nets.unroll import closed_loop, teacher_forced
+from drnet_jax.state import Player
+
+
+def encode_poses(networks: Networks, main: Player, frames: jax.Array) -> jax.Array:
+    """Returns poses `[batch, time, pose_dim]` of `[batch, time, height, width, channels]` frames."""
+    flat = frames.reshape(-1, *frames.shape[2:])
+    poses = networks.pose_encoder.apply(main.variables("pose_encoder"), flat, train=False)
+    return poses.reshape(*frames.shape[:2], -1)
+
+
+def make_rollout(
+    networks: Networks, predictor: PoseLSTM, *, num_steps: int, chunk_size: int
+) -> Callable[[Player, Tree, Array], jax.Array]:
+    """Returns pure `rollout(main, predictor_variables, observed) -> generated`, one program to jit.
+
+    `observed` are `[batch, num_observed, height, width, channels]`, uint8 or float in [0, 1];
+    `generated` are the next `num_steps` frames, uint8 `[batch, num_steps, ...]`. Content is that of
+    the last observed frame. `chunk_size` time steps are decoded at once, so the working memory does
+    not depend on `num_steps`; statistics are frozen, so a clip's rollout does not depend on its batch.
+
+    Source: Denton & Birodkar 2017, Figure 2.
+    """
+
+    def rollout(main: Player, predictor_variables: Tree, observed: Array) -> jax.Array:
+        observed = as_float(observed)
+        content = networks.content_encoder.apply(
+            main.variables("content_encoder"), observed[:, -1], train=False
+        )
+        poses = encode_poses(networks, main, observed)
+        carry, next_poses = teacher_forced(predictor, predictor_variables, poses, content.vector)
+        num_chunks = -(-num_steps // chunk_size)
+        poses = closed_loop(
+            predictor,
+            predictor_variables,
+            carry,
+            next_poses[:, -1],
+            content.vector,
+            num_chunks * chunk_size,
+        )
+        batch_size = poses.shape[0]
+        chunks = poses.reshape(batch_size, num_chunks, chunk_size, -1).swapaxes(0, 1)
+        # One copy of the content for every time step of a chunk.
+        contents = jax.tree.map(lambda x: jnp.repeat(x, chunk_size, axis=0), content)
+
+        def decode(chunk: jax.Array) -> jax.Array:
+            flat = chunk.reshape(batch_size * chunk_size, -1)
+            frames = networks.decoder.apply(main.variables("decoder"), contents, flat, train=False)
+            return as_uint8(frames).reshape(batch_size, chunk_size, *frames.shape[1:])
+
+        frames = jax.lax.map(decode, chunks)  # [chunks, batch, chunk, height, width, channels]
+        frames = frames.swapaxes(0, 1).reshape(batch_size, -1, *frames.shape[3:])
+        return frames[:, :num_steps]
+
+    return rollout

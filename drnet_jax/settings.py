@@ -1,0 +1,72 @@
+"""What a configuration may hold, checked before anything is built or written."""
+
+from collections.abc import Mapping
+from typing import Any
+
+POSITIVE = (
+    *("data.image_size", "data.digit_size", "data.num_digits", "data.max_step"),
+    *("model.width", "model.content_dim", "model.pose_dim", "model.discriminator_width"),
+    *("drnet.num_steps", "drnet.learning_rate"),
+    *("predictor.num_observed", "predictor.num_predicted", "predictor.batch_size"),
+    *("predictor.hidden_dim", "predictor.num_layers", "predictor.num_steps"),
+    *("predictor.learning_rate", "evaluation.num_clips", "evaluation.batch_size"),
+    *("evaluation.horizon", "rollout.num_clips", "rollout.num_steps", "rollout.chunk_size"),
+    *("log_every_steps", "keep_checkpoints"),
+)
+NOT_NEGATIVE = (
+    *("seed", "drnet.similarity_weight", "drnet.adversarial_weight"),
+    *("sample_every_steps", "checkpoint_every_steps"),
+)
+BELOW_ONE = ("drnet.beta1", "predictor.beta1")
+CHOICES = {
+    "dtype": ("float32", "bfloat16"),
+    "data.name": ("moving_mnist",),
+    "data.digits": ("auto", "full", "embedded"),
+    "drnet.schedule": ("constant", "cosine"),
+    "predictor.schedule": ("constant", "cosine"),
+}
+
+FREE_SECTIONS = ("evaluation", "rollout", "log_every_steps", "sample_every_steps")
+"""Settings that do not change what is learned: a finished run may be used with others."""
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns nested settings by dotted name; tuples come back as lists, as JSON has them."""
+    flat = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def check(config: Mapping[str, Any]) -> None:
+    """Raises ValueError, with the value found and the values allowed, at the first impossible one."""
+    flat = flatten(config)
+
+    def require(names: tuple[str, ...], holds, allowed: str) -> None:
+        for name in names:
+            if not holds(flat[name]):
+                raise ValueError(f"config.{name}={flat[name]!r}; allowed: {allowed}.")
+
+    require(POSITIVE, lambda value: value > 0, "above 0")
+    require(NOT_NEGATIVE, lambda value: value >= 0, "0 and above")
+    require(BELOW_ONE, lambda value: 0 <= value < 1, "0 up to, not including, 1")
+    require(("drnet.batch_size",), lambda value: value >= 2, "2 and above, to pair clips")
+    require(("seed",), lambda value: value < 2**32, "below 2**32")
+    for name, choices in CHOICES.items():
+        require((name,), lambda value, choices=choices: value in choices, ", ".join(choices))
+
+
+def difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> str | None:
+    """Returns a line on the first setting that makes two runs different ones, or None."""
+    stored, given = flatten(stored), flatten(given)
+    for name in sorted(stored.keys() | given.keys()):
+        if name.split(".")[0] in FREE_SECTIONS:
+            continue
+        old, new = stored.get(name, "no such setting"), given.get(name, "no such setting")
+        # The digits that `auto` once stood for are the ones to go on with.
+        if old != new and not (name == "data.digits" and new == "auto"):
+            return f"config.{name} is {old!r} there and {new!r} here"
+    return None

@@ -1,0 +1,226 @@
+"""Training, from nothing or from where it stopped, to evaluation, rollouts and report."""
+
+import contextlib
+import dataclasses
+import functools
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+from absl import logging
+from etils import epath
+from tqdm import tqdm
+
+from drnet_jax import environment, evaluate, generate, prng, report, sharding, steps, writer
+from drnet_jax import run as run_lib
+from drnet_jax.arrays import Metrics
+from drnet_jax.run import Run
+from drnet_jax.schedule import is_due
+
+
+class StoppedError(Exception):
+    """A signal asked the run to stop; what it had done is saved."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One of the two things that are trained, as the loop sees it.
+
+    Attributes:
+      name: one of `run.STAGES`.
+      num_steps: where it ends.
+      step: `step(state, batch) -> (state, metrics)`, compiled.
+      make_batch: step number to batch, always the same one.
+      write_sample: writes a picture of a state under a file name.
+    """
+
+    name: str
+    num_steps: int
+    step: Callable[[Any, Any], tuple[Any, Metrics]]
+    make_batch: Callable[[int], Any]
+    write_sample: Callable[[Any, str], None]
+
+
+def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Callable[[], None]:
+    """Returns the training, all its settings checked, ready to be called.
+
+    Raises:
+      ValueError: for settings or a workdir that cannot be used; nothing is written then.
+      OSError: for missing files, or a workdir that cannot be written.
+    """
+    run = run_lib.create(config, workdir)
+    if _is_finished(run):
+        return lambda: print(f"{run.workdir} is finished: open {run.workdir / 'report.html'}")
+    run.workdir.mkdir(parents=True, exist_ok=True)
+    writer.write_json(run.workdir / "config.json", run.config.to_dict())
+    states = _restore_or_init(run)
+    return functools.partial(_train, run, *states)
+
+
+def _is_finished(run: Run) -> bool:
+    # The report is written last, and whole or not at all.
+    return (run.workdir / "report.html").exists()
+
+
+def _restore_or_init(run: Run) -> list:
+    """Returns the newest saved state of each stage, or its first one; says which."""
+    states = [run.init_drnet(), run.init_predictor()]
+    for i, stage in enumerate(run_lib.STAGES):
+        with run.checkpoints(stage) as checkpoints:
+            restored = checkpoints.restore(states[i])
+        if restored is not None:
+            print(f"Resuming {stage} after step {int(restored.step):,}.")
+            states[i] = restored
+    return states
+
+
+def _train(run: Run, drnet, predictor) -> None:
+    config = run.config
+    print(f"Data: {run.source.note}")
+    writer.write_json(run.workdir / "environment.json", environment.describe(run.source.note))
+    with _stop_requests() as stop:
+        drnet = _fit(run, _drnet_stage(run), drnet, stop)
+        predictor = _fit(run, _predictor_stage(run, drnet), predictor, stop)
+    print(f"Scoring {config.evaluation.num_clips} held-out clips.")
+    evaluate.write(run, drnet)
+    print(f"Generating {config.rollout.num_steps} steps of {config.rollout.num_clips} clips.")
+    generate.write(run, drnet, predictor)
+    print(f"Open {report.write(run.workdir)}")
+
+
+def _drnet_stage(run: Run) -> Stage:
+    """Returns the first stage: encoders and decoder against the scene discriminator."""
+    settings = run.config.drnet
+    step = steps.make_drnet_step(
+        run.networks,
+        run.main_tx,
+        run.discriminator_tx,
+        similarity_weight=settings.similarity_weight,
+        adversarial_weight=settings.adversarial_weight,
+    )
+    sample_pairs = jax.jit(
+        steps.sample_pairs, static_argnums=1, out_shardings=sharding.batch_split(run.mesh)
+    )
+
+    def make_batch(step: int) -> steps.DrnetBatch:
+        frames = run.source.train_frames(
+            prng.stream(run.key, "drnet frames", step), settings.batch_size, steps.NUM_FRAMES
+        )
+        pairs = sample_pairs(prng.stream(run.key, "drnet pairs", step), settings.batch_size)
+        return steps.DrnetBatch(frames, pairs)
+
+    return Stage(
+        name="drnet",
+        num_steps=settings.num_steps,
+        step=jax.jit(step, donate_argnums=0),
+        make_batch=make_batch,
+        write_sample=lambda state, name: generate.write_sample(run, state, None, name),
+    )
+
+
+def _predictor_stage(run: Run, drnet) -> Stage:
+    """Returns the second stage: the pose LSTM, on the finished encoders."""
+    settings = run.config.predictor
+    step = jax.jit(
+        steps.make_predictor_step(
+            run.networks, run.predictor, run.predictor_tx, num_observed=settings.num_observed
+        ),
+        donate_argnums=0,
+    )
+    num_frames = settings.num_observed + settings.num_predicted
+    return Stage(
+        name="predictor",
+        num_steps=settings.num_steps,
+        step=lambda state, frames: step(state, frames, drnet.main),
+        make_batch=lambda step: run.source.train_clips(
+            prng.stream(run.key, "predictor frames", step), settings.batch_size, num_frames
+        ),
+        write_sample=lambda state, name: generate.write_sample(run, drnet, state, name),
+    )
+
+
+def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
+    """Returns the state after the stage's last step; logs, draws and saves on the way.
+
+    Raises:
+      FloatingPointError: when a loss is not finite; names the step, and saves nothing after it.
+      StoppedError: after a signal, when the state is saved.
+    """
+    config, first = run.config, int(state.step)
+    if first == stage.num_steps:
+        return state
+    pending: list[Metrics] = []
+    started, begun = time.monotonic(), first
+    with (
+        run.checkpoints(stage.name) as checkpoints,
+        writer.MetricsWriter(run.workdir, stage.name, first) as log,
+        _progress_bar(stage, first) as bar,
+    ):
+        for step in range(first + 1, stage.num_steps + 1):
+            state, metrics = stage.step(state, stage.make_batch(step - 1))
+            pending.append(metrics)
+            bar.update()
+            stopping = stop()
+            due = functools.partial(is_due, step, num_steps=stage.num_steps)
+            save = stopping or due(config.checkpoint_every_steps)
+            if save or due(config.log_every_steps):
+                means = _finite_means(stage.name, pending, step)
+            if due(config.log_every_steps):
+                speed = (step - begun) / (time.monotonic() - started)
+                log.write(step, {"steps_per_second": speed} | means)
+                bar.set_postfix({name: f"{value:.4g}" for name, value in means.items()})
+                pending, started, begun = [], time.monotonic(), step
+            if due(config.sample_every_steps):
+                stage.write_sample(state, f"{stage.name}/step_{step:07d}.png")
+            if save:
+                checkpoints.save(step, state)
+            if stopping and step < stage.num_steps:
+                raise StoppedError(f"Stopped after step {step:,} of {stage.name}, which is saved.")
+    return state
+
+
+def _finite_means(stage: str, pending: list[Metrics], step: int) -> dict[str, float]:
+    """Returns the means of metrics since the last log; this is where they leave the device."""
+    rows = jax.device_get(pending)
+    for i, row in enumerate(rows):
+        bad = [name for name, value in row.items() if not np.isfinite(value)]
+        if bad:
+            at = step - len(rows) + 1 + i
+            raise FloatingPointError(f"{', '.join(bad)} of {stage} is not finite at step {at:,}.")
+    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def _progress_bar(stage: Stage, first: int) -> tqdm:
+    # A log file gets a line every half minute, a terminal a bar that moves.
+    return tqdm(
+        total=stage.num_steps,
+        initial=first,
+        desc=stage.name,
+        unit="step",
+        dynamic_ncols=True,
+        mininterval=0.2 if sys.stderr.isatty() else 30,
+    )
+
+
+@contextlib.contextmanager
+def _stop_requests() -> Iterator[Callable[[], bool]]:
+    """Yields a function that tells whether SIGTERM or Ctrl-C has come; a second Ctrl-C kills."""
+    received: list[int] = []
+
+    def handle(number: int, _frame) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+        logging.warning("%s: saving, then stopping.", signal.Signals(number).name)
+
+    old = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

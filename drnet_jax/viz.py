@@ -1,0 +1,142 @@
+"""Still pictures of what a model saw and what it made: swap grids and rollout strips."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from etils import epath
+from PIL import Image
+
+from drnet_jax import drawing, files
+
+
+def write_png(path: epath.PathLike, image: np.ndarray) -> epath.Path:
+    """Writes `image`, uint8 `[height, width, 3]`, and returns its path."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="png", optimize=True)
+    return files.write_atomically(path, buffer.getvalue())
+
+
+def swap_grid(
+    pose_frames: np.ndarray, content_frames: np.ndarray, swapped: np.ndarray
+) -> np.ndarray:
+    """Returns the grid in which every row has one content and every column one pose.
+
+    Args:
+      pose_frames: `[num_poses, height, width, channels]`, shown along the top.
+      content_frames: `[num_contents, height, width, channels]`, shown down the left side.
+      swapped: `[num_contents, num_poses, height, width, channels]`, what the decoder made of
+          content i and pose j.
+
+    Returns:
+      uint8 `[height, width, 3]`.
+
+    Raises:
+      ValueError: when the shapes do not fit together or there is nothing to show.
+
+    Source: paper, Fig. 3 left.
+    """
+    expected = (len(content_frames), *pose_frames.shape)
+    if swapped.shape != expected or swapped.size == 0:
+        raise ValueError(f"Expected swapped frames of shape {expected}, got {swapped.shape}.")
+    factor = drawing.enlargement(pose_frames, at_least=80)
+    poses, contents, decoded = (
+        drawing.enlarge(drawing.to_rgb(frames), factor)
+        for frames in (pose_frames, content_frames, swapped)
+    )
+    height, width = poses.shape[1:3]
+    first = drawing.LINE + drawing.MARGIN
+    lefts = _places(first + width + drawing.GAP, width + drawing.GUTTER, len(poses))
+    tops = _places(first + height + drawing.GAP, height + drawing.GUTTER, len(contents))
+    picture = drawing.blank(lefts[-1] + width + drawing.MARGIN, tops[-1] + height + drawing.MARGIN)
+    for j, x in enumerate(lefts):
+        drawing.paste(picture, poses[j], x, first)
+    for i, y in enumerate(tops):
+        drawing.paste(picture, contents[i], first, y)
+        for j, x in enumerate(lefts):
+            drawing.paste(picture, decoded[i, j], x, y)
+    picture.paste(drawing.arrow_label("pose"), (lefts[0], 4))
+    sideways = drawing.arrow_label("content").transpose(Image.Transpose.ROTATE_270)
+    picture.paste(sideways, (4, tops[0]))
+    return np.asarray(picture)
+
+
+def rollout_strip(
+    observed: np.ndarray, generated: np.ndarray, truth: np.ndarray | None, steps: Sequence[int]
+) -> np.ndarray:
+    """Returns a row per clip: its observed frames, then the generated ones at `steps`.
+
+    Args:
+      observed: `[num_clips, num_observed, height, width, channels]`.
+      generated: `[num_clips, num_steps, height, width, channels]`, following `observed`.
+      truth: what really followed, as `generated` but maybe of fewer steps, or None. Drawn at
+          half size under the generated frames.
+      steps: time steps to show, where 1 is the first observed frame. Steps that were observed
+          or lie beyond what was generated are left out.
+
+    Returns:
+      uint8 `[height, width, 3]`.
+
+    Raises:
+      ValueError: when the shapes do not fit together.
+
+    Source: paper, Fig. 3 right.
+    """
+    drawing.check_rollout(observed, generated, truth)
+    num_observed = observed.shape[1]
+    shown = [t - num_observed - 1 for t in steps]
+    shown = [index for index in shown if 0 <= index < generated.shape[1]]
+    factor = drawing.enlargement(observed, at_least=64)
+    height, width = (factor * side for side in observed.shape[2:4])
+    lefts = _places(drawing.MARGIN, width + drawing.GUTTER, num_observed + len(shown))
+    lefts[num_observed:] = [x + drawing.GAP for x in lefts[num_observed:]]
+    truth_height = 0 if truth is None else height // 2 + drawing.GUTTER
+    tops = _places(2 * drawing.LINE + 10, height + truth_height + 10, len(observed))
+    picture = drawing.blank(
+        lefts[-1] + width + drawing.MARGIN, tops[-1] + height + truth_height + drawing.MARGIN
+    )
+    times = [*range(1, num_observed + 1), *(index + num_observed + 1 for index in shown)]
+    _write_times(picture, times, num_observed, lefts, width)
+    for i, top in enumerate(tops):
+        row = np.concatenate([observed[i], generated[i, shown]])
+        for x, frame in zip(lefts, drawing.enlarge(drawing.to_rgb(row), factor), strict=True):
+            drawing.paste(picture, frame, x, top)
+        if truth is not None and shown:
+            real = {
+                x: drawing.enlarge(drawing.to_rgb(truth[i, index]), factor)
+                for x, index in zip(lefts[num_observed:], shown, strict=True)
+                if index < truth.shape[1]
+            }
+            _draw_truth(picture, real, top + height + drawing.GUTTER)
+            middle = (lefts[num_observed] - drawing.GAP, top + height + height // 4)
+            drawing.text(picture, "truth", middle, drawing.MUTED, anchor="rm", size=13)
+    return np.asarray(picture)
+
+
+def _places(start: int, stride: int, count: int) -> list[int]:
+    return [start + i * stride for i in range(count)]
+
+
+def _write_times(
+    picture: Image.Image, times: Sequence[int], num_observed: int, lefts: list[int], width: int
+) -> None:
+    """Writes "observed" and "generated", and a time step above each column."""
+    groups = (
+        ("observed", drawing.OBSERVED, lefts[:num_observed]),
+        ("generated", drawing.GENERATED, lefts[num_observed:]),
+    )
+    for words, color, columns in groups:
+        if columns:
+            drawing.heading(picture, words, color, columns[0], columns[-1] + width)
+    for x, time in zip(lefts, times, strict=True):
+        center = (x + width // 2, drawing.LINE + 18)
+        drawing.text(picture, f"t = {time}", center, drawing.MUTED, anchor="mm", size=13)
+
+
+def _draw_truth(picture: Image.Image, frames: dict[int, np.ndarray], top: int) -> None:
+    """Draws `frames`, by the x of their column, at half size from `top` down."""
+    for x, frame in frames.items():
+        height, width = (side // 2 for side in frame.shape[:2])
+        # The mean of 2 x 2 pixels, which are equal unless the frames were too large to enlarge.
+        small = frame[: 2 * height, : 2 * width].reshape(height, 2, width, 2, 3).mean((1, 3))
+        drawing.paste(picture, small.round().astype(np.uint8), x + (width + 1) // 2, top)
