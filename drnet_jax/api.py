@@ -20,10 +20,8 @@ def load(workdir: epath.PathLike) -> "Model":
       FileNotFoundError: when `workdir` holds no run, or no checkpoint of a stage.
       ValueError: when its records are damaged or do not fit each other.
     """
-    workdir = epath.Path(workdir)
-    stored = run_lib.stored_config(workdir)
-    if stored is None:
-        raise FileNotFoundError(f"No config.json in {workdir}; it is not the workdir of a run.")
+    run_lib.require_trained(workdir)
+    stored = run_lib.stored_config(epath.Path(workdir))
     return Model(run_lib.create(ml_collections.ConfigDict(stored), workdir))
 
 
@@ -60,7 +58,7 @@ class Model:
         return self._over_frames(self._content, "content_encoder", frames)
 
     def pose(self, frames: Array) -> jax.Array:
-        """Returns poses `[batch, (time,) pose_dim]` of `[batch, (time,) height, width, channels]`."""
+        """Returns poses `[batch, (time,) pose_dim]`; frames as for `content`."""
         return self._over_frames(self._pose, "pose_encoder", frames)
 
     def decode(self, content: Content, pose: Array) -> jax.Array:
@@ -80,7 +78,7 @@ class Model:
         return frames.reshape(batch_size, num_times, *frames.shape[1:])
 
     def rollout(self, frames: Array, num_steps: int) -> jax.Array:
-        """Returns the `num_steps` frames after `frames`, uint8 `[batch, num_steps, height, width, channels]`.
+        """Returns what follows `frames`, uint8 `[batch, num_steps, height, width, channels]`.
 
         Args:
           frames: `[batch, time, height, width, channels]`, the observed ones.
@@ -112,7 +110,6 @@ class Model:
     def _check_frames(self, frames: Array, with_time: tuple[int, ...]) -> None:
         size, channels = self.config.data.image_size, self._run.source.generator.channels
         if frames.ndim not in with_time or frames.shape[-3:] != (size, size, channels):
-            axes = " or ".join("[batch, time, " if n == 5 else "[batch, " for n in with_time)
-            raise ValueError(
-                f"Frames of shape {frames.shape}; allowed: {axes}{size}, {size}, {channels}]."
-            )
+            frame = f"{size}, {size}, {channels}"
+            allowed = [f"[batch, {'time, ' if n == 5 else ''}{frame}]" for n in with_time]
+            raise ValueError(f"Frames of shape {frames.shape}; allowed: {' or '.join(allowed)}.")

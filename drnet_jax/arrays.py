@@ -1,4 +1,4 @@
-"""Names of array types, and the two forms of frames: uint8 where they are kept, float in networks."""
+"""Names of array types, and the two forms of frames: uint8 to keep, float to compute."""
 
 from typing import Any
 

@@ -43,7 +43,9 @@ class Checkpoints:
     def __init__(self, directory: epath.PathLike, keep: int):
         self.directory = epath.Path(directory)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
-        self._manager = ocp.CheckpointManager(self.directory, options=options)
+        self._manager = ocp.CheckpointManager(
+            self.directory, options=options, item_handlers=ocp.StandardCheckpointHandler()
+        )
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -63,19 +65,29 @@ class Checkpoints:
     def restore(self, like: State) -> State | None:
         """Returns the newest complete checkpoint, with the shardings of `like`, or None.
 
-        A damaged checkpoint is set aside, with a warning, for the one before.
+        Damaged ones are set aside, with a warning, once an older one has been read.
 
         Raises:
-          ValueError: when the checkpoint is of another architecture; names arrays that differ.
+          ValueError: when the newest readable checkpoint is of another architecture, naming arrays
+            that differ, or when there are checkpoints of which none can be read.
         """
+        damaged: dict[int, str] = {}
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
-                return self._restore_step(step, like)
+                state = self._restore_step(step, like)
             except _OtherArchitectureError as error:
                 raise ValueError(f"Checkpoint {self.directory / str(step)}: {error}.") from None
             except Exception as error:  # Whatever a reader makes of damaged bytes.
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                self._set_aside(step, reason)
+                damaged[step] = str(error).splitlines()[0] if str(error) else type(error).__name__
+                continue
+            for bad_step, reason in damaged.items():
+                self._set_aside(bad_step, reason)
+            return state
+        if damaged:
+            raise ValueError(
+                f"None of the checkpoints in {self.directory} can be read ({max(damaged)}: "
+                f"{damaged[max(damaged)]}); move the folder away to begin anew."
+            )
         return None
 
     def _restore_step(self, step: int, like: State) -> State:

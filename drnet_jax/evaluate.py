@@ -30,6 +30,7 @@ def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Calla
       ValueError: for settings that cannot be used, or that are another run's.
       OSError: for missing checkpoints or data.
     """
+    run_lib.require_trained(workdir)
     run = run_lib.create(config, workdir)
     drnet, _ = run.restore()
     return functools.partial(write, run, drnet)
@@ -136,7 +137,8 @@ def _swapped(content: Tracks, pose: Tracks, order: tuple[int, ...]) -> Tracks:
         digits=content.digits,
         positions=pose.positions[:, order],
         velocities=pose.velocities[:, order],
-        front=jnp.argmax(order == pose.front[:, None], axis=1),
+        # Who is in front never changes in a clip: it goes with the content.
+        front=content.front,
     )
 
 

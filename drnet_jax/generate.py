@@ -18,8 +18,8 @@ from drnet_jax.rollout import make_rollout
 from drnet_jax.run import Run
 from drnet_jax.state import DrnetState, PredictorState
 
-STRIP_STEPS = (6, 10, 25, 50, 100, 250, 500)
-"""Time steps of the paper's Figure 3 right; the rollout's last one is shown beside them."""
+STRIP_STEPS = (6, 10, 25, 50, 100, 250, 500, 1000)
+"""Time steps to show, those of the paper's Figure 3 right and one more, as far as they go."""
 
 NUM_GRID_CLIPS = 8
 
@@ -31,6 +31,7 @@ def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Calla
       ValueError: for settings that cannot be used, or that are another run's.
       OSError: for missing checkpoints or data.
     """
+    run_lib.require_trained(workdir)
     run = run_lib.create(config, workdir)
     return functools.partial(write, run, *run.restore())
 
@@ -51,9 +52,11 @@ def write(run: Run, drnet: DrnetState, predictor: PredictorState) -> None:
     write_atomically(folder / "rollout.npz", buffer.getvalue())
     _write_strip(folder / "rollout_strip.png", observed, generated, truth)
     shown = slice(0, 5)
-    frames = video.rollout_animation(observed[shown], generated[shown], truth[shown])
-    video.write_gif(folder / "rollout.gif", frames, fps=12)
-    video.write_mp4(folder / "rollout.mp4", frames, fps=12)
+    played = [array[shown] for array in (observed, generated, truth)]
+    video.write_mp4(folder / "rollout.mp4", video.rollout_animation(*played), fps=12)
+    # A GIF stores every frame nearly whole: it plays the first steps, then skips.
+    steps = video.playback_steps(observed.shape[1] + generated.shape[1])
+    video.write_gif(folder / "rollout.gif", video.rollout_animation(*played, steps), fps=12)
     print(f"{generated.shape[1]} generated frames of {len(generated)} clips are in {folder}.")
 
 
@@ -82,7 +85,7 @@ def write_swap_grid(run: Run, state: DrnetState, name: str) -> None:
 
 @functools.lru_cache(maxsize=4)
 def _swap_program(run: Run) -> Callable[..., jax.Array]:
-    """Returns a compiled function to `[contents, poses, ...]`: every content with every pose, as uint8."""
+    """Returns a compiled function to uint8 `[contents, poses, ...]`: each content in each pose."""
     networks = run.networks
 
     def swap(state: DrnetState, content_frames: jax.Array, pose_frames: jax.Array) -> jax.Array:
@@ -131,5 +134,5 @@ def _rollout_program(run: Run, num_steps: int) -> Callable[..., jax.Array]:
 
 def _write_strip(path, observed: np.ndarray, generated: np.ndarray, truth: np.ndarray) -> None:
     last = observed.shape[1] + generated.shape[1]
-    steps = sorted({*(step for step in STRIP_STEPS if step <= last), last})
+    steps = [step for step in STRIP_STEPS if step <= last] or [last]
     viz.write_png(path, viz.rollout_strip(observed[:5], generated[:5], truth[:5], steps))

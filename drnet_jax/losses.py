@@ -32,8 +32,9 @@ def same_clip(logits: jax.Array, is_same: jax.Array) -> jax.Array:
 
 
 def pose_confusion(logits: jax.Array) -> jax.Array:
-    """Returns the cross-entropy of `logits` `[batch]` against 1/2, the pose encoder's adversarial loss.
+    """Returns the pose encoder's adversarial loss, the cross-entropy of `logits` against 1/2.
 
-    Its least value, log 2, is reached where the discriminator cannot decide (maximum entropy).
+    `logits` are `[batch]`. Its least value, log 2, is reached where the discriminator cannot
+    decide (maximum entropy).
     """
     return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, jnp.full_like(logits, 0.5)))

@@ -3,7 +3,9 @@
 python -m drnet_jax.main --config=configs/mnist.py:quick --workdir=runs/quick
 """
 
+import importlib.util
 import os
+import pathlib
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +16,8 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 MODES = ("train", "evaluate", "generate")
+
+_CONFIG_HINT = "give a file of settings, such as --config=configs/mnist.py:quick"
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -61,26 +65,47 @@ def main(argv: Sequence[str]) -> None:
 def _parse(argv: Sequence[str]) -> list[str]:
     """Parses flags; unknown flags, settings and values are a line with the allowed ones."""
     try:
+        _check_settings(argv)
         arguments = flags.FLAGS(argv)
         if len(arguments) > 1:
             raise _UsageError(f"Unexpected arguments: {' '.join(arguments[1:])}.")
-        if _CONFIG.value is None and not _help_is_asked():
-            raise _UsageError("--config is missing; give a file of configs/, see --help.")
-    except (flags.Error, _UsageError, ValueError, TypeError, KeyError, AttributeError) as error:
-        _exit(error, 2)
-    except OSError as error:
+        if _CONFIG.value is None:
+            raise _UsageError(f"--config is missing; {_CONFIG_HINT}.")
+    except Exception as error:  # Whatever a settings file or config_flags makes of the flags.
         _exit(error, 2)
     return arguments
 
 
-def _help_is_asked() -> bool:
-    return any(flags.FLAGS[name].value for name in ("help", "helpshort", "helpfull", "helpxml"))
+def _check_settings(argv: Sequence[str]) -> None:
+    """Raises an error that names the known settings, which config_flags' own does not."""
+    files = [a.removeprefix("--config=") for a in argv if a.startswith("--config=")]
+    if not files:
+        return
+    path, _, variant = files[-1].partition(":")
+    if not pathlib.Path(path).is_file():
+        raise _UsageError(f"There is no file {path!r}; {_CONFIG_HINT}.")
+    spec = importlib.util.spec_from_file_location("settings_file", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config(variant) if variant else module.get_config()
+    for argument in argv:
+        if argument.startswith("--config."):
+            _require_setting(config, argument.lstrip("-").partition("=")[0])
+
+
+def _require_setting(config, flag: str) -> None:
+    """Raises _UsageError unless `config` has the setting that `flag`, as `config.a.b`, names."""
+    section = config
+    for key in flag.split(".")[1:]:
+        if not hasattr(section, "keys") or key not in section:
+            known = ", ".join(sorted(section.keys())) if hasattr(section, "keys") else "none below"
+            raise _UsageError(f"Unknown setting --{flag}: there is no {key!r}; known: {known}.")
+        section = section[key]
 
 
 def _exit(error: Exception, code: int) -> None:
     """Ends the program with the first line of `error` on stderr."""
-    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    print(f"drnet_jax: {text.strip().splitlines()[0]}", file=sys.stderr)
+    print(f"drnet_jax: {str(error).strip().splitlines()[0]}", file=sys.stderr)
     sys.exit(code)
 
 

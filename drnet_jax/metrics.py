@@ -11,19 +11,21 @@ MAX_PSNR = 100.0
 
 
 def psnr(predicted: jax.Array, target: jax.Array) -> jax.Array:
-    """Returns the peak signal-to-noise ratio in dB, `[...]`, of frames `[..., height, width, channels]`.
+    """Returns the peak signal-to-noise ratio in dB, one value per frame.
 
-    Both are floats in [0, 1]; the mean square goes over pixels and channels.
+    Both are floats `[..., height, width, channels]` in [0, 1]; the mean square goes over pixels
+    and channels.
     """
     mse = jnp.mean(jnp.square(predicted - target), axis=(-3, -2, -1))
     return -10 * jnp.log10(jnp.maximum(mse, 10 ** (-MAX_PSNR / 10)))
 
 
 def ssim(predicted: jax.Array, target: jax.Array) -> jax.Array:
-    """Returns the structural similarity, `[...]`, of frames `[..., height, width, channels]`.
+    """Returns the structural similarity, one value per frame.
 
-    Both are floats in [0, 1]. Gaussian window of 11 pixels and standard deviation 1.5, population
-    covariance, averaged over the places where the window lies inside the frame, and over channels.
+    Both are floats `[..., height, width, channels]` in [0, 1]. Gaussian window of 11 pixels and
+    standard deviation 1.5, population covariance, averaged over the places where the window lies
+    inside the frame, and over channels.
 
     Raises:
       ValueError: for frames smaller than the window.
@@ -63,7 +65,7 @@ def _window(frames: jax.Array) -> jax.Array:
 
 
 def bootstrap(values: np.ndarray, seed: int, num_resamples: int = 1000) -> dict[str, float]:
-    """Returns `mean` of `values` `[clips]` and the ends `low`, `high` of its 95 % bootstrap interval."""
+    """Returns the mean of `values` `[clips]` and the ends of its 95 % bootstrap interval."""
     values = np.asarray(values, np.float64)
     rng = np.random.default_rng(seed)
     rows = rng.integers(len(values), size=(num_resamples, len(values)))

@@ -13,7 +13,7 @@ from drnet_jax.state import Player
 
 
 def encode_poses(networks: Networks, main: Player, frames: jax.Array) -> jax.Array:
-    """Returns poses `[batch, time, pose_dim]` of `[batch, time, height, width, channels]` frames."""
+    """Returns poses `[batch, time, pose_dim]`; frames `[batch, time, height, width, channels]`."""
     flat = frames.reshape(-1, *frames.shape[2:])
     poses = networks.pose_encoder.apply(main.variables("pose_encoder"), flat, train=False)
     return poses.reshape(*frames.shape[:2], -1)
@@ -25,9 +25,10 @@ def make_rollout(
     """Returns pure `rollout(main, predictor_variables, observed) -> generated`, one program to jit.
 
     `observed` are `[batch, num_observed, height, width, channels]`, uint8 or float in [0, 1];
-    `generated` are the next `num_steps` frames, uint8 `[batch, num_steps, ...]`. Content is that of
-    the last observed frame. `chunk_size` time steps are decoded at once, so the working memory does
-    not depend on `num_steps`; statistics are frozen, so a clip's rollout does not depend on its batch.
+    `generated` are the next `num_steps` frames, uint8 `[batch, num_steps, ...]`. Content is that
+    of the last observed frame. `chunk_size` time steps are decoded at once, so the working memory
+    does not depend on `num_steps`; statistics are frozen, so a clip's rollout does not depend on
+    its batch.
 
     Source: Denton & Birodkar 2017, Figure 2.
     """

@@ -124,15 +124,12 @@ class Run:
         """
         states = []
         for stage, like in zip(STAGES, (self.init_drnet(), self.init_predictor()), strict=True):
-            folder = self.workdir / "checkpoints" / stage
-            state = None
-            if folder.exists():
-                with self.checkpoints(stage) as checkpoints:
-                    state = checkpoints.restore(like)
-            if state is None:
-                raise FileNotFoundError(
-                    f"No checkpoint of stage {stage!r} in {folder}; train this workdir first."
-                )
+            with self.checkpoints(stage) as checkpoints:
+                state = checkpoints.restore(like)
+                if state is None:
+                    raise FileNotFoundError(
+                        f"No checkpoint in {checkpoints.directory}; train with --mode=train first."
+                    )
             states.append(state)
         return tuple(states)
 
@@ -158,6 +155,7 @@ def create(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Run:
         section, key = name.split(".")
         sharding.check_batch_size(f"config.{name}", config[section][key], mesh)
     generator = _make_generator(config.data)
+    _check_lengths(config, generator.max_frames)
     networks = build.create_networks(
         **config.model,
         image_size=config.data.image_size,
@@ -189,6 +187,18 @@ def create(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Run:
     )
 
 
+def require_trained(workdir: epath.PathLike) -> None:
+    """Raises FileNotFoundError unless `workdir` holds a run with checkpoints of both stages."""
+    workdir = epath.Path(workdir)
+    if not (workdir / "config.json").exists():
+        raise FileNotFoundError(f"No config.json in {workdir}: nothing has been trained there.")
+    for stage in STAGES:
+        if not (workdir / "checkpoints" / stage).exists():
+            raise FileNotFoundError(
+                f"No checkpoint of stage {stage!r} in {workdir}; train it with --mode=train first."
+            )
+
+
 def stored_config(workdir: epath.Path) -> dict | None:
     """Returns the settings that a workdir was made with, or None for a new one."""
     path = workdir / "config.json"
@@ -198,6 +208,21 @@ def stored_config(workdir: epath.Path) -> dict | None:
         return json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged: {error}.") from None
+
+
+def _check_lengths(config: ml_collections.ConfigDict, max_frames: int) -> None:
+    """Raises ValueError where more frames of a clip are asked for than it has."""
+    observed = config.predictor.num_observed
+    for name, more in (
+        ("config.predictor.num_predicted", config.predictor.num_predicted),
+        ("config.rollout.num_steps", config.rollout.num_steps),
+        ("config.evaluation.horizon", config.evaluation.horizon),
+    ):
+        if observed + more > max_frames:
+            raise ValueError(
+                f"config.predictor.num_observed={observed} and {name}={more} are longer together "
+                f"than a clip; allowed: {max_frames:,} frames."
+            )
 
 
 def _make_generator(data: ml_collections.ConfigDict) -> MovingMnist:
@@ -212,4 +237,6 @@ def _make_generator(data: ml_collections.ConfigDict) -> MovingMnist:
 
 
 def _make_adam(stage: ml_collections.ConfigDict) -> optax.GradientTransformation:
-    return optim.make_adam(stage.learning_rate, stage.beta1, stage.schedule, stage.num_steps)
+    return optim.make_adam(
+        stage.learning_rate, stage.beta1, stage.schedule, stage.warmup_steps, stage.num_steps
+    )

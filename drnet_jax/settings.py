@@ -5,7 +5,13 @@ from typing import Any
 
 POSITIVE = (
     *("data.image_size", "data.digit_size", "data.num_digits", "data.max_step"),
-    *("model.width", "model.content_dim", "model.pose_dim", "model.discriminator_width"),
+    *(
+        "model.num_slots",
+        "model.width",
+        "model.content_dim",
+        "model.pose_dim",
+        "model.discriminator_width",
+    ),
     *("drnet.num_steps", "drnet.learning_rate"),
     *("predictor.num_observed", "predictor.num_predicted", "predictor.batch_size"),
     *("predictor.hidden_dim", "predictor.num_layers", "predictor.num_steps"),
@@ -15,6 +21,7 @@ POSITIVE = (
 )
 NOT_NEGATIVE = (
     *("seed", "drnet.similarity_weight", "drnet.adversarial_weight"),
+    *("drnet.warmup_steps", "predictor.warmup_steps"),
     *("sample_every_steps", "checkpoint_every_steps"),
 )
 BELOW_ONE = ("drnet.beta1", "predictor.beta1")
@@ -42,7 +49,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Raises ValueError, with the value found and the values allowed, at the first impossible one."""
+    """Raises ValueError at the first impossible setting: the value found, the values allowed."""
     flat = flatten(config)
 
     def require(names: tuple[str, ...], holds, allowed: str) -> None:
@@ -55,6 +62,11 @@ def check(config: Mapping[str, Any]) -> None:
     require(BELOW_ONE, lambda value: 0 <= value < 1, "0 up to, not including, 1")
     require(("drnet.batch_size",), lambda value: value >= 2, "2 and above, to pair clips")
     require(("seed",), lambda value: value < 2**32, "below 2**32")
+    require(
+        ("data.speeds",),
+        lambda value: isinstance(value, list) and len(value) == 2,
+        "a pair (least, greatest)",
+    )
     for name, choices in CHOICES.items():
         require((name,), lambda value, choices=choices: value in choices, ", ".join(choices))
 

@@ -1,4 +1,4 @@
-"""What training carries from step to step: arrays only, so a checkpoint is the state and no more."""
+"""What training carries from step to step: arrays only, so a checkpoint is just the state."""
 
 import flax.struct
 import jax
@@ -18,7 +18,7 @@ class Player:
 
     @classmethod
     def create(cls, variables: dict[str, Tree], tx: optax.GradientTransformation) -> "Player":
-        """Returns a player at its first step; `variables` as `Module.init` gives them, by network."""
+        """Returns a player at its first step; `variables` are `Module.init`'s, by network."""
         params = {name: v["params"] for name, v in variables.items()}
         batch_stats = {name: v.get("batch_stats", {}) for name, v in variables.items()}
         return cls(params=params, batch_stats=batch_stats, opt_state=tx.init(params))

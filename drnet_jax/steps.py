@@ -69,9 +69,10 @@ def make_drnet_step(
 ) -> Callable[[DrnetState, DrnetBatch], tuple[DrnetState, Metrics]]:
     """Returns pure `step(state, batch) -> (state, metrics)`: the discriminator moves first.
 
-    Of the four frames of a clip, the discriminator's update compares the poses of 0 and 1; the main
-    update takes the content of 0 (that of 1 is the target of the similarity), the pose of 2, decodes
-    these two to frame 2, and confuses the discriminator with the poses of 2 and 3 (3 is constant).
+    Of the four frames of a clip, the discriminator's update compares the poses of 0 and 1; the
+    main update takes the content of 0 (that of 1 is the target of the similarity) and the pose of
+    2, decodes these to frame 2, and confuses the discriminator with the poses of 2 and 3, of which
+    3 is constant.
     Every pass normalises with the statistics of its own frames.
 
     Source: Denton & Birodkar 2017, section 3, eq. 1-4; drnet-py, train_drnet.py.
@@ -147,9 +148,9 @@ def make_predictor_step(
 ) -> Callable[[PredictorState, Array, Player], tuple[PredictorState, Metrics]]:
     """Returns pure `step(state, frames, main) -> (state, metrics)`: one teacher-forced update.
 
-    `frames` are `[batch, time, height, width, channels]`; `main` holds the frozen encoders. Content
-    is that of the last observed frame; step t sees the true pose of t - 1 and predicts that of t. The
-    loss is the sum over t of mean squared errors; `prediction` in the metrics is their mean.
+    `frames` are `[batch, time, height, width, channels]`; `main` holds the frozen encoders.
+    Content is that of the last observed frame; step t sees the true pose of t - 1 and predicts that
+    of t. The loss is the sum over t of mean squared errors; the metric `prediction` is their mean.
 
     Args:
       freeze_statistics: False normalises with each batch's own statistics, as the authors' script

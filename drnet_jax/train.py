@@ -56,8 +56,12 @@ def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Calla
     run = run_lib.create(config, workdir)
     if _is_finished(run):
         return lambda: print(f"{run.workdir} is finished: open {run.workdir / 'report.html'}")
-    run.workdir.mkdir(parents=True, exist_ok=True)
-    writer.write_json(run.workdir / "config.json", run.config.to_dict())
+    try:
+        run.workdir.mkdir(parents=True, exist_ok=True)
+        writer.write_json(run.workdir / "config.json", run.config.to_dict())
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"Cannot write to --workdir={run.workdir}: {reason}.") from error
     states = _restore_or_init(run)
     return functools.partial(_train, run, *states)
 

@@ -1,5 +1,6 @@
 """Handwritten digits: the whole of MNIST, a user's own, or the 5,000 that ship with drnet_jax."""
 
+import contextlib
 import dataclasses
 import importlib.resources
 import io
@@ -197,8 +198,12 @@ def _prepare_and_read(
     builder = _make_builder(config, data_dir)
     if not builder.data_path.exists():
         settings = tfds.download.DownloadConfig(manual_dir=folder)
+        print(f"Preparing digits, once, in {builder.data_path}.")
+        tfds.disable_progress_bar()
         try:
-            builder.download_and_prepare(download_config=settings, file_format="array_record")
+            # What tfds says itself is about sizes that a generator cannot know.
+            with contextlib.redirect_stdout(io.StringIO()):
+                builder.download_and_prepare(download_config=settings, file_format="array_record")
         except OSError as error:
             # Another process may have been first: its rename wins, and ours then fails.
             if not builder.data_path.exists():

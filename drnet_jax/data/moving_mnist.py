@@ -64,6 +64,11 @@ class MovingMnist:
         return 3 if self.coloured else 1
 
     @property
+    def max_frames(self) -> int:
+        """Length of a clip: motion never ends, but times beyond this have no table."""
+        return 2**tracks_lib.NUM_JUMPS
+
+    @property
     def max_speed(self) -> int:
         """Largest speed on an axis."""
         return max(abs(v) for v in self.speeds)
@@ -87,7 +92,7 @@ class MovingMnist:
         )
 
     def positions(self, tracks: Tracks, times: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Returns positions and velocities `[batch, time, num_digits, 2]` at `times` `[batch, time]`."""
+        """Returns positions, velocities `[batch, time, num_digits, 2]`; times `[batch, time]`."""
         return tracks_lib.at_times(tracks, times, self.span, self.max_speed)
 
     def render(self, digits: jax.Array, tracks: Tracks, times: jax.Array) -> jax.Array:

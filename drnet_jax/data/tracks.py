@@ -35,9 +35,9 @@ class Tracks:
 
 
 def jump_tables(span: int, max_speed: int) -> np.ndarray:
-    """Returns int32 `[NUM_JUMPS, span * (2 * max_speed + 1)]`: row i maps a state to 2^i steps later.
+    """Returns int32 `[NUM_JUMPS, num_states]`: row i maps a state to the one 2^i steps later.
 
-    State `position * (2 * max_speed + 1) + velocity + max_speed`, positions in `[0, span)`,
+    A state is `position * (2 * max_speed + 1) + velocity + max_speed`, positions in `[0, span)`,
     velocities in `[-max_speed, max_speed]`.
     """
     num_velocities = 2 * max_speed + 1

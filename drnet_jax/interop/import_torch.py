@@ -1,7 +1,7 @@
 """From the content of a PyTorch release's checkpoint to settings and variables of our networks.
 
-Names, sizes and depth of the networks are read off the tensors; the file's options are checked
-against them, and asked only for what no tensor shows.
+What the tensors show comes from them; the file's options are checked against it, and asked only for
+what no tensor shows.
 """
 
 import dataclasses
@@ -14,35 +14,12 @@ import numpy as np
 from flax import traverse_util
 
 from drnet_jax.arrays import Tree
-from drnet_jax.interop import torch_file, torch_names
-from drnet_jax.interop.torch_weights import State, check_names, to_variables
+from drnet_jax.interop import torch_file, torch_networks
+from drnet_jax.interop.torch_networks import Network
+from drnet_jax.interop.torch_weights import State
 from drnet_jax.nets import build
 from drnet_jax.nets.blocks import stage_widths
 
-# The first tensor of a network, by which it is known.
-_ENCODER_MARKS = {
-    "main.0.main.0.weight": "dcgan",
-    "c1.main.0.weight": "dcgan_unet",
-    "c1.0.main.0.weight": "vgg_unet",
-    "main.conv1.weight": "resnet",
-}
-_DECODER_MARKS = {
-    "main.3.main.0.weight": "dcgan",
-    "upc2.main.0.weight": "dcgan_unet",
-    "upc2.0.main.0.weight": "vgg_unet",
-}
-# Tensors whose number is that of the stages: name, first position, stages without such a tensor.
-_ENCODER_STAGES = {
-    "dcgan": ("main.{}.main.0.weight", 0, 0),
-    "dcgan_unet": ("c{}.main.0.weight", 1, 0),
-    "vgg_unet": ("c{}.0.main.0.weight", 1, 0),
-    "resnet": ("main.layer{}.0.conv1.weight", 1, 0),
-}
-_DECODER_STAGES = {
-    "dcgan": ("main.{}.main.0.weight", 3, 1),
-    "dcgan_unet": ("upc{}.main.0.weight", 2, 1),
-    "vgg_unet": ("upc{}.0.main.0.weight", 2, 0),
-}
 # The release's options, where they differ in name from ours.
 _OPTIONS = {
     "image_width": "image_size",
@@ -51,24 +28,6 @@ _OPTIONS = {
     "pose_dim": "pose_dim",
 }
 DISCRIMINATOR_WIDTH = 100  # The release's, for files without a discriminator.
-
-
-@dataclasses.dataclass(frozen=True)
-class Network:
-    """One network of a file.
-
-    Attributes:
-      name: a key of the tables in `nets.build`; empty where there is only one.
-      sizes: `image_size`, `width`, `channels` and `dim` (of an encoder's vector, or of content and
-        pose together), as far as the network has them.
-      layers: where its tensors are found.
-      variables: ours.
-    """
-
-    name: str
-    sizes: dict[str, int]
-    layers: list[torch_names.Layer | torch_names.LstmCell]
-    variables: dict[str, Tree]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,113 +61,24 @@ def convert(content: Mapping[str, Any]) -> Imported:
         raise ValueError(f"Missing networks: {', '.join(absent)}; found: {_names(content)}.")
     options = _read_options(content.get("opt", {}))
     networks = {
-        "content_encoder": _read(content, "netEC", content_encoder),
-        "pose_encoder": _read(content, "netEP", pose_encoder),
-        "decoder": _read(content, "netD", decoder),
+        "content_encoder": _read(content, "netEC", torch_networks.content_encoder),
+        "pose_encoder": _read(content, "netEP", torch_networks.pose_encoder),
+        "decoder": _read(content, "netD", torch_networks.decoder),
     }
     if "netC" in content:
-        networks["discriminator"] = _read(content, "netC", discriminator)
+        networks["discriminator"] = _read(content, "netC", torch_networks.discriminator)
     model = _model_settings(networks, bool(options.get("normalize", False)))
     _check_options(options, model)
     _check_fit(networks, model)
     predictor_settings = None
     if "lstm" in content:
-        networks["predictor"] = _read(content, "lstm", predictor)
+        networks["predictor"] = _read(content, "lstm", torch_networks.predictor)
         predictor_settings = _predictor_settings(networks["predictor"], model)
     return Imported(
         model=model,
         predictor=predictor_settings,
         variables={name: network.variables for name, network in networks.items()},
     )
-
-
-def content_encoder(state: State) -> Network:
-    """Reads a content encoder from its state dict."""
-    return _encoder(state, "content encoder", torch_names.CONTENT_ENCODERS)
-
-
-def pose_encoder(state: State) -> Network:
-    """Reads a pose encoder from its state dict."""
-    return _encoder(state, "pose encoder", torch_names.POSE_ENCODERS)
-
-
-def decoder(state: State) -> Network:
-    """Reads a decoder from its state dict."""
-    name = _recognise(state, "decoder", _DECODER_MARKS, torch_names.DECODERS)
-    num_stages = _count_stages(state, *_DECODER_STAGES[name])
-    layers = list(torch_names.DECODERS[name](num_stages))
-    check_names(layers, state)
-    sizes = {
-        "image_size": 4 << num_stages,
-        # A U-Net decoder's last layer takes as many channels again from the encoder.
-        "width": state[f"{layers[-1].key}.weight"].shape[0] // (2 if name == "dcgan_unet" else 1),
-        "channels": state[f"{layers[-1].key}.weight"].shape[1],
-        "dim": state[f"{layers[0].key}.weight"].shape[0],
-    }
-    return Network(name, sizes, layers, to_variables(layers, state))
-
-
-def discriminator(state: State) -> Network:
-    """Reads a scene discriminator from its state dict."""
-    layers = list(torch_names.discriminator())
-    check_names(layers, state)
-    width, twice_dim = _matrix(state, "main.0.weight").shape
-    sizes = {"width": width, "dim": twice_dim // 2}
-    return Network("", sizes, layers, to_variables(layers, state))
-
-
-def predictor(state: State) -> Network:
-    """Reads a pose LSTM from its state dict; `dim` is that of the pose."""
-    num_layers = _count_stages(state, "lstm.{}.weight_ih", 0, 0)
-    layers = list(torch_names.predictor(num_layers))
-    check_names(layers, state)
-    hidden_dim, inputs = _matrix(state, "embed.weight").shape
-    dim = len(state["output.0.bias"])
-    sizes = {
-        "dim": dim,
-        "content_dim": inputs - dim,
-        "hidden_dim": hidden_dim,
-        "num_layers": num_layers,
-    }
-    return Network("", sizes, layers, to_variables(layers, state))
-
-
-def _encoder(state: State, kind: str, table: Mapping[str, Callable]) -> Network:
-    name = _recognise(state, kind, _ENCODER_MARKS, table)
-    num_stages = _count_stages(state, *_ENCODER_STAGES[name])
-    layers = list(table[name](num_stages))
-    check_names(layers, state)
-    first, last = (state[f"{layer.key}.weight"] for layer in (layers[0], layers[-1]))
-    sizes = {
-        "image_size": 4 << num_stages,
-        "width": first.shape[0],
-        "channels": first.shape[1],
-        "dim": last.shape[0],
-    }
-    return Network(name, sizes, layers, to_variables(layers, state))
-
-
-def _recognise(state: State, kind: str, marks: Mapping[str, str], table: Mapping) -> str:
-    for mark, name in marks.items():
-        if name in table and getattr(state.get(mark), "ndim", 0) == 4:
-            return name
-    raise ValueError(
-        f"Unknown {kind} with tensors {', '.join(list(state)[:3])}...; "
-        f"known: {', '.join(sorted(table))}."
-    )
-
-
-def _count_stages(state: State, pattern: str, first: int, others: int) -> int:
-    count = 0
-    while pattern.format(first + count) in state:
-        count += 1
-    return count + others
-
-
-def _matrix(state: State, name: str) -> np.ndarray:
-    if state[name].ndim != 2:
-        raise ValueError(f"Expected a matrix at {name!r}, found shape {state[name].shape}.")
-    return state[name]
 
 
 def _read(content: Mapping[str, Any], name: str, reader: Callable[[State], Network]) -> Network:
@@ -239,6 +109,7 @@ def _model_settings(networks: Mapping[str, Network], normalize: bool) -> dict[st
         "image_size": content.sizes["image_size"],
         "channels": content.sizes["channels"],
         "width": content.sizes["width"],
+        "num_slots": 1,  # None of the release's networks has slots.
         "content_dim": content.sizes["dim"],
         "pose_dim": pose.sizes["dim"],
         "normalize": normalize,

@@ -168,14 +168,23 @@ class _Tensor:
         return view.copy()
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
 class _Allowed:
-    """A function of ours under a name that files use. Frozen, so that no file can alter it."""
+    """A function of ours under a name that files use.
 
-    function: Callable
+    Files may give objects a state. No plain function and no frozen dataclass, therefore: both would
+    take one, and stay changed.
+    """
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable):
+        object.__setattr__(self, "_function", function)
+
+    def __setattr__(self, name, value):
+        raise ValueError("it changes a function")
 
     def __call__(self, *args):
-        return self.function(*args)
+        return self._function(*args)
 
 
 def _rebuild_tensor(storage, offset, shape, strides, *unused):

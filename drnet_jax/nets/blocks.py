@@ -9,7 +9,10 @@ import jax.numpy as jnp
 from drnet_jax.nets.conv import Conv, ConvTranspose, Dtype
 from drnet_jax.nets.norm import BatchNorm
 
-SLOPE = 0.2  # Of every leaky ReLU.
+
+def leaky_relu(maps: jax.Array) -> jax.Array:
+    """Returns `maps` where they are positive, a fifth of them elsewhere."""
+    return nn.leaky_relu(maps, 0.2)
 
 
 def stage_widths(image_size: int, width: int) -> tuple[int, ...]:
@@ -54,8 +57,9 @@ class ConvBlock(nn.Module):
     kernel_size: int
     strides: int = 1
     padding: int = 0
-    activation: Callable[[jax.Array], jax.Array] | None = None  # None: leaky ReLU.
+    activation: Callable[[jax.Array], jax.Array] = leaky_relu
     transposed: bool = False
+    widen: bool = False  # Whether the output is float32 (or more) whatever `dtype` is.
     dtype: Dtype = None
 
     @nn.compact
@@ -70,14 +74,13 @@ class ConvBlock(nn.Module):
             dtype=self.dtype,
             name="conv",
         )(maps)
-        if self.activation is not None:
-            return self.activation(BatchNorm(name="norm")(at_least_float32(maps), train=train))
-        return nn.leaky_relu(BatchNorm(name="norm")(maps, train=train), SLOPE)
+        maps = at_least_float32(maps) if self.widen else maps
+        return self.activation(BatchNorm(name="norm")(maps, train=train))
 
 
 def vector_head(dim: int, kernel_size: int, dtype: Dtype, name: str) -> ConvBlock:
     """Returns the encoders' last block, to float32 `[batch, 1, 1, dim]` in (-1, 1)."""
-    return ConvBlock(dim, kernel_size, activation=nn.tanh, dtype=dtype, name=name)
+    return ConvBlock(dim, kernel_size, activation=nn.tanh, widen=True, dtype=dtype, name=name)
 
 
 class Frames(nn.Module):

@@ -5,22 +5,25 @@ from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 
-from drnet_jax.nets import blocks, dcgan, resnet, vgg
+from drnet_jax.nets import attention, blocks, dcgan, resnet, vgg
 from drnet_jax.nets.conv import Dtype
 from drnet_jax.nets.discriminator import SceneDiscriminator
 from drnet_jax.nets.pose_lstm import PoseLSTM
 
 CONTENT_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
+    "attention": attention.ContentEncoder,
     "dcgan": lambda **sizes: dcgan.ContentEncoder(skips=False, **sizes),
     "dcgan_unet": lambda **sizes: dcgan.ContentEncoder(skips=True, **sizes),
     "resnet": resnet.ContentEncoder,
     "vgg_unet": vgg.ContentEncoder,
 }
 POSE_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
+    "attention": attention.PoseEncoder,
     "dcgan": dcgan.PoseEncoder,
     "resnet": resnet.PoseEncoder,
 }
 DECODERS: Mapping[str, Callable[..., nn.Module]] = {
+    "attention": attention.Decoder,
     "dcgan": lambda **sizes: dcgan.Decoder(skips=False, **sizes),
     "dcgan_unet": lambda **sizes: dcgan.Decoder(skips=True, **sizes),
     "vgg_unet": vgg.Decoder,
@@ -52,6 +55,7 @@ def create_networks(
     image_size: int,
     channels: int,
     width: int,
+    num_slots: int,
     content_dim: int,
     pose_dim: int,
     normalize: bool,
@@ -67,6 +71,7 @@ def create_networks(
       image_size: side of the frames, 4 times a power of two.
       channels: of the frames.
       width: channels of the first stage; 64 in the paper.
+      num_slots: places that attention networks look at; the others have none.
       content_dim: length of the content vector.
       pose_dim: length of the pose vector.
       normalize: whether poses are scaled to unit length.
@@ -83,11 +88,19 @@ def create_networks(
     blocks.stage_widths(image_size, width)
     if "resnet" in (content_encoder, pose_encoder):
         resnet.num_stages(image_size)
-    sizes = {"image_size": image_size, "width": width, "dtype": dtype}
+    if "attention" in (content_encoder, decoder) and content_dim % num_slots:
+        raise ValueError(
+            f"content_dim={content_dim}, num_slots={num_slots}; allowed: multiples of num_slots."
+        )
+
+    def sizes(name: str) -> dict:
+        slots = {"num_slots": num_slots} if name == "attention" else {}
+        return {"image_size": image_size, "width": width, "dtype": dtype} | slots
+
     return Networks(
-        content_encoder=content_factory(content_dim=content_dim, **sizes),
-        pose_encoder=pose_factory(pose_dim=pose_dim, normalize=normalize, **sizes),
-        decoder=decoder_factory(channels=channels, **sizes),
+        content_encoder=content_factory(content_dim=content_dim, **sizes(content_encoder)),
+        pose_encoder=pose_factory(pose_dim=pose_dim, normalize=normalize, **sizes(pose_encoder)),
+        decoder=decoder_factory(channels=channels, **sizes(decoder)),
         discriminator=SceneDiscriminator(width=discriminator_width, dtype=dtype),
     )
 

@@ -49,7 +49,13 @@ class BasicBlock(nn.Module):
             )
             shortcut = projection(maps, train=train)
         first = ConvBlock(
-            self.features, 3, strides=self.strides, padding=1, dtype=self.dtype, name="first"
+            self.features,
+            3,
+            strides=self.strides,
+            padding=1,
+            activation=nn.relu,
+            dtype=self.dtype,
+            name="first",
         )
         second = ConvBlock(
             self.features, 3, padding=1, activation=_identity, dtype=self.dtype, name="second"
@@ -69,7 +75,15 @@ class Trunk(nn.Module):
     @nn.compact
     def __call__(self, frames: jax.Array, *, train: bool) -> jax.Array:
         blocks.check_frames(frames, self.image_size)
-        stem = ConvBlock(self.width, 5, strides=2, padding=3, dtype=self.dtype, name="stem")
+        stem = ConvBlock(
+            self.width,
+            5,
+            strides=2,
+            padding=3,
+            activation=nn.relu,
+            dtype=self.dtype,
+            name="stem",
+        )
         x = stem(frames, train=train)
         x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
         for stage in range(num_stages(self.image_size)):

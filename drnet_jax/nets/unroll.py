@@ -43,7 +43,7 @@ def closed_loop(
     content: jax.Array,
     num_steps: int,
 ) -> jax.Array:
-    """Returns `[batch, num_steps, pose_dim]`: `pose` itself, then what the LSTM makes of its own output.
+    """Returns `pose`, then what the LSTM makes of its own output: `[batch, num_steps, pose_dim]`.
 
     Args:
       predictor: the LSTM.

@@ -216,7 +216,8 @@ def reproduce(inputs: Inputs) -> str:
         return markup.missing("The run does not say by which command it was made.")
     command = " ".join(map(str, command)) if isinstance(command, list) else str(command)
     revision = inputs.environment.get("git_revision")
-    at = f" at revision <code>{markup.escape(revision)}</code>" if revision else ""
+    known = revision and revision != "unknown"
+    at = f" at revision <code>{markup.escape(revision)}</code>" if known else ""
     return (
         f"<p>With the versions above{at}:</p>"
         + markup.wide(f"<pre><code>{markup.escape(command)}</code></pre>", "Command")

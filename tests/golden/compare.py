@@ -1,0 +1,86 @@
+"""How far our results are from those of a golden file, and what is shared by its checks."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from drnet_jax.interop import torch_weights
+from drnet_jax.nets import build
+
+
+class Comparison:
+    """Collects how far results are from a file's, in units of what is allowed."""
+
+    def __init__(self):
+        # By (file, precision): error as a share of its limit, error, limit, field.
+        self._worst = {}
+
+    def __call__(self, golden, field, found, expected, *, atol, rtol=0.0, precision="float32"):
+        """Fails unless `found` is within `atol + rtol |expected|` (arrays or scalars)."""
+        found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
+        assert found.shape == expected.shape, (
+            f"{golden.path.name}, {field}: shape {found.shape}, expected {expected.shape}"
+        )
+        errors, limits = np.abs(found - expected), atol + rtol * np.abs(expected)
+        shares = np.where(np.isnan(errors), np.inf, errors / limits)
+        worst = np.unravel_index(np.argmax(shares), errors.shape)
+        limits = np.broadcast_to(limits, errors.shape)
+        entry = (shares[worst], errors[worst], limits[worst], field)
+        key = (golden.path.name, precision)
+        self._worst[key] = max(entry, self._worst.get(key, entry))
+        assert entry[0] <= 1, (
+            f"{golden.path.name}, {field}, {precision}: {entry[1]:.3g} > {entry[2]:.3g}"
+        )
+
+    def lines(self):
+        """Yields one line for each file and precision: the error nearest to its limit."""
+        for (name, precision), (_, error, limit, field) in sorted(self._worst.items()):
+            yield f"{name:36} {precision}: error {error:.1e}, allowed {limit:.1e} ({field})"
+
+
+def channels_last(array):
+    """NCHW to NHWC; vectors `[batch, dim, 1, 1]` to `[batch, dim]`."""
+    array = np.asarray(array)
+    return array[:, :, 0, 0] if array.shape[2:] == (1, 1) else array.transpose(0, 2, 3, 1)
+
+
+def channels_first(array):
+    """NHWC to NCHW."""
+    return np.asarray(array).transpose(0, 3, 1, 2)
+
+
+def summary(array):
+    """Mean, standard deviation, least and largest, as the files keep of whole outputs."""
+    wide = np.asarray(array, np.float64)
+    return [wide.mean(), wide.std(), wide.min(), wide.max()]
+
+
+def create_networks(**settings):
+    """Networks of the release's sizes, but for `settings`; a check takes those it needs."""
+    defaults = {
+        "content_encoder": "dcgan",
+        "pose_encoder": "dcgan",
+        "decoder": "dcgan",
+        "image_size": 64,
+        "channels": 3,
+        "width": 64,
+        "num_slots": 1,
+        "content_dim": 128,
+        "pose_dim": 5,
+        "normalize": False,
+        "discriminator_width": 100,
+        "dtype": jnp.float32,
+    }
+    return build.create_networks(**(defaults | settings))
+
+
+def running_statistics(layers, state, variables):
+    """Our running statistics under PyTorch's names, with the biases that ours do without."""
+    biases = {layer.norm_key: state[f"{layer.key}.bias"] for layer in layers}
+    statistics = {}
+    for name, value in torch_weights.to_state(layers, variables).items():
+        key, leaf = name.rsplit(".", 1)
+        if leaf == "running_mean":
+            statistics[name] = value + biases[key]
+        elif leaf == "running_var":
+            statistics[name] = value
+    return statistics

@@ -1,0 +1,382 @@
+"""Checks of whole training steps against their golden files, in float32 and in float64.
+
+The float32 run shows that the shipped precision follows the reference. It drifts, because Adam
+turns gradients at the level of rounding into full steps. The float64 run is the strict one.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+import optax
+from golden.compare import create_networks, running_statistics
+
+from drnet_jax import state as states
+from drnet_jax import steps
+from drnet_jax.interop import torch_networks, torch_weights
+from drnet_jax.nets import build
+from drnet_jax.nets.unroll import teacher_forced
+
+OURS = {
+    "netEC": "content_encoder",
+    "netEP": "pose_encoder",
+    "netD": "decoder",
+    "netC": "discriminator",
+    "lstm": "predictor",
+}
+FORCED_BIAS = 2e-3  # How far, per iteration, Adam may move a bias without a gradient.
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What is allowed, by iteration.
+
+    Attributes:
+      losses: relative.
+      gradients: relative to the norm of a tensor's gradient.
+      parameters: absolute, of a tensor's mean and standard deviation after the update.
+      elements: absolute, of single elements after the update.
+      statistics: relative and absolute, of running statistics.
+      forced_bias: how far a bias in front of a norm, whose true gradient is zero, may wander.
+    """
+
+    losses: tuple[float, ...]
+    gradients: tuple[float, ...]
+    parameters: tuple[float, ...]
+    elements: tuple[float, ...]
+    statistics: tuple[float, ...]
+    forced_bias: float
+
+    def at(self, iteration: int, kind: str) -> float:
+        """Returns the limit of `kind`; the last one holds for all further iterations."""
+        limits = getattr(self, kind)
+        return limits[min(iteration, len(limits) - 1)]
+
+
+FLOAT64 = Limits(
+    losses=(1e-10, 1e-9, 1e-9),
+    gradients=(1e-9, 1e-8, 1e-8),
+    parameters=(1e-10, 1e-10, 1e-10),
+    elements=(1e-9, 1e-8, 1e-8),
+    statistics=(1e-9, 1e-9, 1e-9),
+    forced_bias=0.0,
+)
+DRNET = {
+    "float32": Limits(
+        losses=(1e-5, 5e-3, 2e-2),
+        gradients=(3e-3, 0.1, 0.3),
+        parameters=(1e-5, 1e-4, 1e-3),
+        elements=(4e-3, 8e-3, 12e-3),  # A random direction: twice the learning rate each time.
+        statistics=(2e-5, 1e-3, 1e-2),
+        forced_bias=FORCED_BIAS,
+    ),
+    "float64": FLOAT64,
+}
+LSTM = {
+    "float32": Limits(
+        losses=(1e-5, 1e-5, 1e-5),
+        gradients=(1e-4, 1e-4, 1e-4),
+        parameters=(1e-5, 1e-4, 1e-3),
+        elements=(1e-6, 1e-6, 1e-6),
+        statistics=(2e-5, 2e-5, 2e-5),
+        forced_bias=0.0,  # The encoders are frozen.
+    ),
+    "float64": FLOAT64,
+}
+
+
+class StepCheck:
+    """One golden step file in one precision."""
+
+    def __init__(self, golden, compare, precision, limits):
+        self.golden, self.precision, self.limits = golden, precision, limits[precision]
+        self._compare = compare
+        self._wide = precision == "float64"
+        dtype = np.dtype(precision)
+        self.states = {
+            net: {name: array.astype(dtype) for name, array in golden.state(net).items()}
+            for net in golden["state_seeds"]
+        }
+        readers = {net: getattr(torch_networks, OURS[net]) for net in self.states}
+        self.networks = {net: readers[net](state) for net, state in self.states.items()}
+        # [time, batch, side, side, channels]
+        self.frames = np.moveaxis(golden.inputs()["x"], 2, -1).astype(dtype)
+        self.settings = self._settings()
+
+    def _settings(self):
+        config, content, pose = (self.golden.config, self.networks["netEC"], self.networks["netEP"])
+        settings = {
+            "content_encoder": content.name,
+            "pose_encoder": pose.name,
+            "decoder": content.name if "unet" in content.name else "dcgan",
+            "image_size": content.sizes["image_size"],
+            "channels": content.sizes["channels"],
+            "content_dim": content.sizes["dim"],
+            "pose_dim": pose.sizes["dim"],
+        }
+        theirs = {"content_model": "content_encoder", "pose_model": "pose_encoder"}
+        theirs |= {"image_width": "image_size"}
+        theirs |= {name: name for name in ("channels", "content_dim", "pose_dim")}
+        assert {name: config[name] for name in theirs} == {
+            n: settings[o] for n, o in theirs.items()
+        }
+        return settings | {
+            "width": content.sizes["width"],
+            "normalize": config["normalize"],
+            "dtype": np.dtype(self.precision),
+        }
+
+    def optimizer(self):
+        """Adam as in the file, which also remembers the gradients it was given."""
+        config = self.golden.config
+        assert config["optimizer"] == "adam"
+        remember = optax.GradientTransformation(
+            lambda params: params, lambda grads, state, params=None: (grads, grads)
+        )
+        rates = {"b1": config["beta1"], "b2": config["beta2"], "eps": config["eps"]}
+        return optax.chain(remember, optax.adam(config["lr"], **rates))
+
+    def field(self, name):
+        return self.golden[f"f64/{name}" if self._wide else name]
+
+    def noise(self, name, iteration):
+        """Ten times the reference's own rounding, in float32 at least 1e-6: a fair limit."""
+        noise = self.field("noise") if not self._wide or "f64/noise" in self.golden else {}
+        return max(10 * noise.get(f"{name}@{iteration}", 0.0), 0.0 if self._wide else 1e-6)
+
+    def compare(self, name, iteration, found, expected, **limits):
+        name = f"{name}@{iteration}"
+        self._compare(self.golden, name, found, expected, precision=self.precision, **limits)
+
+    def losses(self, iteration, found):
+        for name, value in found.items():
+            limit, atol = self.limits.at(iteration, "losses"), self.noise(name, iteration)
+            expected = self.field(name)[iteration]
+            self.compare(name, iteration, value, expected, atol=atol, rtol=limit)
+
+    def activations(self, found):
+        for name, value in found.items():
+            # Without the axes of length 1 that vectors have there.
+            expected = self.golden[f"act/{name}"].reshape(np.shape(value))
+            if self._wide:  # Stored in float32: not part of the strict comparison.
+                np.testing.assert_allclose(value, expected, rtol=0, atol=1e-4)
+            else:
+                self.compare(f"act/{name}", 0, value, expected, atol=1e-4)
+
+    def trained(self, net, iteration, params, grads):
+        """Compares the gradients and parameters of network `net` after `iteration`."""
+        forced = self.golden[f"no_gradient/{net}"]
+        layers = self.networks[net].layers
+        stats = self.networks[net].variables.get("batch_stats", {})
+        params, grads = (
+            torch_weights.to_state(layers, {"params": tree, "batch_stats": stats})
+            for tree in (params, grads)
+        )
+        for index, name in enumerate(self.golden[f"params/{net}"]):
+            if not forced[index]:
+                self._tensor(net, iteration, index, name, params[name], grads[name])
+
+    def _tensor(self, net, iteration, index, name, param, grad):
+        def check(field, found, *, atol=0.0, rtol=0.0):
+            expected = self.field(f"{field}/{net}")[iteration, index]
+            expected = expected[: len(found)] if field.endswith("first8") else expected
+            noise = self.noise(f"{field}/{net}", iteration)
+            if rtol:
+                rtol = max(rtol, noise)
+            else:
+                atol = max(atol, noise)
+            label = f"{field}/{net}/{name}"
+            self.compare(label, iteration, found, expected, atol=atol, rtol=rtol)
+
+        limits, param, grad = self.limits, param.astype(np.float64), grad.astype(np.float64)
+        gradient, norm = limits.at(iteration, "gradients"), np.linalg.norm(grad)
+        check("grad_norm", norm, rtol=gradient)
+        check("grad_first8", grad.ravel()[:8], atol=gradient * norm)
+        check("after_mean", param.mean(), atol=limits.at(iteration, "parameters"))
+        check("after_std", param.std(), atol=limits.at(iteration, "parameters"))
+        change = np.linalg.norm(param - self.states[net][name].astype(np.float64))
+        check("delta_norm", change, rtol=gradient)
+        check("after_first8", param.ravel()[:8], atol=limits.at(iteration, "elements"))
+
+    def statistics(self, net, iteration, variables):
+        """Compares the running statistics of network `net` after `iteration`."""
+        found = running_statistics(self.networks[net].layers, self.states[net], variables)
+        for index, name in enumerate(self.golden[f"stats/{net}"]):
+            value = found[name].astype(np.float64)
+            forced = name.endswith("mean") * self.limits.forced_bias * (iteration + 1)
+            limit = self.limits.at(iteration, "statistics")
+            results = {"mean": value.mean(), "std": value.std(), "first8": value[:8]}
+            for kind, result in results.items():
+                expected = self.field(f"stat_{kind}/{net}")[iteration, index]
+                expected = expected[: len(result)] if kind == "first8" else expected
+                atol = forced + max(limit, self.noise(f"stat_{kind}/{net}", iteration))
+                label = f"stat_{kind}/{net}/{name}"
+                self.compare(label, iteration, result, expected, atol=atol, rtol=limit)
+
+
+def drnet(golden, compare):
+    """A file of the first stage's training steps."""
+    for precision in ("float32", "float64"):
+        with jax.enable_x64(precision == "float64"):
+            _drnet(StepCheck(golden, compare, precision, DRNET))
+
+
+def _drnet(check):
+    golden, config = check.golden, check.golden.config
+    networks = create_networks(**check.settings, discriminator_width=config["sd_nf"])
+    tx = check.optimizer()
+    variables = {OURS[net]: network.variables for net, network in check.networks.items()}
+    main = {name: variables[name] for name in ("content_encoder", "pose_encoder", "decoder")}
+    state = states.DrnetState(
+        step=states.first_step(),
+        main=states.Player.create(main, tx),
+        discriminator=states.Player.create({"discriminator": variables["discriminator"]}, tx),
+    )
+    step = jax.jit(
+        steps.make_drnet_step(
+            networks, tx, tx, similarity_weight=1.0, adversarial_weight=config["sd_weight"]
+        )
+    )
+    # The reference shuffles the first half and calls it 1, which here is the same clip.
+    num_clips, shuffled = check.frames.shape[1], golden["perm"]
+    partners = np.arange(num_clips)
+    partners[: len(shuffled)] = shuffled
+    targets = (np.arange(num_clips) < len(shuffled)).astype(check.precision)
+    batch = steps.DrnetBatch(np.swapaxes(check.frames, 0, 1), steps.PosePairs(partners, targets))
+    for iteration in range(config["steps"]):
+        before, (state, metrics) = state, step(state, batch)
+        if iteration == 0:
+            activations = jax.jit(functools.partial(_drnet_activations, networks))
+            check.activations(activations(before, state, batch))
+        names = {
+            "sd_bce": "discriminator",
+            "sd_acc": "discriminator_accuracy",
+            "sim": "similarity",
+            "rec": "reconstruction",
+            "adv_bce": "adversarial",
+            "total": "total",
+        }
+        check.losses(iteration, {theirs: metrics[ours] for theirs, ours in names.items()})
+        for net in check.networks:
+            player = state.discriminator if net == "netC" else state.main
+            name = OURS[net]
+            check.trained(net, iteration, player.params[name], player.opt_state[0][name])
+            if net != "netC":
+                check.statistics(net, iteration, player.variables(name))
+
+
+def _drnet_activations(networks, before, after, batch):
+    """What passes through the first iteration, by the names of the files."""
+
+    def run(name, *inputs):
+        module, variables = getattr(networks, name), before.main.variables(name)
+        return module.apply(variables, *inputs, train=True, mutable=["batch_stats"])[0]
+
+    def judge(player, *poses):
+        logits = networks.discriminator.apply({"params": player.params["discriminator"]}, *poses)
+        return jax.nn.sigmoid(logits)
+
+    frames = [batch.frames[:, index] for index in range(4)]
+    contents = [run("content_encoder", frame) for frame in frames[:2]]
+    poses = [run("pose_encoder", frame) for frame in frames]
+    decoded = run("decoder", contents[0], poses[2])
+    return {
+        "sd_pose0": poses[0],
+        "sd_pose1": poses[1],
+        "sd_out": judge(before.discriminator, poses[0], poses[1][batch.pairs.partners]),
+        "content0": contents[0].vector,
+        "content1": contents[1].vector,
+        "pose2": poses[2],
+        "pose3": poses[3],
+        "rec": decoded.transpose(0, 3, 1, 2)[:1, :, ::2, ::2],
+        "adv_out": judge(after.discriminator, poses[2], poses[3]),
+    }
+
+
+def predictor(golden, compare):
+    """A file of the predictor's training steps."""
+    for precision in ("float32", "float64"):
+        with jax.enable_x64(precision == "float64"):
+            _predictor(StepCheck(golden, compare, precision, LSTM))
+
+
+def _predictor(check):
+    config = check.golden.config
+    assert config["encoder_mode"] in ("train", "eval")
+    frozen = config["encoder_mode"] == "eval"
+    networks = create_networks(**check.settings)
+    module = build.create_predictor(
+        pose_dim=config["pose_dim"],
+        hidden_dim=config["rnn_size"],
+        num_layers=config["rnn_layers"],
+        normalize=config["normalize"],
+        dtype=check.settings["dtype"],
+    )
+    assert len(check.frames) == config["n_past"] + config["n_future"]
+    tx = check.optimizer()
+    main = {OURS[net]: check.networks[net].variables for net in ("netEC", "netEP")}
+    main = states.Player.create(main, optax.identity())
+    lstm = {"predictor": check.networks["lstm"].variables}
+    state = states.PredictorState(states.first_step(), states.Player.create(lstm, tx))
+    step = jax.jit(
+        steps.make_predictor_step(
+            networks, module, tx, num_observed=config["n_past"], freeze_statistics=frozen
+        )
+    )
+    encode = jax.jit(lambda main: _encode(networks, main, check.frames, config["n_past"], frozen))
+    for iteration in range(config["steps"]):
+        before, (state, metrics) = state, step(state, np.swapaxes(check.frames, 0, 1), main)
+        content, poses, main = encode(main)
+        variables = {"params": before.predictor.params["predictor"]}
+        _, predicted = teacher_forced(module, variables, poses[:, :-1], content)
+        if iteration == 0:
+            over_time = {"poses": poses, "preds": predicted}
+            over_time = {name: np.swapaxes(array, 0, 1) for name, array in over_time.items()}
+            check.activations({"content": content} | over_time)
+        errors = np.square(np.asarray(predicted - poses[:, 1:], np.float64)).mean((0, 2))
+        num_frames = len(check.frames)
+        check.losses(
+            iteration,
+            {
+                "returned": metrics["prediction"] * (num_frames - 1) / num_frames,
+                "mse_per_step": errors,
+                "trap_broadcast_returned": _broadcast_loss(predicted, poses[:, 1:]) / num_frames,
+            },
+        )
+        player = state.predictor
+        params, grads = player.params["predictor"], player.opt_state[0]["predictor"]
+        check.trained("lstm", iteration, params, grads)
+        for net in ("netEC", "netEP"):
+            # Frozen: there is nothing to compare these with.
+            check.golden[f"no_gradient/{net}"], check.golden[f"params/{net}"]
+            check.statistics(net, iteration, main.variables(OURS[net]))
+
+
+def _encode(networks, main, frames, num_observed, frozen):
+    """Content, poses and the encoders after these passes, in the reference's order."""
+
+    def run(name, frame):
+        module, variables = getattr(networks, name), main.variables(name)
+        if frozen:
+            return module.apply(variables, frame, train=False)
+        output, updates = module.apply(variables, frame, train=True, mutable=["batch_stats"])
+        stats[name] = updates["batch_stats"]
+        return output
+
+    stats = dict(main.batch_stats)
+    content = run("content_encoder", frames[num_observed - 1]).vector
+    poses = []
+    for frame in frames:
+        main = main.replace(batch_stats=dict(stats))
+        poses.append(run("pose_encoder", frame))
+    return content, jax.numpy.stack(poses, axis=1), main.replace(batch_stats=stats)
+
+
+def _broadcast_loss(predicted, targets):
+    """The loss as today's PyTorch computes it: `[B, D]` against `[B, D, 1, 1]`, all pairs."""
+    predicted, targets = (np.asarray(array, np.float64) for array in (predicted, targets))
+    return sum(
+        np.square(predicted[None, None, :, t] - targets[:, t, :, None, None]).mean()
+        for t in range(targets.shape[1])
+    )

@@ -1,0 +1,86 @@
+import itertools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio
+
+from drnet_jax import evaluate
+from drnet_jax import run as run_lib
+from drnet_jax.data.tracks import Tracks
+
+
+def test_record_has_every_score_with_its_interval(trained):
+    record = json.loads((trained / "evaluation.json").read_text())
+    assert record["num_clips"] == 10
+    assert "embedded" in record["data"]["note"]
+    scores = [record["reconstruction"], *(record["swap"][n] for n in evaluate.TRIVIAL_ANSWERS)]
+    for score in [record["swap"]["model"], *scores]:
+        for name in ("psnr", "ssim"):
+            assert score[name]["low"] <= score[name]["mean"] <= score[name]["high"]
+    accuracy = record["discriminator"]["accuracy"]
+    assert 0 <= accuracy["low"] <= accuracy["mean"] <= accuracy["high"] <= 1
+
+
+def test_evaluating_again_gives_the_same_numbers(trained, config):
+    run = run_lib.create(config, trained)
+    record = json.loads((trained / "evaluation.json").read_text())
+    assert json.loads(json.dumps(evaluate.score(run, run.restore()[0]))) == record
+
+
+def test_truth_of_a_swap_is_a_digits_on_b_tracks(trained, config):
+    """Drawn once more in NumPy: a digit of A wherever a digit of B is, both assignments."""
+    run = run_lib.create(config, trained)
+    batch = jax.device_get(evaluate._held_out_batch(run, jax.random.key(3), 4))
+    key_a, key_b, _ = jax.random.split(jax.random.key(3), 3)
+    a, b = (jax.device_get(run.source.sample("test", key, 4)) for key in (key_a, key_b))
+    generator, later = run.source.generator, np.full((4, 1), 4 + config.evaluation.horizon)
+    digits = np.asarray(run.source._images["test"])
+    places = np.asarray(generator.positions(jax.tree.map(jnp.asarray, b), later)[0])[:, 0]
+    for clip, (i, order) in itertools.product(range(4), enumerate([(0, 1), (1, 0)])):
+        expected = np.zeros((16, 16, 3), np.uint8)
+        for n in (0, 1):
+            y, x = places[clip, order[n]]
+            expected[y : y + 8, x : x + 8, n] = digits[a.digits[clip, n]]
+        front = a.front[clip]
+        expected[expected[:, :, front] > 0, 1 - front] = 0
+        np.testing.assert_array_equal(batch["targets"][clip, i], expected)
+    own = run.source.render("test", Tracks(*map(jnp.asarray, vars(a).values())), np.array([4]))
+    np.testing.assert_array_equal(batch["content"], own[:, 0])
+
+
+def test_best_assignment_is_chosen_clip_by_clip():
+    rng = np.random.default_rng(0)
+    targets = rng.random((3, 2, 12, 12, 3), np.float32)
+    frames = np.stack([targets[0, 0], targets[1, 1], targets[2, 0]]) * np.float32(0.9)
+    best = evaluate._best(jnp.asarray(frames), jnp.asarray(targets))
+    expected = [
+        max(peak_signal_noise_ratio(t, frames[i], data_range=1) for t in targets[i])
+        for i in range(3)
+    ]
+    np.testing.assert_allclose(best["psnr"], expected, rtol=1e-5)
+    assert np.all(best["ssim"] > 0.9)
+
+
+def test_a_truthful_model_scores_best_and_a_mean_frame_is_a_mean(trained, config):
+    """The scorer, given networks that answer with the truth, must give them full marks."""
+    run = run_lib.create(config, trained)
+    state, _ = run.restore()
+    batch = evaluate._held_out_batch(run, jax.random.key(0), 4)
+    scores = jax.jit(evaluate._make_batch_scorer(run))(
+        state, batch | {"content": batch["targets"][:, 1]}, jnp.zeros((16, 16, 3))
+    )
+    # Copying the content frame is perfect where that frame is the target.
+    np.testing.assert_allclose(scores["swap"]["copy_content_frame"]["psnr"], 100, rtol=1e-5)
+    energy = np.mean((np.asarray(batch["targets"]) / 255.0) ** 2, axis=(2, 3, 4)).min(axis=1)
+    np.testing.assert_allclose(
+        scores["swap"]["mean_frame"]["psnr"], -10 * np.log10(energy), rtol=1e-4
+    )
+
+
+def test_untrained_workdir_is_refused(config, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nothing has been trained there"):
+        evaluate.prepare(config, tmp_path)
+    assert not list(tmp_path.iterdir())

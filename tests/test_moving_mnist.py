@@ -1,0 +1,163 @@
+"""Against a plain NumPy generator that steps through a clip frame by frame."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from drnet_jax.data import tracks as tracks_lib
+from drnet_jax.data.moving_mnist import MovingMnist
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (7, 28, 28), np.uint8)
+PICTURES[:, :6] = 0  # Background to look through.
+
+
+def make(**changes):
+    settings = dict(
+        image_size=64,
+        digit_size=32,
+        num_digits=2,
+        coloured=True,
+        speeds=(-4, 3),
+        zero_speeds=True,
+    )
+    return MovingMnist(**(settings | changes))
+
+
+def numpy_clip(generator, digits, positions, velocities, front, num_frames):
+    """Returns frames and the tracks of one clip, pixel by pixel and step by step."""
+    size, side = generator.image_size, generator.digit_size
+    limit = size - side
+    position, velocity = positions.copy(), velocities.copy()
+    frames, track = [], []
+    for _ in range(num_frames):
+        track.append((position.copy(), velocity.copy()))
+        layers = np.zeros((size, size, generator.num_digits), np.uint8)
+        for n in range(generator.num_digits):
+            y, x = position[n]
+            layers[y : y + side, x : x + side, n] = digits[n]
+        covered = layers[:, :, front] > 0
+        for n in range(generator.num_digits):
+            if n != front:
+                layers[covered, n] = 0
+        if generator.coloured:
+            frame = np.zeros((size, size, 3), np.uint8)
+            frame[:, :, : generator.num_digits] = layers
+        else:
+            frame = layers.max(axis=2, keepdims=True)
+        frames.append(frame)
+        for n, axis in np.ndindex(generator.num_digits, 2):
+            moved = position[n, axis] + velocity[n, axis]
+            if moved < 0 or moved >= limit:
+                moved = 0 if moved < 0 else limit - 1
+                velocity[n, axis] *= -1
+            position[n, axis] = moved
+    return np.stack(frames), track
+
+
+CASES = [
+    dict(num_digits=n, coloured=coloured, image_size=size, digit_size=size // 2)
+    for n, coloured, size in itertools.product((1, 2, 3), (True, False), (64, 128))
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_frames_and_tracks_equal_numpy(case):
+    generator = make(**case)
+    digits = generator.resize(PICTURES)
+    tracks = generator.sample(jax.random.key(1), 3, len(digits))
+    times = np.broadcast_to(np.arange(24), (3, 24))
+    frames = jax.jit(generator.render)(jnp.asarray(digits), tracks, times)
+    positions, velocities = generator.positions(tracks, times)
+    for i in range(3):
+        expected, track = numpy_clip(
+            generator,
+            digits[np.asarray(tracks.digits[i])],
+            np.array(tracks.positions[i]),
+            np.array(tracks.velocities[i]),
+            int(tracks.front[i]),
+            24,
+        )
+        np.testing.assert_array_equal(frames[i], expected)
+        np.testing.assert_array_equal(positions[i], [p for p, _ in track])
+        np.testing.assert_array_equal(velocities[i], [v for _, v in track])
+
+
+def test_distant_times_equal_numpy():
+    generator = make(image_size=32, digit_size=16, speeds=(-3, 3))
+    digits = generator.resize(PICTURES)
+    tracks = generator.sample(jax.random.key(2), 2, len(digits))
+    times = np.array([[0, 1000], [517, 3]])
+    frames = generator.render(jnp.asarray(digits), tracks, times)
+    for i in range(2):
+        expected, _ = numpy_clip(
+            generator,
+            digits[np.asarray(tracks.digits[i])],
+            np.array(tracks.positions[i]),
+            np.array(tracks.velocities[i]),
+            int(tracks.front[i]),
+            1001,
+        )
+        np.testing.assert_array_equal(frames[i], expected[times[i]])
+
+
+def test_a_motion_repeats_at_the_largest_time():
+    # Speed 1 over 5 positions: 0 1 2 3 4 4 3 2 1 0, then the same again.
+    tracks = tracks_lib.Tracks(*map(jnp.asarray, ([[0]], [[[0, 2]]], [[[1, -1]]], [0])))
+    last = 2**tracks_lib.NUM_JUMPS - 1
+    near, far = np.array([[last % 10]]), np.array([[last]])
+    np.testing.assert_array_equal(
+        tracks_lib.at_times(tracks, far, 5, 1), tracks_lib.at_times(tracks, near, 5, 1)
+    )
+
+
+def test_resize_equals_pillow():
+    resized = make(digit_size=20).resize(PICTURES)
+    expected = Image.fromarray(PICTURES[3]).resize((20, 20), Image.Resampling.BILINEAR)
+    assert resized.shape == (7, 20, 20)
+    np.testing.assert_array_equal(resized[3], expected)
+
+
+@pytest.mark.parametrize("zero_speeds", [True, False])
+def test_sampled_clips_fill_their_ranges(zero_speeds):
+    generator = make(zero_speeds=zero_speeds, num_digits=3)
+    tracks = generator.sample(jax.random.key(0), 2000, 50)
+    allowed = [v for v in range(-4, 4) if v or zero_speeds]
+    assert set(np.unique(tracks.velocities)) == set(allowed)
+    assert set(np.unique(tracks.positions)) == set(range(32))
+    assert set(np.unique(tracks.digits)) == set(range(50))
+    assert set(np.unique(tracks.front)) == {0, 1, 2}
+
+
+def test_clips_do_not_depend_on_how_the_batch_is_sharded():
+    from drnet_jax import sharding
+
+    generator = make(image_size=16, digit_size=8, speeds=(-2, 2))
+    digits = jnp.asarray(generator.resize(PICTURES))
+
+    def clips(key):
+        tracks = generator.sample(key, 4, len(digits))
+        return generator.render(digits, tracks, jnp.broadcast_to(jnp.arange(5), (4, 5)))
+
+    split = sharding.batch_split(sharding.data_mesh())
+    sharded = jax.jit(clips, out_shardings=split)(jax.random.key(5))
+    assert len(sharded.sharding.device_set) == 2
+    np.testing.assert_array_equal(sharded, jax.jit(clips)(jax.random.key(5)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(num_digits=4), r"data.num_digits=4; allowed: 1, 2, 3"),
+        (dict(digit_size=64), r"data.digit_size=64; allowed: 1 to 63"),
+        (dict(speeds=(3, -3)), r"data.speeds=\(3, -3\); allowed: least <= greatest"),
+        (dict(speeds=(-40, 40)), r"allowed: least <= greatest, both between -31 and 31"),
+        (dict(speeds=(0, 0), zero_speeds=False), r"leaves no velocity"),
+    ],
+)
+def test_impossible_settings_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make(**changes)

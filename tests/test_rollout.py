@@ -1,0 +1,77 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from test_steps import tiny_networks, tiny_state
+
+from drnet_jax.arrays import as_uint8
+from drnet_jax.nets import build
+from drnet_jax.rollout import make_rollout
+
+NETWORKS = tiny_networks()
+PREDICTOR = build.create_predictor(
+    pose_dim=3, hidden_dim=4, num_layers=2, normalize=False, dtype=jnp.float32
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    main = tiny_state(optax.sgd(0.1)).main
+    # Weights that are not tiny, so that a wrong pose shows in the picture.
+    main = main.replace(params=jax.tree.map(lambda x: 10 * x, main.params))
+    variables = PREDICTOR.init(jax.random.key(2), PREDICTOR.initial_carry(1), jnp.zeros((1, 7)))
+    observed = np.random.default_rng(0).random((3, 4, 8, 8, 3), np.float32)
+    return main, variables, observed
+
+
+def roll(model, num_steps, chunk_size):
+    rollout = make_rollout(NETWORKS, PREDICTOR, num_steps=num_steps, chunk_size=chunk_size)
+    return np.asarray(jax.jit(rollout)(*model)).astype(int)
+
+
+def test_rollout_equals_a_plain_loop(model):
+    main, variables, observed = model
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def apply(name, *inputs):
+        return getattr(NETWORKS, name).apply(main.variables(name), *inputs, train=False)
+
+    content = apply("content_encoder", observed[:, -1])
+    carry, expected = PREDICTOR.initial_carry(3), []
+    for t in range(4 + 9 - 1):
+        if t < 4:
+            pose = apply("pose_encoder", observed[:, t])
+        inputs = jnp.concatenate([pose, content.vector], axis=1)
+        carry, pose = PREDICTOR.apply(variables, carry, inputs)
+        if t >= 3:
+            expected.append(as_uint8(apply("decoder", content, pose)))
+    expected = np.stack(expected, axis=1).astype(int)
+    assert expected.std() > 5
+    np.testing.assert_allclose(roll(model, 9, 4), expected, atol=1)
+
+
+def test_chunks_do_not_show(model):
+    whole = roll(model, 10, 10)
+    assert whole.shape == (3, 10, 8, 8, 3)
+    for chunk_size in (1, 3, 7):
+        np.testing.assert_allclose(roll(model, 10, chunk_size), whole, atol=1)
+
+
+def test_a_rollout_does_not_depend_on_its_batch(model):
+    main, variables, observed = model
+    alone = roll((main, variables, observed[1:2]), 30, 10)
+    np.testing.assert_allclose(alone[0], roll(model, 30, 10)[1], atol=1)
+
+
+def test_working_memory_does_not_grow_with_length(model):
+    def working_bytes(num_steps):
+        rollout = make_rollout(NETWORKS, PREDICTOR, num_steps=num_steps, chunk_size=10)
+        compiled = jax.jit(rollout).lower(*model).compile().memory_analysis()
+        # What is kept of every step is its pose and its uint8 frame, once more while transposed.
+        kept = num_steps * 3 * (8 * 8 * 3 * 2 + 3 * 4 * 4)
+        return compiled.temp_size_in_bytes - kept
+
+    assert working_bytes(2000) < 2 * max(working_bytes(20), 200_000)

@@ -1,0 +1,158 @@
+import dataclasses
+import json
+import shutil
+import signal
+
+import chex
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drnet_jax import run as run_lib
+from drnet_jax import train
+
+
+def final_states(config, workdir):
+    return run_lib.create(config, workdir).restore()
+
+
+def rows(workdir, stage):
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    return [line for line in lines if line["stage"] == stage]
+
+
+def test_a_run_leaves_everything_behind(trained):
+    names = {path.name for path in trained.iterdir()}
+    assert names == {
+        *("config.json", "environment.json", "metrics.jsonl", "evaluation.json", "report.html"),
+        *("checkpoints", "samples", "tensorboard"),
+    }
+    samples = {str(p.relative_to(trained / "samples")) for p in trained.rglob("samples/**/*.*")}
+    assert samples == {
+        *("swap_grid.png", "rollout_strip.png", "rollout.gif", "rollout.mp4", "rollout.npz"),
+        *("drnet/step_0000003.png", "drnet/step_0000006.png"),
+        *("predictor/step_0000003.png", "predictor/step_0000006.png"),
+    }
+    for stage in run_lib.STAGES:
+        assert [row["step"] for row in rows(trained, stage)] == [2, 4, 6]
+        folders = {p.name for p in (trained / "checkpoints" / stage).iterdir()}
+        assert folders == {"2", "4", "6"}
+
+
+def test_a_finished_run_does_nothing_but_say_so(trained, config, capsys):
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    train.prepare(config, trained)()
+    assert "is finished: open" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+
+
+def stop_in(patch, stage: str, after: int) -> None:
+    """Has SIGTERM arrive while `stage` makes the step after `after` finished ones."""
+    make = getattr(train, f"_{stage}_stage")
+
+    def stopping_stage(*args):
+        built = make(*args)
+
+        def step(state, batch):
+            if int(state.step) == after:
+                signal.raise_signal(signal.SIGTERM)
+            return built.step(state, batch)
+
+        return dataclasses.replace(built, step=step)
+
+    patch.setattr(train, f"_{stage}_stage", stopping_stage)
+
+
+def test_a_stopped_run_resumes_to_the_same_numbers(trained, config, tmp_path, monkeypatch):
+    """SIGTERM in both stages, each time the same command again: equal to a run without."""
+    for stage in run_lib.STAGES:
+        with monkeypatch.context() as patch:
+            stop_in(patch, stage, after=2)
+            with pytest.raises(train.StoppedError, match=f"Stopped after step 3 of {stage}"):
+                train.prepare(config, tmp_path)()
+    train.prepare(config, tmp_path)()
+    chex.assert_trees_all_equal(final_states(config, tmp_path), final_states(config, trained))
+    for stage in run_lib.STAGES:
+        assert [row["step"] for row in rows(tmp_path, stage)] == [2, 4, 6]
+    assert (tmp_path / "evaluation.json").read_text() == (trained / "evaluation.json").read_text()
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_step(config, tmp_path, monkeypatch):
+    make = train._drnet_stage
+
+    def broken_stage(run):
+        built = make(run)
+
+        def step(state, batch):
+            state, metrics = built.step(state, batch)
+            bad = jnp.where(state.step == 3, jnp.nan, 0.0)
+            return state, metrics | {"reconstruction": metrics["reconstruction"] + bad}
+
+        return dataclasses.replace(built, step=step)
+
+    monkeypatch.setattr(train, "_drnet_stage", broken_stage)
+    with pytest.raises(FloatingPointError, match="reconstruction of drnet is not finite at step 3"):
+        train.prepare(config, tmp_path)()
+    # The last checkpoint is from before the accident.
+    assert [p.name for p in (tmp_path / "checkpoints" / "drnet").iterdir()] == ["2"]
+
+
+def test_workdir_of_another_run_is_refused_and_untouched(trained, config):
+    before = (trained / "config.json").read_bytes()
+    config.model.pose_dim = 4
+    with pytest.raises(ValueError, match=r"workdir of another run: config.model.pose_dim is 3"):
+        train.prepare(config, trained)
+    assert (trained / "config.json").read_bytes() == before
+
+
+def test_unwritable_workdir_is_refused(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"Cannot write to --workdir=.*file"):
+        train.prepare(config, tmp_path / "file")
+
+
+@pytest.mark.parametrize("stage", run_lib.STAGES)
+def test_batches_must_divide_by_the_devices(config, tmp_path, stage):
+    config[stage].batch_size = 5
+    message = f"config.{stage}.batch_size=5 cannot be split over 2 devices; allowed: multiples of 2"
+    with pytest.raises(ValueError, match=message):
+        train.prepare(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"data.image_size": 40, "data.digit_size": 20},
+            r"image_size 40; allowed: 4 times a power",
+        ),
+        ({"predictor.num_predicted": 2**20}, r"longer together than a clip; allowed: 1,048,576"),
+        ({"rollout.num_steps": 2**20}, r"config.rollout.num_steps=1048576 are longer together"),
+        ({"data.digits_dir": "nowhere", "data.digits": "full"}, r"nowhere"),
+        ({"model.decoder": "vgg"}, r"Unknown decoder 'vgg'; known: dcgan"),
+    ],
+)
+def test_impossible_runs_leave_no_workdir(config, tmp_path, changes, message):
+    config.update_from_flattened_dict(changes)
+    with pytest.raises((ValueError, OSError), match=message):
+        train.prepare(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_damaged_settings_of_a_workdir_are_refused(trained, config, tmp_path):
+    workdir = tmp_path / "copy"
+    shutil.copytree(trained, workdir)
+    (workdir / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config.json is damaged"):
+        train.prepare(config, workdir)
+
+
+def test_losses_fall(config, tmp_path):
+    config.drnet.update(num_steps=60, batch_size=16, learning_rate=0.01)
+    config.predictor.update(num_steps=60, learning_rate=0.03)
+    config.update(log_every_steps=10, sample_every_steps=0, checkpoint_every_steps=0)
+    train.prepare(config, tmp_path)()
+    for stage, name in (("drnet", "reconstruction"), ("predictor", "prediction")):
+        values = np.array([row[name] for row in rows(tmp_path, stage)])
+        assert values[-1] < 0.5 * values[0]
