@@ -48,6 +48,7 @@ def main(argv: Sequence[str]) -> None:
     # Not before: `--help` is to be quick, and JAX takes a second to import.
     from drnet_jax import evaluate, generate, train
 
+    _keep_compiled_programs()
     prepare = {"train": train, "evaluate": evaluate, "generate": generate}[_MODE.value].prepare
     try:
         job = prepare(_CONFIG.value, _WORKDIR.value)
@@ -60,6 +61,15 @@ def main(argv: Sequence[str]) -> None:
     except train.StoppedError as error:
         print(f"{error} The same command goes on from there.")
         sys.exit(130)
+
+
+def _keep_compiled_programs() -> None:
+    """Has JAX keep what it compiles in the user's cache, unless JAX is already told where."""
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+        jax.config.update("jax_compilation_cache_dir", str(folder / "drnet_jax" / "programs"))
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

@@ -130,7 +130,7 @@ def test_batches_must_divide_by_the_devices(config, tmp_path, stage):
         ({"predictor.num_predicted": 2**20}, r"longer together than a clip; allowed: 1,048,576"),
         ({"rollout.num_steps": 2**20}, r"config.rollout.num_steps=1048576 are longer together"),
         ({"data.digits_dir": "nowhere", "data.digits": "full"}, r"nowhere"),
-        ({"model.decoder": "vgg"}, r"Unknown decoder 'vgg'; known: dcgan"),
+        ({"model.decoder": "vgg"}, r"Unknown decoder 'vgg'; known: attention, dcgan"),
     ],
 )
 def test_impossible_runs_leave_no_workdir(config, tmp_path, changes, message):

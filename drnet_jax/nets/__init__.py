@@ -1,1 +1,1 @@
-"""The networks: content and pose encoders, decoders, scene discriminator, pose predictor."""
+"""The networks: pure functions of (variables, frames or vectors); built by name in `build`."""

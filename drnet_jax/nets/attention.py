@@ -42,25 +42,21 @@ def filter_bank(centres: jax.Array, sigma: jax.Array, image_size: int) -> jax.Ar
     return jnp.exp(-jnp.square(distances) / 2) / (sigma * jnp.sqrt(2 * jnp.pi))
 
 
-def pixels_to_channels(frames: jax.Array, block: int) -> jax.Array:
-    """Returns `[batch, height / block, width / block, block * block * channels]`."""
-    batch, height, width, channels = frames.shape
-    frames = frames.reshape(batch, height // block, block, width // block, block, channels)
-    return frames.transpose(0, 1, 3, 2, 4, 5).reshape(
-        batch, height // block, width // block, block * block * channels
-    )
-
-
 class Places(nn.Module):
-    """Maps frames to the (row, column) of each slot, `[batch, 2, num_slots]` in [-1, 1]."""
+    """Maps frames `[batch, side, side, channels]` to where each slot's object is.
+
+    Returns (row, column) in [-1, 1], `[batch, 2, num_slots]`. Each cell is seen by its mean only:
+    enough to tell where a digit is, too little to tell which one it is, so that places do not shift
+    with identity.
+    """
 
     num_slots: int
     width: int
     dtype: Dtype = None
 
     @nn.compact
-    def __call__(self, cells: jax.Array) -> jax.Array:
-        x = cells  # [batch, height, width, channels], CELL pixels each
+    def __call__(self, frames: jax.Array) -> jax.Array:
+        x = nn.avg_pool(frames, (CELL, CELL), (CELL, CELL))
         for _ in range(3):
             x = nn.relu(nn.Conv(self.width, (3, 3), dtype=self.dtype)(x))
         logits = GAIN * nn.Conv(self.num_slots, (1, 1), dtype=self.dtype)(x)
@@ -91,8 +87,7 @@ class ContentEncoder(nn.Module):
     @nn.compact
     def __call__(self, frames: jax.Array, *, train: bool) -> Content:
         batch, slots = len(frames), self.num_slots
-        cells = pixels_to_channels(frames, CELL)
-        places = Places(slots, self.width, self.dtype, name="places")(cells)
+        places = Places(slots, self.width, self.dtype, name="places")(frames)
         sigma = jnp.exp(self.param("log_sigma", nn.initializers.zeros, ()))
         rows, columns = jnp.moveaxis(filter_bank(places, sigma, self.image_size), 1, 0)
         mix = self.param("mix", nn.initializers.normal(0.5), (frames.shape[-1], slots))
@@ -105,11 +100,7 @@ class ContentEncoder(nn.Module):
 
 
 class PoseEncoder(nn.Module):
-    """Maps frames `[batch, side, side, channels]` in [0, 1] to poses `[batch, pose_dim]`.
-
-    Each cell is seen by its mean only: enough to tell where a digit is, too little to tell which
-    one it is, so poses do not shift with identity.
-    """
+    """Maps frames `[batch, side, side, channels]` in [0, 1] to poses `[batch, pose_dim]`."""
 
     pose_dim: int
     num_slots: int
@@ -121,8 +112,7 @@ class PoseEncoder(nn.Module):
     @nn.compact
     def __call__(self, frames: jax.Array, *, train: bool) -> jax.Array:
         del train  # There is nothing to normalise.
-        cells = nn.avg_pool(frames, (CELL, CELL), (CELL, CELL))
-        places = Places(self.num_slots, self.width, self.dtype, name="places")(cells)
+        places = Places(self.num_slots, self.width, self.dtype, name="places")(frames)
         pose = nn.tanh(nn.Dense(self.pose_dim)(places.reshape(len(frames), -1)))
         return unit_length(pose) if self.normalize else pose
 
