@@ -22,7 +22,7 @@ def load(workdir: epath.PathLike) -> "Model":
     """
     run_lib.require_trained(workdir)
     stored = run_lib.stored_config(epath.Path(workdir))
-    return Model(run_lib.create(ml_collections.ConfigDict(stored), workdir))
+    return Model(run_lib.create(ml_collections.ConfigDict(stored), workdir, with_data=False))
 
 
 class Model:
@@ -38,7 +38,8 @@ class Model:
         self.config = run.config
         self._run = run
         self._main = drnet.main
-        players: list[Player] = [drnet.main, drnet.discriminator, predictor.predictor]
+        players: list[Player] = [drnet.main, drnet.discriminator]
+        players += [predictor.predictor] if predictor else []
         self.variables: dict[str, Tree] = {
             name: player.variables(name) for player in players for name in player.params
         }
@@ -85,8 +86,10 @@ class Model:
           num_steps: how many to generate, 1 or more.
 
         Raises:
-          ValueError: for frames of another shape, or no steps.
+          ValueError: for frames of another shape, no steps, or a model without a predictor.
         """
+        if self._run.predictor is None:
+            raise ValueError("This model was imported without a predictor: it cannot roll out.")
         if num_steps < 1:
             raise ValueError(f"num_steps={num_steps}; allowed: 1 and above.")
         self._check_frames(frames, with_time=(5,))
@@ -108,7 +111,7 @@ class Model:
         return jax.tree.map(lambda x: x.reshape(*leading, *x.shape[1:]), encoded)
 
     def _check_frames(self, frames: Array, with_time: tuple[int, ...]) -> None:
-        size, channels = self.config.data.image_size, self._run.source.generator.channels
+        size, channels = self.config.data.image_size, self._run.generator.channels
         if frames.ndim not in with_time or frames.shape[-3:] != (size, size, channels):
             frame = f"{size}, {size}, {channels}"
             allowed = [f"[batch, {'time, ' if n == 5 else ''}{frame}]" for n in with_time]

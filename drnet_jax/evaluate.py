@@ -56,8 +56,10 @@ def summary(record: dict) -> str:
             for key, digits in (("psnr", 2), ("ssim", 3))
         )
         lines.append(f"{name:24}{psnr:>22}{ssim:>26}")
-    accuracy = record["discriminator"]["accuracy"]["mean"]
-    lines.append(f"discriminator accuracy on held-out pairs {accuracy:.3f}, chance 0.5")
+    accuracy = record["discriminator"]["accuracy"]
+    if accuracy is not None:
+        mean = accuracy["mean"]
+        lines.append(f"discriminator accuracy on held-out pairs {mean:.3f}, chance 0.5")
     return "\n".join(lines)
 
 
@@ -95,7 +97,8 @@ def score(run: Run, state: DrnetState) -> dict:
         "steps": int(state.step),
         "reconstruction": intervals["reconstruction"],
         "swap": {"horizon": config.evaluation.horizon} | intervals["swap"],
-        "discriminator": {"accuracy": intervals["discriminator"], "chance": 0.5},
+        # None for a model that was imported without one.
+        "discriminator": {"accuracy": intervals.get("discriminator"), "chance": 0.5},
     }
 
 
@@ -172,15 +175,17 @@ def _make_batch_scorer(run: Run):
             "copy_pose_frame": frames["pose"],
             "mean_frame": jnp.broadcast_to(mean_frame, frames["pose"].shape),
         }
-        same = says_same(random_pose, pose("random_1"))
-        different = ~says_same(random_pose, pose("random_other"))
-        return {
+        scores = {}
+        if networks.discriminator is not None:
+            same = says_same(random_pose, pose("random_1"))
+            different = ~says_same(random_pose, pose("random_other"))
+            scores["discriminator"] = (same.astype(jnp.float32) + different) / 2
+        return scores | {
             "reconstruction": {
                 "psnr": metrics.psnr(rebuilt, frames["own"]),
                 "ssim": metrics.ssim(rebuilt, frames["own"]),
             },
             "swap": {name: _best(frame, frames["targets"]) for name, frame in answers.items()},
-            "discriminator": (same.astype(jnp.float32) + different) / 2,
         }
 
     return score_batch

@@ -36,9 +36,12 @@ def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Calla
     return functools.partial(write, run, *run.restore())
 
 
-def write(run: Run, drnet: DrnetState, predictor: PredictorState) -> None:
+def write(run: Run, drnet: DrnetState, predictor: PredictorState | None) -> None:
     """Writes the final pictures and arrays to `samples/` of the run."""
     write_swap_grid(run, drnet, "swap_grid.png")
+    if predictor is None:
+        print(f"A swap grid is in {run.workdir / 'samples'}; no rollouts without a predictor.")
+        return
     observed, generated, truth = roll_out(
         run, drnet, predictor, run.config.rollout.num_clips, run.config.rollout.num_steps
     )

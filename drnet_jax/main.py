@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-MODES = ("train", "evaluate", "generate")
+MODES = ("train", "evaluate", "generate", "import_torch")
 
 _CONFIG_HINT = "give a file of settings, such as --config=configs/mnist.py:quick"
 
@@ -31,10 +31,19 @@ _MODE = flags.DEFINE_enum(
     "train",
     MODES,
     "train: both stages, scores, rollouts and report; goes on where it stopped. "
-    "evaluate: scores of a trained workdir. generate: rollouts and grids from a trained workdir.",
+    "evaluate: scores of a trained workdir. generate: rollouts and grids from a trained workdir. "
+    "import_torch: a workdir from --torch_checkpoint, a file of the authors' PyTorch code.",
 )
 _WORKDIR = flags.DEFINE_string(
     "workdir", "runs/latest", "The run's folder, local or gs://: logs, checkpoints, pictures."
+)
+
+
+_TORCH_CHECKPOINT = flags.DEFINE_string(
+    "torch_checkpoint", None, "For import_torch: what the authors' train_drnet.py wrote."
+)
+_TORCH_LSTM = flags.DEFINE_string(
+    "torch_lstm", None, "For import_torch, optional: what the authors' train_lstm.py wrote."
 )
 
 
@@ -46,12 +55,16 @@ def main(argv: Sequence[str]) -> None:
     """Runs the chosen mode; exits with 2 after a user's mistake and with 1 after a failed run."""
     del argv
     # Not before: `--help` is to be quick, and JAX takes a second to import.
-    from drnet_jax import evaluate, generate, train
+    from drnet_jax import evaluate, generate, import_torch, train
 
     _keep_compiled_programs()
-    prepare = {"train": train, "evaluate": evaluate, "generate": generate}[_MODE.value].prepare
+    arguments = (_CONFIG.value, _WORKDIR.value)
     try:
-        job = prepare(_CONFIG.value, _WORKDIR.value)
+        if _MODE.value == "import_torch":
+            job = import_torch.prepare(*arguments, _TORCH_CHECKPOINT.value, _TORCH_LSTM.value)
+        else:
+            modes = {"train": train, "evaluate": evaluate, "generate": generate}
+            job = modes[_MODE.value].prepare(*arguments)
     except (ValueError, OSError) as error:
         _exit(error, 2)
     try:
@@ -81,9 +94,26 @@ def _parse(argv: Sequence[str]) -> list[str]:
             raise _UsageError(f"Unexpected arguments: {' '.join(arguments[1:])}.")
         if _CONFIG.value is None:
             raise _UsageError(f"--config is missing; {_CONFIG_HINT}.")
+        if _MODE.value == "import_torch" and not _TORCH_CHECKPOINT.value:
+            raise _UsageError("--torch_checkpoint is missing; give a file of the authors' code.")
     except Exception as error:  # Whatever a settings file or config_flags makes of the flags.
         _exit(error, 2)
     return arguments
+
+
+def _with_default_settings(argv: Sequence[str]) -> list[str]:
+    """Returns `argv` with the settings file that its mode takes when none is given."""
+    given = dict(a.lstrip("-").split("=", 1) for a in argv if a.startswith("--") and "=" in a)
+    mode, workdir = given.get("mode", _MODE.default), given.get("workdir", _WORKDIR.default)
+    configs = pathlib.Path(__file__).parent.parent / "configs"
+    defaults = {
+        "evaluate": f"{configs / 'stored.py'}:{workdir}",
+        "generate": f"{configs / 'stored.py'}:{workdir}",
+        "import_torch": str(configs / "mnist.py"),
+    }
+    if "config" in given or mode not in defaults:
+        return list(argv)
+    return [argv[0], f"--config={defaults[mode]}", *argv[1:]]
 
 
 def _check_settings(argv: Sequence[str]) -> None:
@@ -122,6 +152,8 @@ def _exit(error: Exception, code: int) -> None:
 def run() -> None:
     """Entry point of `python -m drnet_jax.main`."""
     logging.set_verbosity(logging.WARNING)
+    # In place: config_flags looks there for `--config.<name>=<value>`.
+    sys.argv = _with_default_settings(sys.argv)
     app.run(main, flags_parser=_parse)
 
 

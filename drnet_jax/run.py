@@ -36,8 +36,9 @@ class Run:
       mesh: all devices.
       key: root of all random streams.
       networks: encoders, decoder, discriminator.
-      predictor: the pose LSTM.
-      source: the data.
+      predictor: the pose LSTM; None in a model that was imported without one.
+      generator: how clips are drawn.
+      source: the data; None where only a model is wanted.
     """
 
     config: ml_collections.ConfigDict
@@ -45,8 +46,9 @@ class Run:
     mesh: jax.sharding.Mesh
     key: jax.Array
     networks: build.Networks
-    predictor: PoseLSTM
-    source: MovingMnistSource
+    predictor: PoseLSTM | None
+    generator: MovingMnist
+    source: MovingMnistSource | None
 
     @functools.cached_property
     def main_tx(self) -> optax.GradientTransformation:
@@ -65,7 +67,7 @@ class Run:
 
     def init_drnet(self) -> DrnetState:
         """Returns the first stage's state at step 0, a copy on every device."""
-        size, channels = self.config.data.image_size, self.source.generator.channels
+        size, channels = self.config.data.image_size, self.generator.channels
 
         def init(key: jax.Array) -> DrnetState:
             keys = {
@@ -81,7 +83,9 @@ class Run:
                 keys["pose_encoder"], frames, train=False
             )
             main["decoder"] = nets.decoder.init(keys["decoder"], content, pose, train=False)
-            critic = {"discriminator": nets.discriminator.init(keys["discriminator"], pose, pose)}
+            critic = {}
+            if nets.discriminator is not None:
+                critic["discriminator"] = nets.discriminator.init(keys["discriminator"], pose, pose)
             return DrnetState(
                 step=first_step(),
                 main=Player.create(main, self.main_tx),
@@ -115,15 +119,16 @@ class Run:
         """Returns the checkpoints of `stage`, one of `STAGES`; makes their folder."""
         return Checkpoints(self.workdir / "checkpoints" / stage, self.config.keep_checkpoints)
 
-    def restore(self) -> tuple[DrnetState, PredictorState]:
-        """Returns the newest states of both stages.
+    def restore(self) -> tuple[DrnetState, PredictorState | None]:
+        """Returns the newest states of both stages, None for the second in runs without predictor.
 
         Raises:
           FileNotFoundError: when a stage has no checkpoint.
           ValueError: when a checkpoint is of another architecture.
         """
         states = []
-        for stage, like in zip(STAGES, (self.init_drnet(), self.init_predictor()), strict=True):
+        likes = [self.init_drnet(), *([self.init_predictor()] if self.predictor else [])]
+        for stage, like in zip(STAGES, likes, strict=False):
             with self.checkpoints(stage) as checkpoints:
                 state = checkpoints.restore(like)
                 if state is None:
@@ -131,10 +136,12 @@ class Run:
                         f"No checkpoint in {checkpoints.directory}; train with --mode=train first."
                     )
             states.append(state)
-        return tuple(states)
+        return states[0], states[1] if self.predictor else None
 
 
-def create(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Run:
+def create(
+    config: ml_collections.ConfigDict, workdir: epath.PathLike, *, with_data: bool = True
+) -> Run:
     """Builds a run after checking all that can be checked; writes nothing to `workdir`.
 
     Raises:
@@ -162,20 +169,24 @@ def create(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Run:
         channels=generator.channels,
         dtype=jnp.dtype(config.dtype),
     )
-    predictor = build.create_predictor(
-        pose_dim=config.model.pose_dim,
-        hidden_dim=config.predictor.hidden_dim,
-        num_layers=config.predictor.num_layers,
-        normalize=config.model.normalize,
-        dtype=jnp.dtype(config.dtype),
-    )
-    loaded = digits.load(
-        config.data.digits,
-        folder=config.data.digits_dir or None,
-        data_dir=epath.Path(config.data.data_dir).expanduser(),
-    )
-    config.data.digits = loaded.source
-    source = MovingMnistSource(generator, loaded, config.data.max_step, mesh)
+    predictor = None
+    if config.predictor.hidden_dim:
+        predictor = build.create_predictor(
+            pose_dim=config.model.pose_dim,
+            hidden_dim=config.predictor.hidden_dim,
+            num_layers=config.predictor.num_layers,
+            normalize=config.model.normalize,
+            dtype=jnp.dtype(config.dtype),
+        )
+    source = None
+    if with_data:
+        loaded = digits.load(
+            config.data.digits,
+            folder=config.data.digits_dir or None,
+            data_dir=epath.Path(config.data.data_dir).expanduser(),
+        )
+        config.data.digits = loaded.source
+        source = MovingMnistSource(generator, loaded, config.data.max_step, mesh)
     return Run(
         config=ml_collections.FrozenConfigDict(config),
         workdir=workdir,
@@ -183,17 +194,20 @@ def create(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Run:
         key=prng.root(config.seed),
         networks=networks,
         predictor=predictor,
+        generator=generator,
         source=source,
     )
 
 
 def require_trained(workdir: epath.PathLike) -> None:
-    """Raises FileNotFoundError unless `workdir` holds a run with checkpoints of both stages."""
+    """Raises FileNotFoundError unless `workdir` holds a run with checkpoints."""
     workdir = epath.Path(workdir)
-    if not (workdir / "config.json").exists():
+    stored = stored_config(workdir)
+    if stored is None:
         raise FileNotFoundError(f"No config.json in {workdir}: nothing has been trained there.")
     for stage in STAGES:
-        if not (workdir / "checkpoints" / stage).exists():
+        absent = stage == "predictor" and not stored["predictor"]["hidden_dim"]
+        if not absent and not (workdir / "checkpoints" / stage).exists():
             raise FileNotFoundError(
                 f"No checkpoint of stage {stage!r} in {workdir}; train it with --mode=train first."
             )

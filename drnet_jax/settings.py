@@ -4,25 +4,43 @@ from collections.abc import Mapping
 from typing import Any
 
 POSITIVE = (
-    *("data.image_size", "data.digit_size", "data.num_digits", "data.max_step"),
-    *(
-        "model.num_slots",
-        "model.width",
-        "model.content_dim",
-        "model.pose_dim",
-        "model.discriminator_width",
-    ),
-    *("drnet.num_steps", "drnet.learning_rate"),
-    *("predictor.num_observed", "predictor.num_predicted", "predictor.batch_size"),
-    *("predictor.hidden_dim", "predictor.num_layers", "predictor.num_steps"),
-    *("predictor.learning_rate", "evaluation.num_clips", "evaluation.batch_size"),
-    *("evaluation.horizon", "rollout.num_clips", "rollout.num_steps", "rollout.chunk_size"),
-    *("log_every_steps", "keep_checkpoints"),
+    "data.image_size",
+    "data.digit_size",
+    "data.num_digits",
+    "data.max_step",
+    "model.num_slots",
+    "model.width",
+    "model.content_dim",
+    "model.pose_dim",
+    "drnet.num_steps",
+    "drnet.learning_rate",
+    "predictor.num_observed",
+    "predictor.num_predicted",
+    "predictor.batch_size",
+    "predictor.num_layers",
+    "predictor.num_steps",
+    "predictor.learning_rate",
+    "evaluation.num_clips",
+    "evaluation.batch_size",
+    "evaluation.horizon",
+    "rollout.num_clips",
+    "rollout.num_steps",
+    "rollout.chunk_size",
+    "log_every_steps",
+    "keep_checkpoints",
 )
+MAY_BE_ABSENT = ("model.discriminator_width", "predictor.hidden_dim")
+"""Sizes that are 0 for a network which an imported model does not have."""
+
 NOT_NEGATIVE = (
-    *("seed", "drnet.similarity_weight", "drnet.adversarial_weight"),
-    *("drnet.warmup_steps", "predictor.warmup_steps"),
-    *("sample_every_steps", "checkpoint_every_steps"),
+    *MAY_BE_ABSENT,
+    "seed",
+    "drnet.similarity_weight",
+    "drnet.adversarial_weight",
+    "drnet.warmup_steps",
+    "predictor.warmup_steps",
+    "sample_every_steps",
+    "checkpoint_every_steps",
 )
 BELOW_ONE = ("drnet.beta1", "predictor.beta1")
 CHOICES = {
@@ -69,6 +87,14 @@ def check(config: Mapping[str, Any]) -> None:
     )
     for name, choices in CHOICES.items():
         require((name,), lambda value, choices=choices: value in choices, ", ".join(choices))
+
+
+def check_trainable(config: Mapping[str, Any]) -> None:
+    """Raises ValueError when a network is absent, which is for imported models only."""
+    flat = flatten(config)
+    for name in MAY_BE_ABSENT:
+        if not flat[name]:
+            raise ValueError(f"config.{name}=0; allowed in training: above 0.")
 
 
 def difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> str | None:

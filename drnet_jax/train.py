@@ -16,7 +16,17 @@ from absl import logging
 from etils import epath
 from tqdm import tqdm
 
-from drnet_jax import environment, evaluate, generate, prng, report, sharding, steps, writer
+from drnet_jax import (
+    environment,
+    evaluate,
+    generate,
+    prng,
+    report,
+    settings,
+    sharding,
+    steps,
+    writer,
+)
 from drnet_jax import run as run_lib
 from drnet_jax.arrays import Metrics
 from drnet_jax.run import Run
@@ -53,6 +63,7 @@ def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Calla
       ValueError: for settings or a workdir that cannot be used; nothing is written then.
       OSError: for missing files, or a workdir that cannot be written.
     """
+    settings.check_trainable(config.to_dict())
     run = run_lib.create(config, workdir)
     if _is_finished(run):
         return lambda: print(f"{run.workdir} is finished: open {run.workdir / 'report.html'}")
@@ -99,13 +110,13 @@ def _train(run: Run, drnet, predictor) -> None:
 
 def _drnet_stage(run: Run) -> Stage:
     """Returns the first stage: encoders and decoder against the scene discriminator."""
-    settings = run.config.drnet
+    stage = run.config.drnet
     step = steps.make_drnet_step(
         run.networks,
         run.main_tx,
         run.discriminator_tx,
-        similarity_weight=settings.similarity_weight,
-        adversarial_weight=settings.adversarial_weight,
+        similarity_weight=stage.similarity_weight,
+        adversarial_weight=stage.adversarial_weight,
     )
     sample_pairs = jax.jit(
         steps.sample_pairs, static_argnums=1, out_shardings=sharding.batch_split(run.mesh)
@@ -113,14 +124,14 @@ def _drnet_stage(run: Run) -> Stage:
 
     def make_batch(step: int) -> steps.DrnetBatch:
         frames = run.source.train_frames(
-            prng.stream(run.key, "drnet frames", step), settings.batch_size, steps.NUM_FRAMES
+            prng.stream(run.key, "drnet frames", step), stage.batch_size, steps.NUM_FRAMES
         )
-        pairs = sample_pairs(prng.stream(run.key, "drnet pairs", step), settings.batch_size)
+        pairs = sample_pairs(prng.stream(run.key, "drnet pairs", step), stage.batch_size)
         return steps.DrnetBatch(frames, pairs)
 
     return Stage(
         name="drnet",
-        num_steps=settings.num_steps,
+        num_steps=stage.num_steps,
         step=jax.jit(step, donate_argnums=0),
         make_batch=make_batch,
         write_sample=lambda state, name: generate.write_sample(run, state, None, name),
@@ -129,20 +140,20 @@ def _drnet_stage(run: Run) -> Stage:
 
 def _predictor_stage(run: Run, drnet) -> Stage:
     """Returns the second stage: the pose LSTM, on the finished encoders."""
-    settings = run.config.predictor
+    stage = run.config.predictor
     step = jax.jit(
         steps.make_predictor_step(
-            run.networks, run.predictor, run.predictor_tx, num_observed=settings.num_observed
+            run.networks, run.predictor, run.predictor_tx, num_observed=stage.num_observed
         ),
         donate_argnums=0,
     )
-    num_frames = settings.num_observed + settings.num_predicted
+    num_frames = stage.num_observed + stage.num_predicted
     return Stage(
         name="predictor",
-        num_steps=settings.num_steps,
+        num_steps=stage.num_steps,
         step=lambda state, frames: step(state, frames, drnet.main),
         make_batch=lambda step: run.source.train_clips(
-            prng.stream(run.key, "predictor frames", step), settings.batch_size, num_frames
+            prng.stream(run.key, "predictor frames", step), stage.batch_size, num_frames
         ),
         write_sample=lambda state, name: generate.write_sample(run, drnet, state, name),
     )
@@ -177,7 +188,8 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
             if due(config.log_every_steps):
                 speed = (step - begun) / (time.monotonic() - started)
                 log.write(step, {"steps_per_second": speed} | means)
-                bar.set_postfix({name: f"{value:.4g}" for name, value in means.items()})
+                losses = {name: f"{value:.4g}" for name, value in means.items()}
+                bar.set_postfix(losses, refresh=False)
                 pending, started, begun = [], time.monotonic(), step
             if due(config.sample_every_steps):
                 stage.write_sample(state, f"{stage.name}/step_{step:07d}.png")

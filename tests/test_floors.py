@@ -14,7 +14,7 @@ FLOORS = (
     {"steps", "rollout"},
     {"checkpoint", "writer", "viz", "video", "report", "environment"},
     {"run"},
-    {"evaluate", "generate", "api"},
+    {"evaluate", "generate", "api", "import_torch"},
     {"train"},
     {"main"},
 )

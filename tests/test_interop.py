@@ -117,7 +117,7 @@ def test_samples_hold_the_same_networks(path):
         "content_dim": 16,
         "pose_dim": 5,
         "normalize": False,
-        "discriminator_width": 100,
+        "discriminator_width": 0,
     }
 
 

@@ -27,7 +27,6 @@ _OPTIONS = {
     "content_dim": "content_dim",
     "pose_dim": "pose_dim",
 }
-DISCRIMINATOR_WIDTH = 100  # The release's, for files without a discriminator.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +112,7 @@ def _model_settings(networks: Mapping[str, Network], normalize: bool) -> dict[st
         "content_dim": content.sizes["dim"],
         "pose_dim": pose.sizes["dim"],
         "normalize": normalize,
-        "discriminator_width": critic.sizes["width"] if critic else DISCRIMINATOR_WIDTH,
+        "discriminator_width": critic.sizes["width"] if critic else 0,
     }
 
 

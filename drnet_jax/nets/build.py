@@ -38,13 +38,14 @@ class Networks:
       content_encoder: `apply(variables, frames, train=...)` to `Content`.
       pose_encoder: `apply(variables, frames, train=...)` to poses `[batch, pose_dim]`.
       decoder: `apply(variables, content, poses, train=...)` to frames.
-      discriminator: `apply(variables, poses, poses)` to logits `[batch]`.
+      discriminator: `apply(variables, poses, poses)` to logits `[batch]`; None in a model that was
+        imported without one.
     """
 
     content_encoder: nn.Module
     pose_encoder: nn.Module
     decoder: nn.Module
-    discriminator: SceneDiscriminator
+    discriminator: SceneDiscriminator | None
 
 
 def create_networks(
@@ -75,7 +76,7 @@ def create_networks(
       content_dim: length of the content vector.
       pose_dim: length of the pose vector.
       normalize: whether poses are scaled to unit length.
-      discriminator_width: units of its two hidden layers.
+      discriminator_width: units of its two hidden layers; 0 for no discriminator.
       dtype: what convolutions are computed in; parameters, norms and outputs stay float32.
 
     Raises:
@@ -101,7 +102,9 @@ def create_networks(
         content_encoder=content_factory(content_dim=content_dim, **sizes(content_encoder)),
         pose_encoder=pose_factory(pose_dim=pose_dim, normalize=normalize, **sizes(pose_encoder)),
         decoder=decoder_factory(channels=channels, **sizes(decoder)),
-        discriminator=SceneDiscriminator(width=discriminator_width, dtype=dtype),
+        discriminator=SceneDiscriminator(width=discriminator_width, dtype=dtype)
+        if discriminator_width
+        else None,
     )
 
 

@@ -67,7 +67,7 @@ def create_networks(**settings):
         "content_dim": 128,
         "pose_dim": 5,
         "normalize": False,
-        "discriminator_width": 100,
+        "discriminator_width": 0,
         "dtype": jnp.float32,
     }
     return build.create_networks(**(defaults | settings))
