@@ -1,13 +1,16 @@
 """A trained model in a program: content, pose, decoding and rollouts of one's own frames."""
 
 import functools
+from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 from etils import epath
 
+from drnet_jax import inference
 from drnet_jax import run as run_lib
-from drnet_jax.arrays import Array, Tree, as_float
+from drnet_jax.arrays import Array, Tree
 from drnet_jax.nets.content import Content
 from drnet_jax.rollout import make_rollout
 from drnet_jax.state import Player
@@ -43,24 +46,24 @@ class Model:
         self.variables: dict[str, Tree] = {
             name: player.variables(name) for player in players for name in player.params
         }
-        self._content = self._jit("content_encoder")
-        self._pose = self._jit("pose_encoder")
-        self._decode = self._jit("decoder")
-
-    def _jit(self, name: str):
-        module = getattr(self._run.networks, name)
-        return jax.jit(functools.partial(module.apply, train=False))
+        networks = run.networks
+        self._content = jax.jit(functools.partial(inference.encode_content, networks))
+        self._pose = jax.jit(functools.partial(inference.encode_pose, networks))
+        self._decode = jax.jit(functools.partial(inference.decode, networks))
+        self._rollouts: dict[int, Callable[..., jax.Array]] = {}
 
     def content(self, frames: Array) -> Content:
         """Returns the content of frames `[batch, (time,) height, width, channels]`.
 
         Its `vector` is `[batch, (time,) content_dim]`; U-Net models add feature maps in `skips`.
         """
-        return self._over_frames(self._content, "content_encoder", frames)
+        self._check_frames(frames, with_time=(4, 5))
+        return self._content(self._main, frames)
 
     def pose(self, frames: Array) -> jax.Array:
         """Returns poses `[batch, (time,) pose_dim]`; frames as for `content`."""
-        return self._over_frames(self._pose, "pose_encoder", frames)
+        self._check_frames(frames, with_time=(4, 5))
+        return self._pose(self._main, frames)
 
     def decode(self, content: Content, pose: Array) -> jax.Array:
         """Returns frames, float32 `[batch, (time,) height, width, channels]` in [0, 1].
@@ -68,15 +71,22 @@ class Model:
         Args:
           content: of `[batch, ...]` frames, or of `[batch, time, ...]` frames as many as the poses.
           pose: `[batch, pose_dim]` or `[batch, time, pose_dim]`; one content goes with all times.
+
+        Raises:
+          ValueError: for poses of another shape, or contents that do not go with them.
         """
-        if pose.ndim == 2:
-            return self._decode(self.variables["decoder"], content, pose)
-        batch_size, num_times = pose.shape[:2]
-        if content.vector.ndim == 2:
-            content = jax.tree.map(lambda x: x[:, None].repeat(num_times, axis=1), content)
-        flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), (content, pose))
-        frames = self._decode(self.variables["decoder"], *flat)
-        return frames.reshape(batch_size, num_times, *frames.shape[1:])
+        pose, vector = jnp.asarray(pose), content.vector
+        dims = self.config.model
+        if pose.ndim == 3 and vector.ndim == 2:
+            times = pose.shape[1]
+            content = jax.tree.map(lambda x: x[:, None].repeat(times, axis=1), content)
+        leading = content.vector.shape[:-1]
+        if pose.shape != (*leading, dims.pose_dim) or pose.ndim not in (2, 3):
+            raise ValueError(
+                f"Poses of shape {pose.shape} with contents of {vector.shape}; allowed: "
+                f"[batch, (time,) {dims.pose_dim}] with [batch, (time,) {dims.content_dim}]."
+            )
+        return self._decode(self._main, content, pose)
 
     def rollout(self, frames: Array, num_steps: int) -> jax.Array:
         """Returns what follows `frames`, uint8 `[batch, num_steps, height, width, channels]`.
@@ -93,24 +103,17 @@ class Model:
         if num_steps < 1:
             raise ValueError(f"num_steps={num_steps}; allowed: 1 and above.")
         self._check_frames(frames, with_time=(5,))
-        return self._rollout(num_steps)(self._main, self.variables["predictor"], frames)
-
-    @functools.lru_cache(maxsize=8)  # noqa: B019 - a model lives as long as its program.
-    def _rollout(self, num_steps: int):
-        chunk_size = min(num_steps, self.config.rollout.chunk_size)
-        run = self._run
-        return jax.jit(
-            make_rollout(run.networks, run.predictor, num_steps=num_steps, chunk_size=chunk_size)
-        )
-
-    def _over_frames(self, encode, name: str, frames: Array):
-        self._check_frames(frames, with_time=(4, 5))
-        leading = frames.shape[:-3]
-        flat = as_float(frames).reshape(-1, *frames.shape[-3:])
-        encoded = encode(self.variables[name], flat)
-        return jax.tree.map(lambda x: x.reshape(*leading, *x.shape[1:]), encoded)
+        if num_steps not in self._rollouts:
+            chunk_size = min(num_steps, self.config.rollout.chunk_size)
+            networks, predictor = self._run.networks, self._run.predictor
+            self._rollouts[num_steps] = jax.jit(
+                make_rollout(networks, predictor, num_steps=num_steps, chunk_size=chunk_size)
+            )
+        return self._rollouts[num_steps](self._main, self.variables["predictor"], frames)
 
     def _check_frames(self, frames: Array, with_time: tuple[int, ...]) -> None:
+        if frames.dtype != jnp.uint8 and not jnp.issubdtype(frames.dtype, jnp.floating):
+            raise ValueError(f"Frames of {frames.dtype}; allowed: uint8, or floats in [0, 1].")
         size, channels = self.config.data.image_size, self._run.generator.channels
         if frames.ndim not in with_time or frames.shape[-3:] != (size, size, channels):
             frame = f"{size}, {size}, {channels}"

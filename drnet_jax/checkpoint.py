@@ -40,9 +40,12 @@ def _difference(found: dict, wanted: dict) -> str | None:
 class Checkpoints:
     """The checkpoints in one directory, the newest `keep` of them."""
 
-    def __init__(self, directory: epath.PathLike, keep: int):
+    def __init__(self, directory: epath.PathLike, keep: int, *, read_only: bool = False):
         self.directory = epath.Path(directory)
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+        self._read_only = read_only
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, create=not read_only, read_only=read_only
+        )
         self._manager = ocp.CheckpointManager(
             self.directory, options=options, item_handlers=ocp.StandardCheckpointHandler()
         )
@@ -65,7 +68,8 @@ class Checkpoints:
     def restore(self, like: State) -> State | None:
         """Returns the newest complete checkpoint, with the shardings of `like`, or None.
 
-        Damaged ones are set aside, with a warning, once an older one has been read.
+        Damaged ones are passed over with a warning and, unless this is `read_only`, set aside once
+        an older one has been read.
 
         Raises:
           ValueError: when the newest readable checkpoint is of another architecture, naming arrays
@@ -102,11 +106,14 @@ class Checkpoints:
 
     def _set_aside(self, step: int, reason: str) -> None:
         source = self.directory / str(step)
+        logging.warning("Checkpoint %s is damaged: %s", source, reason)
+        if self._read_only:
+            return
         target = self.directory / f"damaged_{step}"
         while target.exists():
             target = target.with_name(target.name + "_")
-        logging.warning("Checkpoint %s is damaged (%s); moved to %s.", source, reason, target.name)
         source.rename(target)
+        logging.warning("It was moved to %s.", target.name)
         self._manager.reload()
 
 

@@ -3,6 +3,7 @@
 import datetime
 import importlib.metadata
 import platform
+import shlex
 import subprocess
 import sys
 from typing import Any
@@ -21,7 +22,7 @@ def describe(data_note: str) -> dict[str, Any]:
     return {
         "drnet_jax": drnet_jax.__version__,
         "git_revision": _git_revision(),
-        "command": " ".join(["python", "-m", "drnet_jax.main", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "drnet_jax.main", *sys.argv[1:]]),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "data": data_note,
         "devices": f"{len(devices)} x {devices[0].device_kind}",
@@ -34,6 +35,8 @@ def describe(data_note: str) -> dict[str, Any]:
 def _git_revision() -> str:
     """Returns the revision of the sources, `-dirty` when changed, or `unknown` when installed."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    if not (epath.Path(__file__).parent.parent / ".git").exists():
+        return "unknown"  # Else a repository around the installation would answer.
     try:
         output = subprocess.run(
             command,

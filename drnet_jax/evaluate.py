@@ -1,6 +1,5 @@
 """Scores on held-out clips, each beside what trivial answers score."""
 
-import functools
 import itertools
 from collections.abc import Callable
 
@@ -10,7 +9,7 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from drnet_jax import metrics, prng, writer
+from drnet_jax import inference, metrics, prng, report, writer
 from drnet_jax import run as run_lib
 from drnet_jax.arrays import as_float
 from drnet_jax.data.tracks import Tracks
@@ -18,6 +17,9 @@ from drnet_jax.run import Run
 from drnet_jax.state import DrnetState
 
 SCHEMA_VERSION = 1
+
+NUM_MEAN_CLIPS = 1000
+"""Clips behind the mean training frame."""
 
 TRIVIAL_ANSWERS = ("copy_content_frame", "copy_pose_frame", "mean_frame")
 """What a swap is compared with, besides the truth."""
@@ -30,10 +32,13 @@ def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Calla
       ValueError: for settings that cannot be used, or that are another run's.
       OSError: for missing checkpoints or data.
     """
-    run_lib.require_trained(workdir)
-    run = run_lib.create(config, workdir)
-    drnet, _ = run.restore()
-    return functools.partial(write, run, drnet)
+    run, drnet, _ = run_lib.open_trained(config, workdir)
+
+    def job() -> None:
+        write(run, drnet)
+        report.refresh(run.workdir)
+
+    return job
 
 
 def write(run: Run, state: DrnetState) -> None:
@@ -79,9 +84,7 @@ def score(run: Run, state: DrnetState) -> dict:
     config = run.config
     num_clips, batch_size = config.evaluation.num_clips, config.evaluation.batch_size
     score_batch = jax.jit(_make_batch_scorer(run))
-    mean_frame = jnp.mean(
-        as_float(run.source.train_frames(prng.stream(run.key, "mean frame"), 1024, 1)), (0, 1)
-    )
+    mean_frame = _mean_training_frame(run)
     batches = []
     for i in range(-(-num_clips // batch_size)):
         batch = _held_out_batch(run, prng.stream(run.key, "evaluation", i), batch_size)
@@ -100,6 +103,12 @@ def score(run: Run, state: DrnetState) -> dict:
         # None for a model that was imported without one.
         "discriminator": {"accuracy": intervals.get("discriminator"), "chance": 0.5},
     }
+
+
+def _mean_training_frame(run: Run) -> jax.Array:
+    """Returns the mean of random training frames, `[height, width, channels]` in [0, 1]."""
+    tracks = run.source.sample("train", prng.stream(run.key, "mean frame"), NUM_MEAN_CLIPS)
+    return jnp.mean(as_float(run.source.render("train", tracks, np.array([0]))), axis=(0, 1))
 
 
 def _held_out_batch(run: Run, key: jax.Array, batch_size: int) -> dict[str, jax.Array]:
@@ -151,26 +160,19 @@ def _make_batch_scorer(run: Run):
 
     def score_batch(state: DrnetState, batch: dict[str, jax.Array], mean_frame: jax.Array):
         frames = {name: as_float(array) for name, array in batch.items()}
-        main = state.main
 
         def pose(name: str) -> jax.Array:
-            variables = main.variables("pose_encoder")
-            return networks.pose_encoder.apply(variables, frames[name], train=False)
-
-        def decode(content, pose: jax.Array) -> jax.Array:
-            return networks.decoder.apply(main.variables("decoder"), content, pose, train=False)
+            return inference.encode_pose(networks, state.main, frames[name])
 
         def says_same(pose_a: jax.Array, pose_b: jax.Array) -> jax.Array:
             variables = {"params": state.discriminator.params["discriminator"]}
             return networks.discriminator.apply(variables, pose_a, pose_b) > 0
 
-        content = networks.content_encoder.apply(
-            main.variables("content_encoder"), frames["content"], train=False
-        )
-        rebuilt = decode(content, pose("own"))
+        content = inference.encode_content(networks, state.main, frames["content"])
+        rebuilt = inference.decode(networks, state.main, content, pose("own"))
         random_pose = pose("random_0")
         answers = {
-            "model": decode(content, pose("pose")),
+            "model": inference.decode(networks, state.main, content, pose("pose")),
             "copy_content_frame": frames["content"],
             "copy_pose_frame": frames["pose"],
             "mean_frame": jnp.broadcast_to(mean_frame, frames["pose"].shape),

@@ -10,9 +10,9 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from drnet_jax import prng, video, viz
+from drnet_jax import inference, prng, report, video, viz
 from drnet_jax import run as run_lib
-from drnet_jax.arrays import as_float, as_uint8
+from drnet_jax.arrays import as_uint8
 from drnet_jax.files import write_atomically
 from drnet_jax.rollout import make_rollout
 from drnet_jax.run import Run
@@ -31,9 +31,13 @@ def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Calla
       ValueError: for settings that cannot be used, or that are another run's.
       OSError: for missing checkpoints or data.
     """
-    run_lib.require_trained(workdir)
-    run = run_lib.create(config, workdir)
-    return functools.partial(write, run, *run.restore())
+    run, drnet, predictor = run_lib.open_trained(config, workdir)
+
+    def job() -> None:
+        write(run, drnet, predictor)
+        report.refresh(run.workdir)
+
+    return job
 
 
 def write(run: Run, drnet: DrnetState, predictor: PredictorState | None) -> None:
@@ -92,18 +96,12 @@ def _swap_program(run: Run) -> Callable[..., jax.Array]:
     networks = run.networks
 
     def swap(state: DrnetState, content_frames: jax.Array, pose_frames: jax.Array) -> jax.Array:
-        main = state.main
-        content = networks.content_encoder.apply(
-            main.variables("content_encoder"), as_float(content_frames), train=False
-        )
-        poses = networks.pose_encoder.apply(
-            main.variables("pose_encoder"), as_float(pose_frames), train=False
-        )
+        content = inference.encode_content(networks, state.main, content_frames)
+        pose = inference.encode_pose(networks, state.main, pose_frames)
         num_contents, num_poses = len(content_frames), len(pose_frames)
-        content = jax.tree.map(lambda x: x.repeat(num_poses, axis=0), content)
-        poses = jnp.tile(poses, (num_contents, 1))
-        frames = networks.decoder.apply(main.variables("decoder"), content, poses, train=False)
-        return as_uint8(frames).reshape(num_contents, num_poses, *frames.shape[1:])
+        content = jax.tree.map(lambda x: x[:, None].repeat(num_poses, axis=1), content)
+        pose = jnp.broadcast_to(pose, (num_contents, *pose.shape))
+        return as_uint8(inference.decode(networks, state.main, content, pose))
 
     return jax.jit(swap)
 

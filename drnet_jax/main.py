@@ -101,6 +101,19 @@ def _parse(argv: Sequence[str]) -> list[str]:
     return arguments
 
 
+def _joined(argv: Sequence[str]) -> list[str]:
+    """Returns `argv` with `--flag value` written as `--flag=value`, for flags that take values."""
+    known = ("config", "mode", "workdir", "torch_checkpoint", "torch_lstm")
+    joined: list[str] = []
+    for argument in argv:
+        name = joined[-1].lstrip("-") if joined and joined[-1].startswith("--") else ""
+        if (name in known or name.startswith("config.")) and "=" not in name:
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
 def _with_default_settings(argv: Sequence[str]) -> list[str]:
     """Returns `argv` with the settings file that its mode takes when none is given."""
     given = dict(a.lstrip("-").split("=", 1) for a in argv if a.startswith("--") and "=" in a)
@@ -145,7 +158,8 @@ def _require_setting(config, flag: str) -> None:
 
 def _exit(error: Exception, code: int) -> None:
     """Ends the program with the first line of `error` on stderr."""
-    print(f"drnet_jax: {str(error).strip().splitlines()[0]}", file=sys.stderr)
+    text = str(error).strip() or type(error).__name__
+    print(f"drnet_jax: {text.splitlines()[0]}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -153,7 +167,7 @@ def run() -> None:
     """Entry point of `python -m drnet_jax.main`."""
     logging.set_verbosity(logging.WARNING)
     # In place: config_flags looks there for `--config.<name>=<value>`.
-    sys.argv = _with_default_settings(sys.argv)
+    sys.argv = _with_default_settings(_joined(sys.argv))
     app.run(main, flags_parser=_parse)
 
 

@@ -5,18 +5,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from drnet_jax.arrays import Array, Tree, as_float, as_uint8
+from drnet_jax import inference
+from drnet_jax.arrays import Array, Tree, as_uint8
 from drnet_jax.nets.build import Networks
 from drnet_jax.nets.pose_lstm import PoseLSTM
 from drnet_jax.nets.unroll import closed_loop, teacher_forced
 from drnet_jax.state import Player
-
-
-def encode_poses(networks: Networks, main: Player, frames: jax.Array) -> jax.Array:
-    """Returns poses `[batch, time, pose_dim]`; frames `[batch, time, height, width, channels]`."""
-    flat = frames.reshape(-1, *frames.shape[2:])
-    poses = networks.pose_encoder.apply(main.variables("pose_encoder"), flat, train=False)
-    return poses.reshape(*frames.shape[:2], -1)
 
 
 def make_rollout(
@@ -34,11 +28,8 @@ def make_rollout(
     """
 
     def rollout(main: Player, predictor_variables: Tree, observed: Array) -> jax.Array:
-        observed = as_float(observed)
-        content = networks.content_encoder.apply(
-            main.variables("content_encoder"), observed[:, -1], train=False
-        )
-        poses = encode_poses(networks, main, observed)
+        content = inference.encode_content(networks, main, observed[:, -1])
+        poses = inference.encode_pose(networks, main, observed)
         carry, next_poses = teacher_forced(predictor, predictor_variables, poses, content.vector)
         num_chunks = -(-num_steps // chunk_size)
         poses = closed_loop(
@@ -52,12 +43,10 @@ def make_rollout(
         batch_size = poses.shape[0]
         chunks = poses.reshape(batch_size, num_chunks, chunk_size, -1).swapaxes(0, 1)
         # One copy of the content for every time step of a chunk.
-        contents = jax.tree.map(lambda x: jnp.repeat(x, chunk_size, axis=0), content)
+        contents = jax.tree.map(lambda x: jnp.repeat(x[:, None], chunk_size, axis=1), content)
 
         def decode(chunk: jax.Array) -> jax.Array:
-            flat = chunk.reshape(batch_size * chunk_size, -1)
-            frames = networks.decoder.apply(main.variables("decoder"), contents, flat, train=False)
-            return as_uint8(frames).reshape(batch_size, chunk_size, *frames.shape[1:])
+            return as_uint8(inference.decode(networks, main, contents, chunk))
 
         frames = jax.lax.map(decode, chunks)  # [chunks, batch, chunk, height, width, channels]
         frames = frames.swapaxes(0, 1).reshape(batch_size, -1, *frames.shape[3:])

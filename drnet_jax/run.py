@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 import optax
+from absl import logging
 from etils import epath
 
-from drnet_jax import optim, prng, settings, sharding
+from drnet_jax import metrics, optim, prng, settings, sharding
 from drnet_jax.checkpoint import Checkpoints
 from drnet_jax.data import digits
 from drnet_jax.data.moving_mnist import MovingMnist
@@ -28,7 +29,7 @@ STAGES = ("drnet", "predictor")
 
 @dataclasses.dataclass(frozen=True, eq=False)  # By identity, so that programs are kept per run.
 class Run:
-    """Everything that a mode works with; nothing in here writes to the folder.
+    """Everything that a mode works with.
 
     Attributes:
       config: the settings, with `data.digits` resolved to what is really used.
@@ -115,9 +116,10 @@ class Run:
         on_all = sharding.replicated(self.mesh)
         return jax.jit(init, out_shardings=on_all, compiler_options=options)(self.key)
 
-    def checkpoints(self, stage: str) -> Checkpoints:
-        """Returns the checkpoints of `stage`, one of `STAGES`; makes their folder."""
-        return Checkpoints(self.workdir / "checkpoints" / stage, self.config.keep_checkpoints)
+    def checkpoints(self, stage: str, *, read_only: bool = False) -> Checkpoints:
+        """Returns the checkpoints of `stage`, one of `STAGES`; makes their folder to write."""
+        folder = self.workdir / "checkpoints" / stage
+        return Checkpoints(folder, self.config.keep_checkpoints, read_only=read_only)
 
     def restore(self) -> tuple[DrnetState, PredictorState | None]:
         """Returns the newest states of both stages, None for the second in runs without predictor.
@@ -129,12 +131,14 @@ class Run:
         states = []
         likes = [self.init_drnet(), *([self.init_predictor()] if self.predictor else [])]
         for stage, like in zip(STAGES, likes, strict=False):
-            with self.checkpoints(stage) as checkpoints:
+            with self.checkpoints(stage, read_only=True) as checkpoints:
                 state = checkpoints.restore(like)
-                if state is None:
-                    raise FileNotFoundError(
-                        f"No checkpoint in {checkpoints.directory}; train with --mode=train first."
-                    )
+            if state is None:
+                raise FileNotFoundError(
+                    f"No checkpoint in {checkpoints.directory}; train with --mode=train first."
+                )
+            if state.step < self.config[stage].num_steps:
+                logging.warning("%s is of step %d, not finished.", stage, state.step)
             states.append(state)
         return states[0], states[1] if self.predictor else None
 
@@ -157,6 +161,11 @@ def create(
         if difference:
             raise ValueError(f"{workdir} is the workdir of another run: {difference}.")
         config.data.digits = stored["data"]["digits"]
+    if config.data.image_size < metrics.SSIM_WINDOW:
+        raise ValueError(
+            f"config.data.image_size={config.data.image_size}; allowed: "
+            f"{metrics.SSIM_WINDOW} and above, the window of the SSIM score."
+        )
     mesh = sharding.data_mesh()
     for name in ("drnet.batch_size", "predictor.batch_size"):
         section, key = name.split(".")
@@ -213,6 +222,15 @@ def require_trained(workdir: epath.PathLike) -> None:
             )
 
 
+def open_trained(
+    config: ml_collections.ConfigDict, workdir: epath.PathLike
+) -> tuple[Run, DrnetState, PredictorState | None]:
+    """Returns a run that has been trained and its newest states; raises as its parts do."""
+    require_trained(workdir)
+    run = create(config, workdir)
+    return run, *run.restore()
+
+
 def stored_config(workdir: epath.Path) -> dict | None:
     """Returns the settings that a workdir was made with, or None for a new one."""
     path = workdir / "config.json"
@@ -231,6 +249,7 @@ def _check_lengths(config: ml_collections.ConfigDict, max_frames: int) -> None:
         ("config.predictor.num_predicted", config.predictor.num_predicted),
         ("config.rollout.num_steps", config.rollout.num_steps),
         ("config.evaluation.horizon", config.evaluation.horizon),
+        ("config.data.max_step", config.data.max_step),
     ):
         if observed + more > max_frames:
             raise ValueError(

@@ -51,7 +51,10 @@ CHOICES = {
     "predictor.schedule": ("constant", "cosine"),
 }
 
-FREE_SECTIONS = ("evaluation", "rollout", "log_every_steps", "sample_every_steps")
+FREE = (
+    *("evaluation.", "rollout.", "data.data_dir"),
+    *("log_every_steps", "sample_every_steps", "checkpoint_every_steps", "keep_checkpoints"),
+)
 """Settings that do not change what is learned: a finished run may be used with others."""
 
 
@@ -72,6 +75,8 @@ def check(config: Mapping[str, Any]) -> None:
 
     def require(names: tuple[str, ...], holds, allowed: str) -> None:
         for name in names:
+            if name not in flat:
+                raise ValueError(f"The settings have no {name}.")
             if not holds(flat[name]):
                 raise ValueError(f"config.{name}={flat[name]!r}; allowed: {allowed}.")
 
@@ -82,8 +87,8 @@ def check(config: Mapping[str, Any]) -> None:
     require(("seed",), lambda value: value < 2**32, "below 2**32")
     require(
         ("data.speeds",),
-        lambda value: isinstance(value, list) and len(value) == 2,
-        "a pair (least, greatest)",
+        lambda value: isinstance(value, list) and [type(v) for v in value] == [int, int],
+        "a pair of integers (least, greatest)",
     )
     for name, choices in CHOICES.items():
         require((name,), lambda value, choices=choices: value in choices, ", ".join(choices))
@@ -101,7 +106,7 @@ def difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> str | Non
     """Returns a line on the first setting that makes two runs different ones, or None."""
     stored, given = flatten(stored), flatten(given)
     for name in sorted(stored.keys() | given.keys()):
-        if name.split(".")[0] in FREE_SECTIONS:
+        if name.startswith(FREE):
             continue
         old, new = stored.get(name, "no such setting"), given.get(name, "no such setting")
         # The digits that `auto` once stood for are the ones to go on with.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from absl import logging
@@ -169,6 +170,7 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
     config, first = run.config, int(state.step)
     if first == stage.num_steps:
         return state
+    all_finite = jax.jit(_all_finite)
     pending: list[Metrics] = []
     started, begun = time.monotonic(), first
     with (
@@ -185,6 +187,10 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
             save = stopping or due(config.checkpoint_every_steps)
             if save or due(config.log_every_steps):
                 means = _finite_means(stage.name, pending, step)
+            if save and not all_finite(state):
+                raise FloatingPointError(
+                    f"The state of {stage.name} is not finite at step {step:,}."
+                )
             if due(config.log_every_steps):
                 speed = (step - begun) / (time.monotonic() - started)
                 log.write(step, {"steps_per_second": speed} | means)
@@ -195,7 +201,7 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
                 stage.write_sample(state, f"{stage.name}/step_{step:07d}.png")
             if save:
                 checkpoints.save(step, state)
-            if stopping and step < stage.num_steps:
+            if stopping:
                 raise StoppedError(f"Stopped after step {step:,} of {stage.name}, which is saved.")
     return state
 
@@ -209,6 +215,11 @@ def _finite_means(stage: str, pending: list[Metrics], step: int) -> dict[str, fl
             at = step - len(rows) + 1 + i
             raise FloatingPointError(f"{', '.join(bad)} of {stage} is not finite at step {at:,}.")
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+
+
+def _all_finite(state) -> jax.Array:
+    """Returns whether every number is finite: the loss of a step is older than its update."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state)]))
 
 
 def _progress_bar(stage: Stage, first: int) -> tqdm:

@@ -33,9 +33,8 @@ def data_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("data")
 
 
-@pytest.fixture
-def config(data_dir):
-    """Settings of a run of a few seconds: 16 x 16 frames, six steps a stage."""
+def tiny_config(data_dir):
+    """Returns settings of a run of a few seconds: 16 x 16 frames, six steps a stage."""
     config = load_config("smoke")
     config.data.update(data_dir=str(data_dir), image_size=16, digit_size=8, speeds=(-2, 2))
     config.model.update(width=2, content_dim=4, pose_dim=3, discriminator_width=8)
@@ -47,11 +46,17 @@ def config(data_dir):
     return config
 
 
+@pytest.fixture
+def config(data_dir):
+    """Settings that a test may change."""
+    return tiny_config(data_dir)
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, data_dir):
     """A workdir with a finished tiny run; tests only read it, or copy it first."""
     from drnet_jax import train
 
     workdir = tmp_path_factory.mktemp("trained")
-    train.prepare(config.__wrapped__(data_dir), workdir)()
+    train.prepare(tiny_config(data_dir), workdir)()
     return workdir

@@ -61,6 +61,19 @@ def test_frames_of_another_shape_are_refused(model):
         model.rollout(np.zeros((1, 16, 16, 3), np.uint8), 3)
 
 
+def test_frames_and_poses_of_another_kind_are_refused(model, frames):
+    with pytest.raises(ValueError, match=r"Frames of int32; allowed: uint8, or floats in \[0, 1\]"):
+        model.pose(frames.astype(np.int32))
+    content = model.content(frames[:, 0])
+    with pytest.raises(ValueError, match=r"Poses of shape \(2, 9\) with contents of \(2, 4\)"):
+        model.decode(content, np.zeros((2, 9), np.float32))
+
+
+def test_loading_needs_no_digits(trained, monkeypatch):
+    monkeypatch.setattr("drnet_jax.data.digits.load", None)
+    assert drnet_jax.load(trained).config.model.pose_dim == 3
+
+
 @pytest.mark.parametrize("num_steps", [0, -1])
 def test_rollout_of_no_steps_is_refused(model, frames, num_steps):
     with pytest.raises(ValueError, match=rf"num_steps={num_steps}; allowed: 1 and above"):

@@ -55,6 +55,15 @@ def test_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path, damage, ca
     chex.assert_trees_all_equal(restore(tmp_path, state(0)), state(3))
 
 
+def test_a_reader_moves_nothing(tmp_path, caplog):
+    saved(tmp_path)
+    (tmp_path / "3" / "default" / "_METADATA").unlink()
+    with Checkpoints(tmp_path, keep=2, read_only=True) as checkpoints:
+        chex.assert_trees_all_equal(checkpoints.restore(state(0)), state(2))
+    assert "damaged" in caplog.text
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3"]
+
+
 def test_nothing_is_lost_or_begun_anew_when_no_checkpoint_can_be_read(tmp_path):
     saved(tmp_path)
     for path in tmp_path.rglob("_METADATA"):

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import json
 
@@ -10,6 +11,8 @@ from skimage.metrics import peak_signal_noise_ratio
 from drnet_jax import evaluate
 from drnet_jax import run as run_lib
 from drnet_jax.data.tracks import Tracks
+from drnet_jax.nets import build
+from drnet_jax.nets.content import Content
 
 
 def test_record_has_every_score_with_its_interval(trained):
@@ -64,20 +67,55 @@ def test_best_assignment_is_chosen_clip_by_clip():
     assert np.all(best["ssim"] > 0.9)
 
 
-def test_a_truthful_model_scores_best_and_a_mean_frame_is_a_mean(trained, config):
-    """The scorer, given networks that answer with the truth, must give them full marks."""
+class Stub:
+    """A network that is a plain function of its inputs."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def apply(self, _variables, *inputs, train=False):
+        assert not train
+        return self.function(*inputs)
+
+
+def test_scores_compare_the_right_frames(trained, config):
+    """Poses that are whole frames, decoded to themselves, must rebuild perfectly and swap badly."""
     run = run_lib.create(config, trained)
     state, _ = run.restore()
     batch = evaluate._held_out_batch(run, jax.random.key(0), 4)
-    scores = jax.jit(evaluate._make_batch_scorer(run))(
-        state, batch | {"content": batch["targets"][:, 1]}, jnp.zeros((16, 16, 3))
+    batch |= {"content": batch["targets"][:, 1], "random_1": batch["random_0"]}
+    networks = build.Networks(
+        content_encoder=Stub(lambda frames: Content(frames.reshape(len(frames), -1))),
+        pose_encoder=Stub(lambda frames: frames.reshape(len(frames), -1)),
+        decoder=Stub(lambda content, pose: pose.reshape(-1, 16, 16, 3)),
+        discriminator=Stub(lambda a, b: jnp.where(jnp.all(a == b, axis=1), 1.0, -1.0)),
     )
-    # Copying the content frame is perfect where that frame is the target.
+    score = jax.jit(evaluate._make_batch_scorer(dataclasses.replace(run, networks=networks)))
+    scores = score(state, batch, jnp.zeros((16, 16, 3)))
+    np.testing.assert_allclose(scores["reconstruction"]["psnr"], 100, rtol=1e-5)
+    np.testing.assert_allclose(scores["discriminator"], 1)
+    for name in ("psnr", "ssim"):
+        np.testing.assert_array_equal(
+            scores["swap"]["model"][name], scores["swap"]["copy_pose_frame"][name]
+        )
+    assert np.all(scores["swap"]["model"]["psnr"] < 60)
+    # Copying the content frame is perfect where that frame is one of the targets.
     np.testing.assert_allclose(scores["swap"]["copy_content_frame"]["psnr"], 100, rtol=1e-5)
     energy = np.mean((np.asarray(batch["targets"]) / 255.0) ** 2, axis=(2, 3, 4)).min(axis=1)
     np.testing.assert_allclose(
         scores["swap"]["mean_frame"]["psnr"], -10 * np.log10(energy), rtol=1e-4
     )
+
+
+def test_mean_training_frame_is_digits_spread_over_their_places(trained, config):
+    run = run_lib.create(config, trained)
+    mean = np.asarray(evaluate._mean_training_frame(run))
+    assert mean.shape == (16, 16, 3)
+    np.testing.assert_array_equal(mean[:, :, 2], 0)
+    # A digit fills a quarter of the frame; half of them lie behind the other one, in part.
+    ink = np.mean(np.asarray(run.source._images["train"]) / 255.0) / 4
+    assert np.all(mean.mean((0, 1))[:2] < 1.05 * ink)
+    assert np.all(mean.mean((0, 1))[:2] > 0.7 * ink)
 
 
 def test_untrained_workdir_is_refused(config, tmp_path):

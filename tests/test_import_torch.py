@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from golden import reader
+from golden.reader import Golden
 
 import drnet_jax
 from drnet_jax import evaluate, generate, import_torch
@@ -22,13 +22,8 @@ def run_import(config, workdir, path, lstm=None):
 def test_imported_workdir_gives_the_recorded_numbers(config, tmp_path, path):
     run_import(config, tmp_path / "run", path)
     model = drnet_jax.load(tmp_path / "run")
-    golden = reader.load(GOLDEN / "checkpoint_small.npz")
-    frames = {
-        entry["name"]: np.moveaxis(
-            reader.make_input(golden["seed"], entry["shape"], entry["index"]), 1, -1
-        )
-        for entry in golden["inputs"]
-    }
+    golden = Golden(GOLDEN / "checkpoint_small.npz")
+    frames = {name: np.moveaxis(array, 1, -1) for name, array in golden.inputs().items()}
     content, pose = model.content(frames["x_content"]), model.pose(frames["x_pose"])
     np.testing.assert_allclose(content.vector, golden["eval/content"][..., 0, 0], atol=1e-5)
     np.testing.assert_allclose(pose, golden["eval/pose"][..., 0, 0], atol=1e-5)

@@ -22,6 +22,7 @@ def tiny_networks():
         image_size=8,
         channels=3,
         width=2,
+        num_slots=1,
         content_dim=4,
         pose_dim=3,
         normalize=False,

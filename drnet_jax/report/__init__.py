@@ -10,6 +10,12 @@ from drnet_jax.report import sections
 from drnet_jax.report.inputs import Inputs
 
 
+def refresh(workdir: epath.PathLike) -> None:
+    """Writes the report anew where there is one: it means that the run is finished."""
+    if (epath.Path(workdir) / "report.html").exists():
+        write(workdir)
+
+
 def write(workdir: epath.PathLike) -> epath.Path:
     """Writes `report.html` into `workdir` and returns its path.
 
