@@ -31,6 +31,12 @@ def test_newest_comes_back_and_old_ones_go(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3"]
 
 
+def test_relative_folders_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    saved("runs/quick")
+    chex.assert_trees_all_equal(restore("runs/quick", state(0)), state(3))
+
+
 def test_empty_folder_has_nothing(tmp_path):
     assert restore(tmp_path, state(0)) is None
 
