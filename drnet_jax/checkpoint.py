@@ -41,7 +41,9 @@ class Checkpoints:
     """The checkpoints in one directory, the newest `keep` of them."""
 
     def __init__(self, directory: epath.PathLike, keep: int, *, read_only: bool = False):
-        self.directory = epath.Path(directory).resolve()  # Orbax takes no relative path.
+        directory = epath.Path(directory)
+        # Orbax takes no relative path.
+        self.directory = directory if directory.is_absolute() else directory.resolve()
         self._read_only = read_only
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, create=not read_only, read_only=read_only

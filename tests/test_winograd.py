@@ -1,0 +1,105 @@
+"""The form with fewer multiplications against the plain convolution, in all three passes."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from drnet_jax import sharding
+from drnet_jax.nets import winograd
+from drnet_jax.nets.conv import convolve, convolve_transposed
+
+# Batch, height, width, channels of the larger maps, channels of the smaller ones.
+SHAPES = [(2, 4, 4, 16, 3), (1, 8, 12, 17, 5), (3, 16, 8, 32, 1), (2, 20, 4, 16, 24)]
+
+
+def plain(large, kernel):
+    pads = ((1, 1), (1, 1))
+    return lax.conv_general_dilated(
+        large, kernel, (2, 2), pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def draw(shape, dtype):
+    batch, height, width, large, small = shape
+    rng = np.random.default_rng(sum(shape))
+    return tuple(
+        rng.standard_normal(size).astype(dtype)
+        for size in (
+            (batch, height, width, large),
+            (4, 4, large, small),
+            (batch, height // 2, width // 2, small),
+        )
+    )
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-12)])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_all_passes_equal_the_plain_convolution(shape, dtype, tolerance):
+    with jax.enable_x64(dtype == "float64"):
+        large, kernel, small = map(jnp.asarray, draw(shape, dtype))
+        _, pull = jax.vjp(plain, large, kernel)
+        grad_large, grad_kernel = pull(small)
+        pairs = [
+            (winograd.convolve(large, kernel), plain(large, kernel)),
+            (winograd.input_gradient(small, kernel), grad_large),
+            (winograd.kernel_gradient(large, small), grad_kernel),
+        ]
+        for found, expected in pairs:
+            assert found.dtype == dtype
+            limit = tolerance * float(jnp.max(jnp.abs(expected)))
+            np.testing.assert_allclose(found, expected, rtol=0, atol=limit)
+
+
+def compiled(function, *arguments):
+    return jax.jit(function).lower(*arguments).compile().as_text()
+
+
+def loss(operation, maps, kernel):
+    return jnp.sum(jnp.square(operation(maps, kernel, 2, 1)))
+
+
+@pytest.mark.parametrize("operation", [convolve, convolve_transposed])
+def test_on_cpu_no_pass_is_left_to_a_convolution(operation):
+    large, kernel, small = draw((2, 8, 8, 16, 16), "float32")
+    maps = large if operation is convolve else small
+    text = compiled(jax.grad(functools.partial(loss, operation), argnums=(0, 1)), maps, kernel)
+    assert " convolution(" not in text
+    assert "conditional" not in text
+
+
+def test_maps_that_do_not_fit_take_the_plain_convolution():
+    for shape in ((2, 6, 8, 16, 4), (2, 8, 8, 3, 4)):
+        large, kernel, small = draw(shape, "float32")
+        assert not winograd.fits(large.shape)
+        np.testing.assert_allclose(
+            convolve(large, kernel, 2, 1), plain(large, kernel), rtol=1e-5, atol=1e-5
+        )
+        _, pull = jax.vjp(plain, large, kernel)
+        np.testing.assert_allclose(
+            convolve_transposed(small, kernel, 2, 1), pull(small)[0], rtol=1e-5, atol=1e-4
+        )
+
+
+def test_vmap_and_sharded_batches_agree():
+    large, kernel, _ = draw((4, 8, 8, 16, 8), "float32")
+    gradient = jax.jit(jax.grad(functools.partial(loss, convolve), argnums=1))
+    expected = gradient(large, kernel)
+    stacked = jax.jit(jax.vmap(lambda x: convolve(x[None], kernel, 2, 1)[0]))(large)
+    np.testing.assert_allclose(stacked, plain(large, kernel), rtol=1e-4, atol=1e-4)
+    mesh = sharding.data_mesh()
+    split = jax.device_put(large, sharding.batch_split(mesh))
+    copied = jax.device_put(kernel, sharding.replicated(mesh))
+    np.testing.assert_allclose(gradient(split, copied), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_other_platforms_keep_the_convolution():
+    large, kernel, _ = draw((2, 8, 8, 16, 8), "float32")
+    gradient = jax.jit(jax.grad(functools.partial(loss, convolve), argnums=(0, 1)))
+    for platform in ("tpu", "cuda"):
+        module = jax.export.export(gradient, platforms=[platform])(large, kernel).mlir_module()
+        assert module.count("stablehlo.convolution") >= 2
+        assert "stablehlo.dot_general" not in module
