@@ -45,9 +45,8 @@ class Checkpoints:
         # Orbax takes no relative path.
         self.directory = directory if directory.is_absolute() else directory.resolve()
         self._read_only = read_only
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, create=not read_only, read_only=read_only
-        )
+        # Orbax's own `read_only` warns of everything it thereby leaves undone.
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=not read_only)
         self._manager = ocp.CheckpointManager(
             self.directory, options=options, item_handlers=ocp.StandardCheckpointHandler()
         )
