@@ -91,8 +91,8 @@ def _hasten(config: ml_collections.ConfigDict) -> None:
     # A frame is mostly black and its reconstruction error small: the paper's weights would let
     # the other terms win, and content collapse.
     config.drnet.update(similarity_weight=1e-4, adversarial_weight=0.05)
-    config.predictor.update(batch_size=32, num_steps=1_200, hidden_dim=128, num_predicted=15)
-    config.predictor.update(schedule="cosine", warmup_steps=100)
+    config.predictor.update(batch_size=32, num_steps=1_500, hidden_dim=128, learning_rate=0.01)
+    config.predictor.update(num_predicted=15, schedule="cosine", warmup_steps=100)
     config.update(sample_every_steps=1_000, checkpoint_every_steps=500)
 
 

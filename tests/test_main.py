@@ -131,3 +131,31 @@ def test_a_killed_run_started_again_equals_one_that_was_not(tmp_path):
     chex.assert_trees_all_equal(arrays(killed), arrays(whole))
     scores = [json.loads((w / "evaluation.json").read_text()) for w in (whole, killed)]
     assert scores[0] == scores[1]
+
+
+@pytest.mark.slow
+def test_one_device_and_eight_have_the_same_losses(tmp_path):
+    steps = ("--config.drnet.num_steps=5", "--config.predictor.num_steps=5")
+    every = ("--config.log_every_steps=1", "--config.sample_every_steps=0")
+    losses = []
+    for devices in ("1", "8"):
+        workdir = tmp_path / devices
+        result = subprocess.run(
+            command(f"--workdir={workdir}", SMOKE, *TINY, *steps, *every),
+            cwd=ROOT,
+            env=environment(tmp_path) | {"JAX_NUM_CPU_DEVICES": devices},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        assert json.loads((workdir / "environment.json").read_text())["devices"][0] == devices
+        rows = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+        losses.append([row | {"steps_per_second": 0} for row in rows])
+    chex.assert_trees_all_close(
+        [[v for v in row.values() if not isinstance(v, str)] for row in losses[1]],
+        [[v for v in row.values() if not isinstance(v, str)] for row in losses[0]],
+        rtol=1e-4,
+        atol=1e-5,
+    )
