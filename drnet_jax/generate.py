@@ -22,6 +22,16 @@ STRIP_STEPS = (6, 10, 25, 50, 100, 250, 500, 1000)
 """Time steps to show, those of the paper's Figure 3 right and one more, as far as they go."""
 
 NUM_GRID_CLIPS = 8
+NUM_SHOWN_CLIPS = 5
+"""Clips of a rollout that are drawn; the arrays have all of them."""
+
+SAMPLE_STEPS = 95
+"""Length of the rollouts that are drawn while training."""
+
+TRUTH_CHUNK = 100
+"""Time steps of the truth that are rendered at once."""
+
+FRAMES_PER_SECOND = 12
 
 
 def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Callable[[], None]:
@@ -58,12 +68,13 @@ def write(run: Run, drnet: DrnetState, predictor: PredictorState | None) -> None
     )
     write_atomically(folder / "rollout.npz", buffer.getvalue())
     _write_strip(folder / "rollout_strip.png", observed, generated, truth)
-    shown = slice(0, 5)
-    played = [array[shown] for array in (observed, generated, truth)]
-    video.write_mp4(folder / "rollout.mp4", video.rollout_animation(*played), fps=12)
-    # A GIF stores every frame nearly whole: it plays the first steps, then skips.
-    steps = video.playback_steps(observed.shape[1] + generated.shape[1])
-    video.write_gif(folder / "rollout.gif", video.rollout_animation(*played, steps), fps=12)
+    played = [array[:NUM_SHOWN_CLIPS] for array in (observed, generated, truth)]
+    last = observed.shape[1] + generated.shape[1]
+    animation = video.rollout_animation(*played, video.playback_steps(last, dense=1000))
+    video.write_mp4(folder / "rollout.mp4", animation, FRAMES_PER_SECOND)
+    # A GIF stores every frame nearly whole: it begins to skip steps much earlier.
+    animation = video.rollout_animation(*played, video.playback_steps(last))
+    video.write_gif(folder / "rollout.gif", animation, FRAMES_PER_SECOND)
     print(f"{generated.shape[1]} generated frames of {len(generated)} clips are in {folder}.")
 
 
@@ -72,7 +83,9 @@ def write_sample(run: Run, drnet: DrnetState, predictor: PredictorState | None, 
     if predictor is None:
         write_swap_grid(run, drnet, name)
         return
-    observed, generated, truth = roll_out(run, drnet, predictor, num_clips=3, num_steps=95)
+    observed, generated, truth = roll_out(
+        run, drnet, predictor, num_clips=3, num_steps=SAMPLE_STEPS
+    )
     _write_strip(run.workdir / "samples" / name, observed, generated, truth)
 
 
@@ -116,12 +129,16 @@ def roll_out(
     """
     num_observed = run.config.predictor.num_observed
     tracks = run.source.sample("test", prng.stream(run.key, "rollout"), num_clips)
-    frames = run.source.render("test", tracks, np.arange(num_observed + num_steps))
+    times = np.arange(num_observed + num_steps)
+    # Piece by piece, to leave the device's memory out of how long a rollout may be.
+    pieces = np.array_split(times, -(-len(times) // TRUTH_CHUNK))
+    frames = np.concatenate(
+        [jax.device_get(run.source.render("test", tracks, piece)) for piece in pieces], axis=1
+    )
     generated = _rollout_program(run, num_steps)(
         drnet.main, predictor.predictor.variables("predictor"), frames[:, :num_observed]
     )
-    frames, generated = jax.device_get((frames, generated))
-    return frames[:, :num_observed], generated, frames[:, num_observed:]
+    return frames[:, :num_observed], jax.device_get(generated), frames[:, num_observed:]
 
 
 @functools.lru_cache(maxsize=4)
@@ -136,4 +153,5 @@ def _rollout_program(run: Run, num_steps: int) -> Callable[..., jax.Array]:
 def _write_strip(path, observed: np.ndarray, generated: np.ndarray, truth: np.ndarray) -> None:
     last = observed.shape[1] + generated.shape[1]
     steps = [step for step in STRIP_STEPS if step <= last] or [last]
-    viz.write_png(path, viz.rollout_strip(observed[:5], generated[:5], truth[:5], steps))
+    shown = (array[:NUM_SHOWN_CLIPS] for array in (observed, generated, truth))
+    viz.write_png(path, viz.rollout_strip(*shown, steps))

@@ -35,7 +35,7 @@ _MODE = flags.DEFINE_enum(
     "import_torch: a workdir from --torch_checkpoint, a file of the authors' PyTorch code.",
 )
 _WORKDIR = flags.DEFINE_string(
-    "workdir", "runs/latest", "The run's folder, local or gs://: logs, checkpoints, pictures."
+    "workdir", "runs/latest", "The run's folder: logs, checkpoints, pictures, report."
 )
 
 

@@ -48,7 +48,7 @@ def head(inputs: Inputs) -> str:
     configured = inputs.config.get("data")
     configured = configured if isinstance(configured, Mapping) else {}
     name = data.get("name") or configured.get("name")
-    note = data.get("note") or inputs.environment.get("data_note")
+    note = data.get("note") or inputs.environment.get("data")
     if not name and not note:
         return markup.missing("The run does not say what data it used.")
     words = f"<strong>{markup.escape(name)}</strong>" if name else ""
