@@ -44,8 +44,8 @@ NOT_NEGATIVE = (
 )
 BELOW_ONE = ("drnet.beta1", "predictor.beta1")
 CHOICES = {
-    "dtype": ("float32", "bfloat16"),
     "data.name": ("moving_mnist",),
+    "dtype": ("float32", "bfloat16"),
     "data.digits": ("auto", "full", "embedded"),
     "drnet.schedule": ("constant", "cosine"),
     "predictor.schedule": ("constant", "cosine"),
@@ -80,6 +80,9 @@ def check(config: Mapping[str, Any]) -> None:
             if not holds(flat[name]):
                 raise ValueError(f"config.{name}={flat[name]!r}; allowed: {allowed}.")
 
+    # First, since the name of the data decides which settings there are.
+    for name, choices in CHOICES.items():
+        require((name,), lambda value, choices=choices: value in choices, ", ".join(choices))
     require(POSITIVE, lambda value: value > 0, "above 0")
     require(NOT_NEGATIVE, lambda value: value >= 0, "0 and above")
     require(BELOW_ONE, lambda value: 0 <= value < 1, "0 up to, not including, 1")
@@ -90,8 +93,6 @@ def check(config: Mapping[str, Any]) -> None:
         lambda value: isinstance(value, list) and [type(v) for v in value] == [int, int],
         "a pair of integers (least, greatest)",
     )
-    for name, choices in CHOICES.items():
-        require((name,), lambda value, choices=choices: value in choices, ", ".join(choices))
 
 
 def check_trainable(config: Mapping[str, Any]) -> None:

@@ -1,0 +1,63 @@
+"""The settings that ship choose networks that fit each other and their frames."""
+
+import importlib.util
+
+import jax
+import jax.numpy as jnp
+import pytest
+from conftest import ROOT
+
+from drnet_jax import run as run_lib
+from drnet_jax.nets import build
+
+
+def load(name, *variant):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "configs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(*variant)
+
+
+# What the paper uses, as recalled: encoders, decoder, frame side, content and pose dimension, beta.
+PAPER = {
+    "mnist": ("dcgan", "dcgan", "dcgan", 64, 128, 5, 0.1),
+    "norb": ("resnet", "resnet", "dcgan", 64, 128, 10, 0.1),
+    "suncg": ("resnet", "resnet", "dcgan", 64, 128, 10, 0.1),
+    "kth": ("vgg_unet", "resnet", "vgg_unet", 128, 128, 24, 1e-4),
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_networks_are_the_papers_and_fit_together(name):
+    config = load(name)
+    model, side = config.model, config.data.image_size
+    assert PAPER[name] == (
+        *(model.content_encoder, model.pose_encoder, model.decoder, side),
+        *(model.content_dim, model.pose_dim, config.drnet.adversarial_weight),
+    )
+    channels = 3 if config.data.coloured else 1
+    networks = build.create_networks(**model, image_size=side, channels=channels, dtype=jnp.float32)
+
+    def swap(key, frames):
+        content, _ = networks.content_encoder.init_with_output(key, frames, train=False)
+        pose, _ = networks.pose_encoder.init_with_output(key, frames, train=False)
+        decoded, _ = networks.decoder.init_with_output(key, content, pose, train=False)
+        return content.vector, pose, decoded
+
+    frames = jax.ShapeDtypeStruct((2, side, side, channels), jnp.float32)
+    content, pose, decoded = jax.eval_shape(swap, jax.random.key(0), frames)
+    assert content.shape == (2, 128)
+    assert pose.shape == (2, model.pose_dim)
+    assert decoded.shape == frames.shape
+
+
+@pytest.mark.parametrize("name", ["norb", "suncg", "kth"])
+def test_data_without_a_pipeline_are_refused_at_once(name, tmp_path):
+    with pytest.raises(ValueError, match=rf"config.data.name='{name}'; allowed: moving_mnist"):
+        run_lib.create(load(name), tmp_path)
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_unknown_variants_are_refused(name):
+    with pytest.raises(ValueError, match=rf"Unknown variant 'huge' of configs/{name}.py; known: "):
+        load(name, "huge")
