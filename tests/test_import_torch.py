@@ -3,9 +3,11 @@
 import pathlib
 import pickle
 
+import jax
 import numpy as np
 import pytest
 from golden.reader import Golden
+from test_interop import Tensor, create_checkpoint, write
 
 import drnet_jax
 from drnet_jax import evaluate, generate, import_torch
@@ -44,6 +46,34 @@ def test_imported_workdir_is_evaluated_and_drawn(config, tmp_path):
     generate.prepare(stored, tmp_path)()
     assert (tmp_path / "evaluation.json").exists()
     assert {p.name for p in (tmp_path / "samples").iterdir()} == {"swap_grid.png"}
+
+
+def as_tensor(array):
+    whole = np.issubdtype(array.dtype, np.integer)
+    return Tensor(array, "LongStorage" if whole else "FloatStorage")
+
+
+def test_the_lstm_of_its_own_file_joins_the_model(config, tmp_path, monkeypatch):
+    _, _, variables, file = create_checkpoint("dcgan", "dcgan", "dcgan", 16, channels=3)
+    networks = {
+        name: {key: as_tensor(array) for key, array in state.items()}
+        for name, state in file.items()
+        if name != "opt"
+    }
+    lstm = {"lstm": networks.pop("lstm")}
+    write(monkeypatch, tmp_path / "model.pth", networks | {"opt": file["opt"]})
+    write(monkeypatch, tmp_path / "lstm.pth", lstm)
+    run_import(config, tmp_path / "run", tmp_path / "model.pth", tmp_path / "lstm.pth")
+    model = drnet_jax.load(tmp_path / "run")
+    for name, expected in variables.items():
+        found = {kind: model.variables[name][kind] for kind in expected}
+        jax.tree.map(np.testing.assert_array_equal, found, expected)
+    frames = np.random.default_rng(0).random((2, 4, 16, 16, 3), np.float32)
+    assert model.rollout(frames, 7).shape == (2, 7, 16, 16, 3)
+    with pytest.raises(ValueError, match=r"model.pth holds no 'lstm'"):
+        import_torch.prepare(
+            config, tmp_path / "other", tmp_path / "model.pth", tmp_path / "model.pth"
+        )
 
 
 class Hostile:

@@ -291,14 +291,14 @@ def draw_variables(module, *inputs, **mode):
     return jax.tree.map(lambda x: rng.standard_normal(x.shape).astype(np.float32), shapes)
 
 
-def create_checkpoint(content_encoder, pose_encoder, decoder, image_size):
+def create_checkpoint(content_encoder, pose_encoder, decoder, image_size, channels=2):
     """Settings and variables of small networks, and the file's content for them."""
     model = {
         "content_encoder": content_encoder,
         "pose_encoder": pose_encoder,
         "decoder": decoder,
         "image_size": image_size,
-        "channels": 2,
+        "channels": channels,
         "width": 3,
         "num_slots": 1,
         "content_dim": 5,
@@ -309,7 +309,7 @@ def create_checkpoint(content_encoder, pose_encoder, decoder, image_size):
     predictor = {"pose_dim": 4, "hidden_dim": 6, "num_layers": 2, "normalize": True}
     networks = build.create_networks(**model, dtype=jnp.float32)
     lstm = build.create_predictor(**predictor, dtype=jnp.float32)
-    frames, poses = jnp.zeros((1, image_size, image_size, 2)), jnp.zeros((1, 4))
+    frames, poses = jnp.zeros((1, image_size, image_size, channels)), jnp.zeros((1, 4))
     variables = {
         "content_encoder": draw_variables(networks.content_encoder, frames, train=False),
         "pose_encoder": draw_variables(networks.pose_encoder, frames, train=False),
