@@ -83,7 +83,7 @@ def make_drnet_step(
 
     def discriminator_loss(params: Tree, pose_a, pose_b, targets):
         logits = discriminate(params, pose_a, pose_b)
-        accuracy = jnp.mean((logits > 0) == (targets > 0.5))
+        accuracy = jnp.mean((logits > 0) == (targets > 0.5), dtype=logits.dtype)
         return losses.same_clip(logits, targets), accuracy
 
     def main_loss(params: Tree, batch_stats: Tree, discriminator: Player, frames: list[jax.Array]):

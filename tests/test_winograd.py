@@ -64,7 +64,7 @@ def loss(operation, maps, kernel):
 
 @pytest.mark.parametrize("operation", [convolve, convolve_transposed])
 def test_on_cpu_no_pass_is_left_to_a_convolution(operation):
-    large, kernel, small = draw((2, 8, 8, 16, 16), "float32")
+    large, kernel, small = draw((32, 8, 8, 16, 16), "float32")
     maps = large if operation is convolve else small
     text = compiled(jax.grad(functools.partial(loss, operation), argnums=(0, 1)), maps, kernel)
     assert " convolution(" not in text
@@ -72,7 +72,7 @@ def test_on_cpu_no_pass_is_left_to_a_convolution(operation):
 
 
 def test_maps_that_do_not_fit_take_the_plain_convolution():
-    for shape in ((2, 6, 8, 16, 4), (2, 8, 8, 3, 4)):
+    for shape in ((32, 6, 8, 16, 4), (32, 8, 8, 3, 4), (8, 8, 8, 16, 4)):
         large, kernel, small = draw(shape, "float32")
         assert not winograd.fits(large.shape)
         np.testing.assert_allclose(
@@ -85,11 +85,12 @@ def test_maps_that_do_not_fit_take_the_plain_convolution():
 
 
 def test_vmap_and_sharded_batches_agree():
-    large, kernel, _ = draw((4, 8, 8, 16, 8), "float32")
+    large, kernel, _ = draw((32, 8, 8, 16, 8), "float32")
     gradient = jax.jit(jax.grad(functools.partial(loss, convolve), argnums=1))
     expected = gradient(large, kernel)
-    stacked = jax.jit(jax.vmap(lambda x: convolve(x[None], kernel, 2, 1)[0]))(large)
-    np.testing.assert_allclose(stacked, plain(large, kernel), rtol=1e-4, atol=1e-4)
+    both = jnp.stack([large, 2 * large])
+    stacked = jax.jit(jax.vmap(lambda maps: convolve(maps, kernel, 2, 1)))(both)
+    np.testing.assert_allclose(stacked[1], plain(both[1], kernel), rtol=1e-4, atol=1e-4)
     mesh = sharding.data_mesh()
     split = jax.device_put(large, sharding.batch_split(mesh))
     copied = jax.device_put(kernel, sharding.replicated(mesh))
@@ -97,7 +98,7 @@ def test_vmap_and_sharded_batches_agree():
 
 
 def test_other_platforms_keep_the_convolution():
-    large, kernel, _ = draw((2, 8, 8, 16, 8), "float32")
+    large, kernel, _ = draw((32, 8, 8, 16, 8), "float32")
     gradient = jax.jit(jax.grad(functools.partial(loss, convolve), argnums=(0, 1)))
     for platform in ("tpu", "cuda"):
         module = jax.export.export(gradient, platforms=[platform])(large, kernel).mlir_module()
