@@ -27,11 +27,12 @@ def make(**changes):
     return MovingMnist(**(settings | changes))
 
 
-def numpy_clip(generator, digits, positions, velocities, front, num_frames):
-    """Returns frames and the tracks of one clip, pixel by pixel and step by step."""
+def numpy_clip(generator, pictures, tracks, clip, num_frames):
+    """Returns frames and the track of clip number `clip`, pixel by pixel and step by step."""
+    digits, front = pictures[np.asarray(tracks.digits[clip])], int(tracks.front[clip])
     size, side = generator.image_size, generator.digit_size
     limit = size - side
-    position, velocity = positions.copy(), velocities.copy()
+    position, velocity = np.array(tracks.positions[clip]), np.array(tracks.velocities[clip])
     frames, track = [], []
     for _ in range(num_frames):
         track.append((position.copy(), velocity.copy()))
@@ -73,14 +74,7 @@ def test_frames_and_tracks_equal_numpy(case):
     frames = jax.jit(generator.render)(jnp.asarray(digits), tracks, times)
     positions, velocities = generator.positions(tracks, times)
     for i in range(3):
-        expected, track = numpy_clip(
-            generator,
-            digits[np.asarray(tracks.digits[i])],
-            np.array(tracks.positions[i]),
-            np.array(tracks.velocities[i]),
-            int(tracks.front[i]),
-            24,
-        )
+        expected, track = numpy_clip(generator, digits, tracks, i, 24)
         np.testing.assert_array_equal(frames[i], expected)
         np.testing.assert_array_equal(positions[i], [p for p, _ in track])
         np.testing.assert_array_equal(velocities[i], [v for _, v in track])
@@ -93,14 +87,7 @@ def test_distant_times_equal_numpy():
     times = np.array([[0, 1000], [517, 3]])
     frames = generator.render(jnp.asarray(digits), tracks, times)
     for i in range(2):
-        expected, _ = numpy_clip(
-            generator,
-            digits[np.asarray(tracks.digits[i])],
-            np.array(tracks.positions[i]),
-            np.array(tracks.velocities[i]),
-            int(tracks.front[i]),
-            1001,
-        )
+        expected, _ = numpy_clip(generator, digits, tracks, i, 1001)
         np.testing.assert_array_equal(frames[i], expected[times[i]])
 
 

@@ -47,7 +47,7 @@ _DAMAGE = (
     AttributeError,
     LookupError,
     MemoryError,
-    NotImplementedError,
+    NotImplementedError,  # What zipfile raises for a compression that it does not know.
     RecursionError,
     RuntimeError,
     TypeError,
