@@ -1,21 +1,40 @@
-"""DrNET on SUNCG chairs: rendered chairs that turn, a clip is a sweep over azimuths.
+"""DrNET on SUNCG chairs: a clip is one turn around a chair in 36 azimuths.
 
-Networks, sizes and weights as recalled from the paper, the rest as in the authors' code. They are
-here for the networks and for imported checkpoints: this version has no pipeline for the data set,
-and training refuses to start.
+  python -m drnet_jax.main --config=configs/suncg.py --config.data.folder=FILES  # GPU or TPU
+  python -m drnet_jax.main --config=configs/suncg.py:quick --workdir=runs/suncg  # minutes
+
+The data set was withdrawn: who has its files can use them (docs/data.md), all others get the
+stand-in `procedural_chairs`, and are told. `full` has the paper's networks and weights, as
+recalled, and what else the authors' code says; it has not been trained yet. `quick` is small
+networks on a small stand-in.
 """
 
 import ml_collections
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
-    """Returns the settings; the only variant is full."""
-    if variant != "full":
-        raise ValueError(f"Unknown variant {variant!r} of configs/suncg.py; known: full.")
+    """Returns the settings of a variant: full, quick or smoke."""
     config = ml_collections.ConfigDict()
     config.seed = 1
     config.dtype = "float32"  # Of the computation; bfloat16 on TPU or GPU.
-    config.data = dict(name="suncg", image_size=64, coloured=True, max_step=20)
+    config.data = dict(
+        name="suncg",
+        source="auto",  # real, procedural (the stand-in); auto: real if its files are there.
+        folder="",  # The real files; empty: <data_dir>/downloads/manual/suncg.
+        procedural=dict(
+            num_identities=300,
+            elevations=(10, 18, 26, 34, 42),
+            num_azimuths=36,
+            seed=0,
+        ),
+        image_size=64,
+        coloured=True,
+        max_step=20,  # K: two frames that are compared are at most this far apart.
+        data_dir="~/tensorflow_datasets",  # Where prepared clips are kept.
+        in_memory_gb=4.0,  # Splits up to this size are kept in memory.
+        max_skipped=0.05,  # The largest share of raw files that may be unreadable.
+        fingerprint="",  # Which prepared clips these are; filled in by the run.
+    )
     config.model = dict(
         content_encoder="resnet",
         pose_encoder="resnet",
@@ -49,4 +68,41 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         warmup_steps=0,
         beta1=0.9,
     )
+    config.evaluation = dict(num_clips=500, batch_size=100, horizon=10)
+    config.rollout = dict(num_clips=10, num_steps=100, chunk_size=50)
+    config.log_every_steps = 100
+    config.sample_every_steps = 5_000
+    config.checkpoint_every_steps = 1_000
+    config.keep_checkpoints = 3
+    if variant == "smoke":
+        _shrink(config)
+    elif variant == "quick":
+        _hasten(config)
+    elif variant != "full":
+        raise ValueError(
+            f"Unknown variant {variant!r} of configs/suncg.py; known: full, quick, smoke."
+        )
     return config
+
+
+def _hasten(config: ml_collections.ConfigDict) -> None:
+    """Small networks, and few clips to make."""
+    config.data.procedural.update(num_identities=120, elevations=(26,))
+    config.model.update(content_encoder="dcgan", pose_encoder="dcgan", decoder="dcgan")
+    config.model.update(width=16, content_dim=64)
+    config.drnet.update(batch_size=32, num_steps=4_000, schedule="cosine", warmup_steps=100)
+    config.predictor.update(batch_size=32, num_steps=1_000, hidden_dim=128, learning_rate=0.005)
+    config.predictor.update(schedule="cosine", warmup_steps=100)
+    config.update(sample_every_steps=1_000, checkpoint_every_steps=500)
+
+
+def _shrink(config: ml_collections.ConfigDict) -> None:
+    config.data.update(image_size=32)
+    config.data.procedural.update(num_identities=4, elevations=(26,), num_azimuths=8)
+    config.model.update(content_encoder="dcgan", pose_encoder="dcgan", decoder="dcgan")
+    config.model.update(width=4, content_dim=8)
+    config.drnet.update(batch_size=8, num_steps=20)
+    config.predictor.update(batch_size=8, num_steps=20, hidden_dim=16)
+    config.evaluation.update(num_clips=20, batch_size=20)
+    config.rollout.update(num_clips=4)
+    config.update(log_every_steps=5, sample_every_steps=10, checkpoint_every_steps=5)

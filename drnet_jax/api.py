@@ -114,8 +114,7 @@ class Model:
     def _check_frames(self, frames: Array, with_time: tuple[int, ...]) -> None:
         if frames.dtype != jnp.uint8 and not jnp.issubdtype(frames.dtype, jnp.floating):
             raise ValueError(f"Frames of {frames.dtype}; allowed: uint8, or floats in [0, 1].")
-        size, channels = self.config.data.image_size, self._run.generator.channels
-        if frames.ndim not in with_time or frames.shape[-3:] != (size, size, channels):
-            frame = f"{size}, {size}, {channels}"
+        if frames.ndim not in with_time or frames.shape[-3:] != self._run.frame_shape:
+            frame = ", ".join(map(str, self._run.frame_shape))
             allowed = [f"[batch, {'time, ' if n == 5 else ''}{frame}]" for n in with_time]
             raise ValueError(f"Frames of shape {frames.shape}; allowed: {' or '.join(allowed)}.")

@@ -1,6 +1,5 @@
 """Scores on held-out clips, each beside what trivial answers score."""
 
-import itertools
 from collections.abc import Callable
 
 import jax
@@ -12,11 +11,10 @@ from etils import epath
 from drnet_jax import inference, metrics, prng, report, writer
 from drnet_jax import run as run_lib
 from drnet_jax.arrays import as_float
-from drnet_jax.data.tracks import Tracks
 from drnet_jax.run import Run
 from drnet_jax.state import DrnetState
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 NUM_MEAN_CLIPS = 1000
 """Clips behind the mean training frame."""
@@ -51,9 +49,10 @@ def write(run: Run, state: DrnetState) -> None:
 def summary(record: dict) -> str:
     """Returns the scores as a small table for the terminal."""
     lines = [f"{'':24}{'PSNR [dB]':>22}{'SSIM':>26}"]
-    swap = record["swap"]
-    rows = {"reconstruction": record["reconstruction"], f"swap, t+{swap['horizon']}": swap["model"]}
-    rows |= {f"  {name.replace('_', ' ')}": swap[name] for name in TRIVIAL_ANSWERS}
+    rows, swap = {"reconstruction": record["reconstruction"]}, record["swap"]
+    if swap:
+        rows[f"swap, t+{swap['horizon']}"] = swap["model"]
+        rows |= {f"  {name.replace('_', ' ')}": swap[name] for name in TRIVIAL_ANSWERS}
     for name, scores in rows.items():
         psnr, ssim = (
             f"{scores[key]['mean']:.{digits}f} [{scores[key]['low']:.{digits}f}, "
@@ -81,7 +80,7 @@ def score(run: Run, state: DrnetState) -> dict:
 
     `t` is the last observed frame. Frames count as they are, in all their channels.
     """
-    config = run.config
+    config, horizon = run.config, run.config.evaluation.horizon
     num_clips, batch_size = config.evaluation.num_clips, config.evaluation.batch_size
     score_batch = jax.jit(_make_batch_scorer(run))
     mean_frame = _mean_training_frame(run)
@@ -94,12 +93,18 @@ def score(run: Run, state: DrnetState) -> dict:
     intervals = jax.tree.map(lambda clips: metrics.bootstrap(clips, seed), values)
     return {
         "schema_version": SCHEMA_VERSION,
-        "data": {"name": config.data.name, "note": run.source.note, "split": "test"},
+        "data": {
+            "name": config.data.name,
+            "note": run.source.note,
+            "stand_in": run.source.stand_in,
+            "split": "test",
+        },
         "num_clips": num_clips,
         "seed": seed,
         "steps": int(state.step),
         "reconstruction": intervals["reconstruction"],
-        "swap": {"horizon": config.evaluation.horizon} | intervals["swap"],
+        # None where nobody knows what a swap ought to look like.
+        "swap": intervals.get("swap") and {"horizon": horizon} | intervals["swap"],
         # None for a model that was imported without one.
         "discriminator": {"accuracy": intervals.get("discriminator"), "chance": 0.5},
     }
@@ -107,51 +112,36 @@ def score(run: Run, state: DrnetState) -> dict:
 
 def _mean_training_frame(run: Run) -> jax.Array:
     """Returns the mean of random training frames, `[height, width, channels]` in [0, 1]."""
-    tracks = run.source.sample("train", prng.stream(run.key, "mean frame"), NUM_MEAN_CLIPS)
-    return jnp.mean(as_float(run.source.render("train", tracks, np.array([0]))), axis=(0, 1))
+    clips = run.source.sample("train", prng.stream(run.key, "mean frame"), NUM_MEAN_CLIPS)
+    return jnp.mean(as_float(run.source.frames("train", clips, np.array([0]))), axis=(0, 1))
 
 
 def _held_out_batch(run: Run, key: jax.Array, batch_size: int) -> dict[str, jax.Array]:
     """Returns uint8 frames of pairs of clips (A, B), and the truth of every swap.
 
     `content` is A at t, `pose` B at t + horizon, `own` A at t + horizon, `targets`
-    `[batch, assignments, ...]` A's digits on B's tracks; `random_*` are frames at random times.
+    `[batch, assignments, ...]` what A looks like in the pose of B, where that is known; `random_*`
+    are frames at random times.
     """
     source, config = run.source, run.config
     key_a, key_b, key_t = jax.random.split(key, 3)
-    a = source.sample("test", key_a, batch_size)
-    b = source.sample("test", key_b, batch_size)
     t = config.predictor.num_observed - 1
     later = t + config.evaluation.horizon
-    own = source.render("test", a, np.array([t, later]))
-    shape = (batch_size, 2)
-    times = np.asarray(jax.random.randint(key_t, shape, 0, config.data.max_step + 1))
-    random_a = source.render("test", a, times)
-    targets = [
-        source.render("test", _swapped(a, b, order), np.array([later]))[:, 0]
-        for order in itertools.permutations(range(config.data.num_digits))
-    ]
-    return {
+    a = source.sample("test", key_a, batch_size, num_frames=later + 1)
+    b = source.sample("test", key_b, batch_size, num_frames=later + 1, unlike=a)
+    own = source.frames("test", a, np.array([t, later]))
+    random_a = source.frames("test", a, source.random_times("test", a, key_t, 2))
+    random_b = source.frames("test", b, source.random_times("test", b, key_t, 2))
+    batch = {
         "content": own[:, 0],
         "own": own[:, 1],
-        "pose": source.render("test", b, np.array([later]))[:, 0],
-        "targets": jnp.stack(targets, axis=1),
+        "pose": source.frames("test", b, np.array([later]))[:, 0],
         "random_0": random_a[:, 0],
         "random_1": random_a[:, 1],
-        "random_other": source.render("test", b, times[:, 1:])[:, 0],
+        "random_other": random_b[:, 1],
     }
-
-
-def _swapped(content: Tracks, pose: Tracks, order: tuple[int, ...]) -> Tracks:
-    """Returns clips of the digits of `content`, of which digit n moves on track `order[n]`."""
-    order = jnp.asarray(order)
-    return Tracks(
-        digits=content.digits,
-        positions=pose.positions[:, order],
-        velocities=pose.velocities[:, order],
-        # Who is in front never changes in a clip: it goes with the content.
-        front=content.front,
-    )
+    targets = source.swap_truth("test", a, b, later)
+    return batch if targets is None else batch | {"targets": targets}
 
 
 def _make_batch_scorer(run: Run):
@@ -178,6 +168,10 @@ def _make_batch_scorer(run: Run):
             "mean_frame": jnp.broadcast_to(mean_frame, frames["pose"].shape),
         }
         scores = {}
+        if "targets" in frames:
+            scores["swap"] = {
+                name: _best(frame, frames["targets"]) for name, frame in answers.items()
+            }
         if networks.discriminator is not None:
             same = says_same(random_pose, pose("random_1"))
             different = ~says_same(random_pose, pose("random_other"))
@@ -187,7 +181,6 @@ def _make_batch_scorer(run: Run):
                 "psnr": metrics.psnr(rebuilt, frames["own"]),
                 "ssim": metrics.ssim(rebuilt, frames["own"]),
             },
-            "swap": {name: _best(frame, frames["targets"]) for name, frame in answers.items()},
         }
 
     return score_batch

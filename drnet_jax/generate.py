@@ -31,6 +31,9 @@ SAMPLE_STEPS = 95
 TRUTH_CHUNK = 100
 """Time steps of the truth that are rendered at once."""
 
+NO_TRUTH = 60
+"""Grey of the frames that a clip does not have."""
+
 FRAMES_PER_SECOND = 12
 
 
@@ -96,8 +99,8 @@ def write_swap_grid(run: Run, state: DrnetState, name: str) -> None:
         for side in ("content", "pose")
     )
     now = np.array([run.config.predictor.num_observed - 1])
-    contents = run.source.render("test", contents, now)[:, 0]
-    poses = run.source.render("test", poses, now)[:, 0]
+    contents = run.source.frames("test", contents, now)[:, 0]
+    poses = run.source.frames("test", poses, now)[:, 0]
     swapped = _swap_program(run)(state, contents, poses)
     image = viz.swap_grid(*jax.device_get((poses, contents, swapped)))
     viz.write_png(run.workdir / "samples" / name, image)
@@ -125,16 +128,20 @@ def roll_out(
     """Returns observed frames, the generated ones after them, and what really followed, all uint8.
 
     Shapes are `[num_clips, num_observed, height, width, channels]` and twice
-    `[num_clips, num_steps, height, width, channels]`; the clips are of the test split.
+    `[num_clips, num_steps, height, width, channels]`; the clips are of the test split. After the
+    end of a clip the truth is `NO_TRUTH`.
     """
-    num_observed = run.config.predictor.num_observed
-    tracks = run.source.sample("test", prng.stream(run.key, "rollout"), num_clips)
+    num_observed, source = run.config.predictor.num_observed, run.source
     times = np.arange(num_observed + num_steps)
+    key = prng.stream(run.key, "rollout")
+    num_frames = min(len(times), source.max_frames)
+    clips = source.sample("test", key, num_clips, num_frames=num_frames)
     # Piece by piece, to leave the device's memory out of how long a rollout may be.
     pieces = np.array_split(times, -(-len(times) // TRUTH_CHUNK))
     frames = np.concatenate(
-        [jax.device_get(run.source.render("test", tracks, piece)) for piece in pieces], axis=1
+        [jax.device_get(source.frames("test", clips, piece)) for piece in pieces], axis=1
     )
+    frames[times >= source.lengths("test", clips)[:, None]] = NO_TRUTH
     generated = _rollout_program(run, num_steps)(
         drnet.main, predictor.predictor.variables("predictor"), frames[:, :num_observed]
     )

@@ -59,7 +59,9 @@ def _settings(config: ml_collections.ConfigDict, imported: Imported) -> ml_colle
     config = ml_collections.ConfigDict(config.to_dict())
     model = dict(imported.model)
     image_size, channels = model.pop("image_size"), model.pop("channels")
-    config.data.update(image_size=image_size, digit_size=image_size // 2, coloured=channels == 3)
+    config.data.update(image_size=image_size, coloured=channels == 3)
+    if "digit_size" in config.data:
+        config.data.digit_size = image_size // 2
     config.model.update(model)
     predictor = imported.predictor or {"hidden_dim": 0}
     config.predictor.update({k: v for k, v in predictor.items() if k in config.predictor})

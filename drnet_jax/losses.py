@@ -38,3 +38,20 @@ def pose_confusion(logits: jax.Array) -> jax.Array:
     decide (maximum entropy).
     """
     return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, jnp.full_like(logits, 0.5)))
+
+
+def pose_prediction(
+    predicted: jax.Array, target: jax.Array, is_real: jax.Array | None = None
+) -> jax.Array:
+    """Returns the mean squared error of poses at each time, `[time]`.
+
+    Args:
+      predicted: `[batch, time, pose_dim]`.
+      target: the same shape.
+      is_real: bool `[batch, time]`, which of them count, as clips end; None where all do.
+    """
+    squares = jnp.square(predicted - target)
+    if is_real is None:
+        return jnp.mean(squares, axis=(0, 2))
+    counts = jnp.maximum(jnp.sum(is_real, axis=0), 1)
+    return jnp.sum(jnp.mean(squares, axis=2) * is_real, axis=0) / counts

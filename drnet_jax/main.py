@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-MODES = ("train", "evaluate", "generate", "import_torch")
+MODES = ("train", "evaluate", "generate", "prepare", "import_torch")
 
 _CONFIG_HINT = "give a file of settings, such as --config=configs/mnist.py:quick"
 
@@ -32,6 +32,7 @@ _MODE = flags.DEFINE_enum(
     MODES,
     "train: both stages, scores, rollouts and report; goes on where it stopped. "
     "evaluate: scores of a trained workdir. generate: rollouts and grids from a trained workdir. "
+    "prepare: the data set of --config made ahead, with a card and a contact sheet. "
     "import_torch: a workdir from --torch_checkpoint, a file of the authors' PyTorch code.",
 )
 _WORKDIR = flags.DEFINE_string(
@@ -55,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
     """Runs the chosen mode; exits with 2 after a user's mistake and with 1 after a failed run."""
     del argv
     # Not before: `--help` is to be quick, and JAX takes a second to import.
-    from drnet_jax import evaluate, generate, import_torch, train
+    from drnet_jax import evaluate, generate, import_torch, prepare, train
 
     _keep_compiled_programs()
     arguments = (_CONFIG.value, _WORKDIR.value)
@@ -63,10 +64,18 @@ def main(argv: Sequence[str]) -> None:
         if _MODE.value == "import_torch":
             job = import_torch.prepare(*arguments, _TORCH_CHECKPOINT.value, _TORCH_LSTM.value)
         else:
-            modes = {"train": train, "evaluate": evaluate, "generate": generate}
+            modes = {
+                "train": train,
+                "evaluate": evaluate,
+                "generate": generate,
+                "prepare": prepare,
+            }
             job = modes[_MODE.value].prepare(*arguments)
     except (ValueError, OSError) as error:
         _exit(error, 2)
+    except KeyboardInterrupt:  # Data are prepared job by job.
+        print("Stopped. The same command goes on from there.", file=sys.stderr)
+        sys.exit(130)
     try:
         job()
     except FloatingPointError as error:

@@ -6,6 +6,7 @@ No key is carried in any state, so a resumed run draws what an uninterrupted one
 import zlib
 
 import jax
+import numpy as np
 
 
 def root(seed: int) -> jax.Array:
@@ -17,3 +18,13 @@ def stream(key: jax.Array, name: str, step: int | jax.Array = 0) -> jax.Array:
     """Returns the key that belongs to `name` at `step`; may be traced over `step`."""
     # A checksum, not hash(): the latter changes from one process to the next.
     return jax.random.fold_in(jax.random.fold_in(key, zlib.crc32(name.encode())), step)
+
+
+def host_stream(seed: int, name: str, step: int = 0) -> np.random.Generator:
+    """Returns NumPy's generator for `name` at `step`, so as not to wait for devices."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode()), step])
+
+
+def host_generator(key: jax.Array) -> np.random.Generator:
+    """Returns NumPy's generator that belongs to `key`."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())

@@ -15,9 +15,8 @@ from etils import epath
 
 from drnet_jax import metrics, optim, prng, settings, sharding
 from drnet_jax.checkpoint import Checkpoints
-from drnet_jax.data import digits
-from drnet_jax.data.moving_mnist import MovingMnist
-from drnet_jax.data.source import MovingMnistSource
+from drnet_jax.data import registry
+from drnet_jax.data.source import Source
 from drnet_jax.nets import build
 from drnet_jax.nets.pose_lstm import PoseLSTM
 from drnet_jax.state import DrnetState, Player, PredictorState, first_step
@@ -32,13 +31,12 @@ class Run:
     """Everything that a mode works with.
 
     Attributes:
-      config: the settings, with `data.digits` resolved to what is really used.
+      config: the settings; of the data, those left open are as they turned out.
       workdir: the run's folder; may not exist yet.
       mesh: all devices.
       key: root of all random streams.
       networks: encoders, decoder, discriminator.
       predictor: the pose LSTM; None in a model that was imported without one.
-      generator: how clips are drawn.
       source: the data; None where only a model is wanted.
     """
 
@@ -48,8 +46,12 @@ class Run:
     key: jax.Array
     networks: build.Networks
     predictor: PoseLSTM | None
-    generator: MovingMnist
-    source: MovingMnistSource | None
+    source: Source | None
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of a frame."""
+        return _frame_shape(self.config.data)
 
     @functools.cached_property
     def main_tx(self) -> optax.GradientTransformation:
@@ -68,14 +70,13 @@ class Run:
 
     def init_drnet(self) -> DrnetState:
         """Returns the first stage's state at step 0, a copy on every device."""
-        size, channels = self.config.data.image_size, self.generator.channels
 
         def init(key: jax.Array) -> DrnetState:
             keys = {
                 name: prng.stream(key, f"init {name}")
                 for name in ("content_encoder", "pose_encoder", "decoder", "discriminator")
             }
-            frames = jnp.zeros((2, size, size, channels))
+            frames = jnp.zeros((2, *self.frame_shape))
             nets, main = self.networks, {}
             content, main["content_encoder"] = nets.content_encoder.init_with_output(
                 keys["content_encoder"], frames, train=False
@@ -150,7 +151,7 @@ def create(
 
     Raises:
       ValueError: for impossible settings, or a workdir of another run.
-      OSError: for missing or unreadable digits, or a workdir that cannot be used.
+      OSError: for missing or unreadable data, or a workdir that cannot be used.
     """
     settings.check(config.to_dict())
     workdir = epath.Path(workdir)
@@ -160,7 +161,10 @@ def create(
         difference = settings.difference(stored, config.to_dict())
         if difference:
             raise ValueError(f"{workdir} is the workdir of another run: {difference}.")
-        config.data.digits = stored["data"]["digits"]
+        known = settings.flatten(stored)
+        config.update_from_flattened_dict(
+            {name: known[name] for name in settings.OPEN.keys() & known}
+        )
     if config.data.image_size < metrics.SSIM_WINDOW:
         raise ValueError(
             f"config.data.image_size={config.data.image_size}; allowed: "
@@ -170,12 +174,10 @@ def create(
     for name in ("drnet.batch_size", "predictor.batch_size"):
         section, key = name.split(".")
         sharding.check_batch_size(f"config.{name}", config[section][key], mesh)
-    generator = _make_generator(config.data)
-    _check_lengths(config, generator.max_frames)
     networks = build.create_networks(
         **config.model,
         image_size=config.data.image_size,
-        channels=generator.channels,
+        channels=_frame_shape(config.data)[-1],
         dtype=jnp.dtype(config.dtype),
     )
     predictor = None
@@ -189,13 +191,15 @@ def create(
         )
     source = None
     if with_data:
-        loaded = digits.load(
-            config.data.digits,
-            folder=config.data.digits_dir or None,
-            data_dir=epath.Path(config.data.data_dir).expanduser(),
-        )
-        config.data.digits = loaded.source
-        source = MovingMnistSource(generator, loaded, config.data.max_step, mesh)
+        source = registry.open_source(config.data, config.seed, mesh)
+        _check_lengths(config, source)
+        for name, value in source.resolved.items():
+            if stored is not None and stored["data"][name] != value:
+                raise ValueError(
+                    f"The data have changed since {workdir} was trained: config.data.{name} was "
+                    f"{stored['data'][name]!r} and is {value!r} now."
+                )
+        config.data.update(source.resolved)
     return Run(
         config=ml_collections.FrozenConfigDict(config),
         workdir=workdir,
@@ -203,7 +207,6 @@ def create(
         key=prng.root(config.seed),
         networks=networks,
         predictor=predictor,
-        generator=generator,
         source=source,
     )
 
@@ -242,31 +245,25 @@ def stored_config(workdir: epath.Path) -> dict | None:
         raise ValueError(f"{path} is damaged: {error}.") from None
 
 
-def _check_lengths(config: ml_collections.ConfigDict, max_frames: int) -> None:
-    """Raises ValueError where more frames of a clip are asked for than it has."""
+def _check_lengths(config: ml_collections.ConfigDict, source: Source) -> None:
+    """Raises ValueError where more frames of a clip are asked for than there are."""
     observed = config.predictor.num_observed
-    for name, more in (
-        ("config.predictor.num_predicted", config.predictor.num_predicted),
-        ("config.rollout.num_steps", config.rollout.num_steps),
-        ("config.evaluation.horizon", config.evaluation.horizon),
-        ("config.data.max_step", config.data.max_step),
-    ):
-        if observed + more > max_frames:
+    lengths = {"evaluation.horizon": config.evaluation.horizon}
+    if not source.clips_end:
+        # Where clips end, what is missing of one is left out.
+        lengths["predictor.num_predicted"] = config.predictor.num_predicted
+        lengths["rollout.num_steps"] = config.rollout.num_steps
+        lengths["data.max_step"] = config.data.max_step
+    for name, more in lengths.items():
+        if observed + more > source.max_frames:
             raise ValueError(
-                f"config.predictor.num_observed={observed} and {name}={more} are longer together "
-                f"than a clip; allowed: {max_frames:,} frames."
+                f"config.predictor.num_observed={observed} and config.{name}={more} are longer "
+                f"together than a clip; allowed: {source.max_frames:,} frames."
             )
 
 
-def _make_generator(data: ml_collections.ConfigDict) -> MovingMnist:
-    return MovingMnist(
-        image_size=data.image_size,
-        digit_size=data.digit_size,
-        num_digits=data.num_digits,
-        coloured=data.coloured,
-        speeds=tuple(data.speeds),
-        zero_speeds=data.zero_speeds,
-    )
+def _frame_shape(data: ml_collections.ConfigDict) -> tuple[int, int, int]:
+    return data.image_size, data.image_size, 3 if data.coloured else 1
 
 
 def _make_adam(stage: ml_collections.ConfigDict) -> optax.GradientTransformation:

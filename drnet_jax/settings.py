@@ -5,8 +5,6 @@ from typing import Any
 
 POSITIVE = (
     "data.image_size",
-    "data.digit_size",
-    "data.num_digits",
     "data.max_step",
     "model.num_slots",
     "model.width",
@@ -44,15 +42,18 @@ NOT_NEGATIVE = (
 )
 BELOW_ONE = ("drnet.beta1", "predictor.beta1")
 CHOICES = {
-    "data.name": ("moving_mnist",),
+    "data.name": ("moving_mnist", "kth", "norb", "suncg", "video_folder"),
     "dtype": ("float32", "bfloat16"),
-    "data.digits": ("auto", "full", "embedded"),
     "drnet.schedule": ("constant", "cosine"),
     "predictor.schedule": ("constant", "cosine"),
 }
 
+OPEN = {"data.digits": "auto", "data.source": "auto", "data.fingerprint": ""}
+"""Settings that may be left open, and how they say so: a run keeps what they turned out to be."""
+
 FREE = (
-    *("evaluation.", "rollout.", "data.data_dir"),
+    *("evaluation.", "rollout.", "data.data_dir", "data.folder"),
+    *("data.in_memory_gb", "data.max_skipped"),
     *("log_every_steps", "sample_every_steps", "checkpoint_every_steps", "keep_checkpoints"),
 )
 """Settings that do not change what is learned: a finished run may be used with others."""
@@ -80,19 +81,28 @@ def check(config: Mapping[str, Any]) -> None:
             if not holds(flat[name]):
                 raise ValueError(f"config.{name}={flat[name]!r}; allowed: {allowed}.")
 
-    # First, since the name of the data decides which settings there are.
-    for name, choices in CHOICES.items():
-        require((name,), lambda value, choices=choices: value in choices, ", ".join(choices))
+    def require_choices(by_name: Mapping[str, tuple[str, ...]]) -> None:
+        for name, choices in by_name.items():
+            require((name,), lambda value, choices=choices: value in choices, ", ".join(choices))
+
+    require_choices(CHOICES)
     require(POSITIVE, lambda value: value > 0, "above 0")
     require(NOT_NEGATIVE, lambda value: value >= 0, "0 and above")
     require(BELOW_ONE, lambda value: 0 <= value < 1, "0 up to, not including, 1")
     require(("drnet.batch_size",), lambda value: value >= 2, "2 and above, to pair clips")
     require(("seed",), lambda value: value < 2**32, "below 2**32")
-    require(
-        ("data.speeds",),
-        lambda value: isinstance(value, list) and [type(v) for v in value] == [int, int],
-        "a pair of integers (least, greatest)",
-    )
+    if flat["data.name"] == "moving_mnist":
+        require_choices({"data.digits": ("auto", "full", "embedded")})
+        require(("data.digit_size", "data.num_digits"), lambda value: value > 0, "above 0")
+        require(
+            ("data.speeds",),
+            lambda value: isinstance(value, list) and [type(v) for v in value] == [int, int],
+            "a pair of integers (least, greatest)",
+        )
+    else:
+        require_choices({"data.source": ("auto", "real", "procedural")})
+        require(("data.in_memory_gb",), lambda value: value >= 0, "0 and above")
+        require(("data.max_skipped",), lambda value: 0 <= value < 1, "0 up to, not including, 1")
 
 
 def check_trainable(config: Mapping[str, Any]) -> None:
@@ -110,7 +120,6 @@ def difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> str | Non
         if name.startswith(FREE):
             continue
         old, new = stored.get(name, "no such setting"), given.get(name, "no such setting")
-        # The digits that `auto` once stood for are the ones to go on with.
-        if old != new and not (name == "data.digits" and new == "auto"):
+        if old != new and new != OPEN.get(name, old):
             return f"config.{name} is {old!r} there and {new!r} here"
     return None

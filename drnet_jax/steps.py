@@ -146,9 +146,11 @@ def make_predictor_step(
     num_observed: int,
     freeze_statistics: bool = True,
 ) -> Callable[[PredictorState, Array, Player], tuple[PredictorState, Metrics]]:
-    """Returns pure `step(state, frames, main) -> (state, metrics)`: one teacher-forced update.
+    """Returns pure `step(state, frames, main, lengths) -> (state, metrics)`, teacher-forced.
 
-    `frames` are `[batch, time, height, width, channels]`; `main` holds the frozen encoders.
+    `frames` are `[batch, time, height, width, channels]`; `main` holds the frozen encoders;
+    `lengths`, int32 `[batch]`, tells how many frames of each clip are real, None that all are:
+    what comes after them is not learned from.
     Content is that of the last observed frame; step t sees the true pose of t - 1 and predicts that
     of t. The loss is the sum over t of mean squared errors; the metric `prediction` is their mean.
 
@@ -175,17 +177,22 @@ def make_predictor_step(
             [encode("pose_encoder", main, frames[:, t]) for t in range(num_frames)], axis=1
         )
 
-    def loss_fn(params: Tree, poses: jax.Array, content: jax.Array):
+    def loss_fn(params: Tree, poses: jax.Array, content: jax.Array, lengths: Array | None):
         variables = {"params": params["predictor"]}
         _, predicted = teacher_forced(predictor, variables, poses[:, :-1], content)
-        errors = jnp.mean(jnp.square(predicted - poses[:, 1:]), axis=(0, 2))  # [time - 1]
+        is_real = None if lengths is None else jnp.arange(1, poses.shape[1]) < lengths[:, None]
+        errors = losses.pose_prediction(predicted, poses[:, 1:], is_real)
         return jnp.sum(errors), errors
 
-    def step(state: PredictorState, frames: Array, main: Player):
+    def step(
+        state: PredictorState, frames: Array, main: Player, lengths: Array | None = None
+    ) -> tuple[PredictorState, Metrics]:
         frames = as_float(frames)
         content = encode("content_encoder", main, frames[:, num_observed - 1]).vector
         poses = encode_poses(main, frames)
-        grads, errors = jax.grad(loss_fn, has_aux=True)(state.predictor.params, poses, content)
+        grads, errors = jax.grad(loss_fn, has_aux=True)(
+            state.predictor.params, poses, content, lengths
+        )
         metrics = {"prediction": jnp.mean(errors)}
         return PredictorState(state.step + 1, state.predictor.descend(tx, grads)), metrics
 

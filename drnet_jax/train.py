@@ -46,14 +46,14 @@ class Stage:
       name: one of `run.STAGES`.
       num_steps: where it ends.
       step: `step(state, batch) -> (state, metrics)`, compiled.
-      make_batch: step number to batch, always the same one.
+      batches: yields the batches from one number on, always the same ones.
       write_sample: writes a picture of a state under a file name.
     """
 
     name: str
     num_steps: int
     step: Callable[[Any, Any], tuple[Any, Metrics]]
-    make_batch: Callable[[int], Any]
+    batches: Callable[[int], Iterator[Any]]
     write_sample: Callable[[Any, str], None]
 
 
@@ -123,18 +123,17 @@ def _drnet_stage(run: Run) -> Stage:
         steps.sample_pairs, static_argnums=1, out_shardings=sharding.batch_split(run.mesh)
     )
 
-    def make_batch(step: int) -> steps.DrnetBatch:
-        frames = run.source.train_frames(
-            prng.stream(run.key, "drnet frames", step), stage.batch_size, steps.NUM_FRAMES
-        )
-        pairs = sample_pairs(prng.stream(run.key, "drnet pairs", step), stage.batch_size)
-        return steps.DrnetBatch(frames, pairs)
+    def batches(first: int) -> Iterator[steps.DrnetBatch]:
+        batches = run.source.train_frames(first, stage.batch_size, steps.NUM_FRAMES)
+        for number, frames in enumerate(batches, first):
+            key = prng.stream(run.key, "drnet pairs", number)
+            yield steps.DrnetBatch(frames, sample_pairs(key, stage.batch_size))
 
     return Stage(
         name="drnet",
         num_steps=stage.num_steps,
         step=jax.jit(step, donate_argnums=0),
-        make_batch=make_batch,
+        batches=batches,
         write_sample=lambda state, name: generate.write_sample(run, state, None, name),
     )
 
@@ -152,10 +151,8 @@ def _predictor_stage(run: Run, drnet) -> Stage:
     return Stage(
         name="predictor",
         num_steps=stage.num_steps,
-        step=lambda state, frames: step(state, frames, drnet.main),
-        make_batch=lambda step: run.source.train_clips(
-            prng.stream(run.key, "predictor frames", step), stage.batch_size, num_frames
-        ),
+        step=lambda state, batch: step(state, batch[0], drnet.main, batch[1]),
+        batches=lambda first: run.source.train_clips(first, stage.batch_size, num_frames),
         write_sample=lambda state, name: generate.write_sample(run, drnet, state, name),
     )
 
@@ -172,14 +169,18 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
         return state
     all_finite = jax.jit(_all_finite)
     pending: list[Metrics] = []
-    started, begun = time.monotonic(), first
+    started, begun, waited = time.monotonic(), first, 0.0
     with (
+        contextlib.closing(stage.batches(first)) as batches,
         run.checkpoints(stage.name) as checkpoints,
         writer.MetricsWriter(run.workdir, stage.name, first) as log,
         _progress_bar(stage, first) as bar,
     ):
         for step in range(first + 1, stage.num_steps + 1):
-            state, metrics = stage.step(state, stage.make_batch(step - 1))
+            asked = time.monotonic()
+            batch = next(batches)
+            waited += time.monotonic() - asked
+            state, metrics = stage.step(state, batch)
             pending.append(metrics)
             bar.update()
             stopping = stop()
@@ -192,11 +193,15 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
                     f"The state of {stage.name} is not finite at step {step:,}."
                 )
             if due(config.log_every_steps):
-                speed = (step - begun) / (time.monotonic() - started)
-                log.write(step, {"steps_per_second": speed} | means)
+                passed = time.monotonic() - started
+                speeds = {
+                    "steps_per_second": (step - begun) / passed,
+                    "input_wait": waited / passed,
+                }
+                log.write(step, speeds | means)
                 losses = {name: f"{value:.4g}" for name, value in means.items()}
                 bar.set_postfix(losses, refresh=False)
-                pending, started, begun = [], time.monotonic(), step
+                pending, started, begun, waited = [], time.monotonic(), step, 0.0
             if due(config.sample_every_steps):
                 stage.write_sample(state, f"{stage.name}/step_{step:07d}.png")
             if save:

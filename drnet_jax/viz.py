@@ -113,6 +113,30 @@ def rollout_strip(
     return np.asarray(picture)
 
 
+def clips(frames: np.ndarray, times: Sequence[int]) -> np.ndarray:
+    """Returns a row per clip with its frames at `times`.
+
+    Args:
+      frames: `[num_clips, time, height, width, channels]`.
+      times: the time of each frame, written above.
+
+    Returns:
+      uint8 `[height, width, 3]`.
+    """
+    factor = drawing.enlargement(frames, at_least=64)
+    height, width = (factor * side for side in frames.shape[2:4])
+    lefts = _places(drawing.MARGIN, width + drawing.GUTTER, frames.shape[1])
+    tops = _places(drawing.LINE + 6, height + drawing.GUTTER, len(frames))
+    picture = drawing.blank(lefts[-1] + width + drawing.MARGIN, tops[-1] + height + drawing.MARGIN)
+    for x, time in zip(lefts, times, strict=True):
+        center = (x + width // 2, drawing.LINE // 2 + 3)
+        drawing.text(picture, f"t = {time}", center, drawing.MUTED, anchor="mm", size=13)
+    for row, top in zip(drawing.enlarge(drawing.to_rgb(frames), factor), tops, strict=True):
+        for x, frame in zip(lefts, row, strict=True):
+            drawing.paste(picture, frame, x, top)
+    return np.asarray(picture)
+
+
 def _places(start: int, stride: int, count: int) -> list[int]:
     return [start + i * stride for i in range(count)]
 

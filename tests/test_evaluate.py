@@ -50,7 +50,7 @@ def test_truth_of_a_swap_is_a_digits_on_b_tracks(trained, config):
         front = a.front[clip]
         expected[expected[:, :, front] > 0, 1 - front] = 0
         np.testing.assert_array_equal(batch["targets"][clip, i], expected)
-    own = run.source.render("test", Tracks(*map(jnp.asarray, vars(a).values())), np.array([4]))
+    own = run.source.frames("test", Tracks(*map(jnp.asarray, vars(a).values())), np.array([4]))
     np.testing.assert_array_equal(batch["content"], own[:, 0])
 
 

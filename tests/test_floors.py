@@ -15,7 +15,7 @@ FLOORS = (
     {"rollout"},
     {"checkpoint", "writer", "viz", "video", "report", "environment"},
     {"run"},
-    {"evaluate", "generate", "api", "import_torch"},
+    {"evaluate", "generate", "api", "import_torch", "prepare"},
     {"train"},
     {"main"},
 )

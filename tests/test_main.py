@@ -44,7 +44,10 @@ def run(tmp_path, *arguments):
     ("arguments", "message"),
     [
         ((), "--config is missing; give a file of settings, such as --config=configs/mnist.py"),
-        ((SMOKE, "--mode=draw"), "value should be one of <train|evaluate|generate|import_torch>"),
+        (
+            (SMOKE, "--mode=draw"),
+            "value should be one of <train|evaluate|generate|prepare|import_torch>",
+        ),
         ((SMOKE, "--wokdir=x"), "Unknown command line flag 'wokdir'. Did you mean: workdir"),
         ((SMOKE, "more"), "Unexpected arguments: more."),
         (("--config=configs/nist.py",), "There is no file 'configs/nist.py'"),

@@ -5,11 +5,15 @@ Builders never import TensorFlow; `data/prepare.py` runs them and `data/clips.py
 
 import abc
 import dataclasses
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from etils import epath
+from tensorflow_datasets.core import writer
+from tensorflow_datasets.proto import tf_example_pb2
 
 SPLITS = ("train", "test")
 
@@ -82,8 +86,11 @@ class ClipConfig(tfds.core.BuilderConfig):
     folder: str = ""
 
 
-class ClipBuilder(tfds.core.GeneratorBasedBuilder, abc.ABC, skip_registration=True):
-    """Base of all data sets of clips. A record is a clip: frames, length, name and factors."""
+class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
+    """Base of all data sets of clips. A record is a clip: frames, length, name and factors.
+
+    Written file by file, since tfds' other kind of builder holds a whole split in memory.
+    """
 
     VERSION = tfds.core.Version("1.0.0")
     CARD: Card
@@ -114,13 +121,45 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, abc.ABC, skip_registration=Tr
           UnreadableError: the job's input cannot be used.
         """
 
+    def swap_truth(
+        self, content: Mapping[str, Any], pose: Mapping[str, Any], time: int
+    ) -> np.ndarray | None:
+        """Returns the frame that has the content of one clip and the pose of another.
+
+        Args:
+          content: factors of the clip whose content counts.
+          pose: factors of the clip whose pose counts.
+          time: frame of the latter.
+
+        Returns:
+          uint8 `[image_size, image_size, channels]`; None where nobody knows.
+        """
+        del content, pose, time
+        return None
+
     def examples(self, split: str) -> Iterator[Clip]:
-        """Returns the clips of `split` in the order of the jobs.
+        """Returns the clips of `split` in the order of the jobs."""
+        for job in self.jobs()[split]:
+            yield from self.make(job)
+
+    def record(self, clip: Clip) -> dict[str, Any]:
+        """Returns what is stored of `clip`: a value for each of the features."""
+        stored = {"frames": clip.frames, "length": len(clip.frames), "name": clip.name}
+        return stored | clip.factors
+
+    def shards(self, split: str) -> list[Callable[[], Iterator[Clip]]]:
+        """Returns what gives the clips of each file of `split`.
 
         `data/prepare.py` puts clips that it has made before in place of this.
         """
-        for job in self.jobs()[split]:
-            yield from self.make(job)
+        return [functools.partial(self.examples, split)]
+
+    def finish(self, folder: epath.Path) -> None:
+        """Adds to `folder`, where all clips are, what else belongs there.
+
+        tfds gives the folder its final name afterwards. `data/prepare.py` has its own.
+        """
+        del folder
 
     def _info(self) -> tfds.core.DatasetInfo:
         size = self.builder_config.image_size
@@ -138,11 +177,38 @@ class ClipBuilder(tfds.core.GeneratorBasedBuilder, abc.ABC, skip_registration=Tr
             disable_shuffling=True,  # Clips of one video or object stay together, in order.
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+    def _shard_iterators_per_split(self, dl_manager: tfds.download.DownloadManager) -> dict:
         del dl_manager  # The files are those of `builder_config.folder`.
-        return {split: self._generate_examples(split) for split in SPLITS}
+        return {
+            split: [functools.partial(self._records, shard) for shard in self.shards(split)]
+            for split in SPLITS
+        }
 
-    def _generate_examples(self, split: str) -> Iterator:
-        for number, clip in enumerate(self.examples(split)):
-            record = {"frames": clip.frames, "length": len(clip.frames), "name": clip.name}
-            yield number, record | clip.factors
+    def _records(self, shard: Callable[[], Iterator[Clip]]) -> Iterator:
+        for number, clip in enumerate(shard()):
+            yield number, self.record(clip)
+
+    def _download_and_prepare(self, dl_manager, download_config=None) -> None:
+        super()._download_and_prepare(dl_manager, download_config)
+        self.finish(self.data_path)
+
+    def _example_writer(self) -> writer.ExampleWriter:
+        return _OrderedWriter(self.info.file_format)
+
+    def _create_builder_config(self, builder_config, version) -> tfds.core.BuilderConfig:
+        # tfds would warn that the class does not list these settings.
+        del version
+        return builder_config
+
+
+class _OrderedWriter(writer.ExampleWriter):
+    """Writes the values of a record by name; tfds has them in another order each time."""
+
+    def write(self, path: epath.PathLike, examples: Iterator[tuple[int, bytes]]) -> Any:
+        ordered = ((key, _ordered(serialized)) for key, serialized in examples)
+        return super().write(path, ordered)
+
+
+def _ordered(serialized: bytes) -> bytes:
+    record = tf_example_pb2.Example.FromString(serialized)
+    return record.SerializeToString(deterministic=True)

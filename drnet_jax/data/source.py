@@ -1,81 +1,103 @@
-"""Where training and evaluation get their frames from."""
+"""What training, evaluation and generation need of a data set, whatever it is."""
+
+import abc
+from collections.abc import Iterator
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
 
-from drnet_jax import sharding
-from drnet_jax.data.digits import Digits
-from drnet_jax.data.moving_mnist import MovingMnist
-from drnet_jax.data.tracks import Tracks
+from drnet_jax.arrays import Array
+
+ClipBatch = tuple[jax.Array, jax.Array | None]
+"""uint8 `[batch, time, height, width, channels]` and int32 `[batch]`, how many frames of each clip
+are real: those after them repeat the last one. None where all of them always are."""
 
 
-class MovingMnistSource:
-    """Batches of Moving MNIST, made on the devices; every batch is a function of its key alone.
+class Source(abc.ABC):
+    """Clips of a training and a test split. Every batch is a function of the seed and its number.
 
     Attributes:
-      generator: settings and rendering.
-      note: one line for people on which digits these are.
-      num_digits: how many pictures each split has.
+      note: one line for people on which data these are.
+      stand_in: whether they take the place of data that cannot be had.
+      clips_end: whether clips do: of some there is less than was asked for then.
+      resolved: settings below `config.data` that were left open, as they turned out.
     """
 
-    def __init__(self, generator: MovingMnist, digits: Digits, max_step: int, mesh: Mesh):
-        """Puts the digits on the devices.
+    note: str
+    stand_in: bool = False
+    clips_end: bool = False
+    resolved: dict[str, str]
+
+    @property
+    @abc.abstractmethod
+    def max_frames(self) -> int:
+        """How many frames a test clip may be asked for: half of them, at least, have so many."""
+
+    @abc.abstractmethod
+    def train_frames(self, first: int, batch_size: int, num_frames: int) -> Iterator[jax.Array]:
+        """Yields batches number `first`, `first + 1`, ...: frames at random times of random clips.
+
+        A batch is uint8 `[batch, num_frames, height, width, channels]`, split over the devices; no
+        two frames of a clip are further apart than `config.data.max_step`, the paper's K.
+        """
+
+    @abc.abstractmethod
+    def train_clips(self, first: int, batch_size: int, num_frames: int) -> Iterator[ClipBatch]:
+        """Yields batches number `first`, `first + 1`, ... of consecutive frames."""
+
+    @abc.abstractmethod
+    def sample(
+        self,
+        split: str,
+        key: jax.Array,
+        num_clips: int,
+        *,
+        num_frames: int = 1,
+        unlike: Any = None,
+    ) -> Any:
+        """Returns `num_clips` random clips of `split`, for the methods below.
 
         Args:
-          generator: settings and rendering.
-          digits: the real digits; the test split's never occur in training clips.
-          max_step: K, the longest distance in time of two frames that training compares.
-          mesh: training batches come out split over it.
+          split: train or test.
+          key: decides which.
+          num_clips: how many.
+          num_frames: how many frames they must have, at most `max_frames`.
+          unlike: as many sampled clips; none comes out in the same place again, if there are two.
         """
-        self.generator = generator
-        self.note = digits.note
-        images = {"train": digits.train_images, "test": digits.test_images}
-        self.num_digits = {split: len(array) for split, array in images.items()}
-        self._max_step = max_step
-        self._images = {
-            split: jax.device_put(generator.resize(array), sharding.replicated(mesh))
-            for split, array in images.items()
-        }
-        split_over_devices = sharding.batch_split(mesh)
-        self._train_frames = jax.jit(
-            self._random_frames, static_argnums=(2, 3), out_shardings=split_over_devices
-        )
-        self._train_clips = jax.jit(
-            self._consecutive_frames, static_argnums=(2, 3), out_shardings=split_over_devices
-        )
-        self._sample = jax.jit(generator.sample, static_argnums=(1, 2))
-        self._render = jax.jit(generator.render)
 
-    def _random_frames(self, images, key, batch_size, num_frames):
-        key, time_key = jax.random.split(key)
-        tracks = self.generator.sample(key, batch_size, len(images))
-        shape = (batch_size, num_frames)
-        times = jax.random.randint(time_key, shape, 0, self._max_step + 1)
-        return self.generator.render(images, tracks, times)
+    @abc.abstractmethod
+    def frames(self, split: str, clips: Any, times: np.ndarray) -> Array:
+        """Returns uint8 frames `[batch, time, height, width, channels]` of sampled clips.
 
-    def _consecutive_frames(self, images, key, batch_size, num_frames):
-        tracks = self.generator.sample(key, batch_size, len(images))
-        times = jnp.broadcast_to(jnp.arange(num_frames), (batch_size, num_frames))
-        return self.generator.render(images, tracks, times)
-
-    def train_frames(self, key: jax.Array, batch_size: int, num_frames: int) -> jax.Array:
-        """Returns uint8 `[batch, num_frames, ...]`: frames of a clip at random times in [0, K]."""
-        return self._train_frames(self._images["train"], key, batch_size, num_frames)
-
-    def train_clips(self, key: jax.Array, batch_size: int, num_frames: int) -> jax.Array:
-        """Returns uint8 `[batch, num_frames, ...]`: the first frames of random clips, in order."""
-        return self._train_clips(self._images["train"], key, batch_size, num_frames)
-
-    def sample(self, split: str, key: jax.Array, batch_size: int) -> Tracks:
-        """Returns random clips of `split`, as what generates them."""
-        return self._sample(key, batch_size, self.num_digits[split])
-
-    def render(self, split: str, tracks: Tracks, times: np.ndarray) -> jax.Array:
-        """Returns the true uint8 frames `[batch, time, ...]` of clips of `split` at any `times`.
-
-        `times` are `[time]`, the same for every clip, or `[batch, time]`.
+        Args:
+          split: of the clips.
+          clips: what `sample` returned.
+          times: int `[time]`, the same for every clip, or `[batch, time]`. Past the end of a clip
+            is its last frame.
         """
-        times = np.broadcast_to(times, (len(tracks.front), np.shape(times)[-1]))
-        return self._render(self._images[split], tracks, times.astype(np.int32))
+
+    @abc.abstractmethod
+    def lengths(self, split: str, clips: Any) -> np.ndarray:
+        """Returns int `[batch]`: from which time on `frames` has nothing but the last frame."""
+
+    @abc.abstractmethod
+    def random_times(self, split: str, clips: Any, key: jax.Array, num_times: int) -> np.ndarray:
+        """Returns int `[batch, num_times]`: times as in a batch of `train_frames`."""
+
+    def swap_truth(self, split: str, content: Any, pose: Any, time: int) -> Array | None:
+        """Returns what the decoder ought to make of the content of one clip and another's pose.
+
+        Args:
+          split: of the clips.
+          content: clips whose content counts.
+          pose: as many clips, whose pose at `time` counts.
+          time: of the pose.
+
+        Returns:
+          uint8 `[batch, assignments, height, width, channels]`: where it cannot be told which thing
+          of one clip goes with which of the other there are several truths. None for data of
+          which the truth is not known.
+        """
+        del split, content, pose, time
+        return None

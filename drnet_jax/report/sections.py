@@ -22,8 +22,11 @@ METRICS = {
     "discriminator_accuracy": "Discriminator accuracy",
     "prediction": "Pose prediction loss",
     "steps_per_second": "Speed (steps per second)",
+    "input_wait": "Waiting for data (share of the time)",
 }
 """Known metrics in the order they are shown; others follow under their own name."""
+
+_SPEEDS = ("steps_per_second", "input_wait")
 
 STAGES = {"drnet": "Stage 1: content and pose", "predictor": "Stage 2: predicting the pose"}
 
@@ -165,9 +168,9 @@ def curves(inputs: Inputs) -> str:
     stages = [stage for stage in STAGES if stage in inputs.curves]
     for stage in stages + [stage for stage in inputs.curves if stage not in STAGES]:
         metrics = inputs.curves[stage]
-        names = [name for name in METRICS if name in metrics and name != "steps_per_second"]
+        names = [name for name in METRICS if name in metrics and name not in _SPEEDS]
         names += sorted(metrics.keys() - METRICS.keys())
-        names += metrics.keys() & {"steps_per_second"}
+        names += [name for name in _SPEEDS if name in metrics]
         drawn = "".join(_curve(name, metrics[name], stage) for name in names)
         heading = markup.escape(STAGES.get(stage, stage))
         parts.append(f'<h3>{heading}</h3><div class="charts">{drawn}</div>')

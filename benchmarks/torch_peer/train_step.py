@@ -1,0 +1,128 @@
+"""The training step of `drnet_jax.steps.make_drnet_step` in PyTorch."""
+
+import contextlib
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from benchmarks.torch_peer import networks, weights
+from drnet_jax.state import DrnetState
+from drnet_jax.steps import DrnetBatch
+
+
+def to_maps(frames: np.ndarray) -> torch.Tensor:
+    """Returns frames `[batch, height, width, channels]` as channels-last maps."""
+    maps = torch.tensor(np.asarray(frames)).permute(0, 3, 1, 2)
+    return maps.contiguous(memory_format=torch.channels_last)
+
+
+class TrainStep:
+    """One update of both players per call, from the weights of `state`.
+
+    Args:
+      settings: arguments of `nets.build.create_networks`.
+      state: the weights to begin with.
+      learning_rate: of both players' Adam.
+      beta1: of the same.
+      similarity_weight: as in `make_drnet_step`.
+      adversarial_weight: as in `make_drnet_step`.
+      compiled: whether the networks run through `torch.compile`.
+    """
+
+    def __init__(
+        self,
+        settings: dict,
+        state: DrnetState,
+        *,
+        learning_rate: float,
+        beta1: float,
+        similarity_weight: float,
+        adversarial_weight: float,
+        compiled: bool,
+    ):
+        self.networks = networks.create(settings)
+        for name, module in self.networks.items():
+            player = state.discriminator if name == "discriminator" else state.main
+            weights.copy(player.variables(name), module)
+        self.similarity_weight, self.adversarial_weight = similarity_weight, adversarial_weight
+        self.normalize = settings["normalize"]
+        self.low_precision = settings["dtype"] == "bfloat16"
+
+        def adam(*names: str) -> torch.optim.Adam:
+            params = [p for name in names for p in self.networks[name].parameters()]
+            return torch.optim.Adam(params, learning_rate, (beta1, 0.999), fused=True)
+
+        self.main_tx = adam("content_encoder", "pose_encoder", "decoder")
+        self.discriminator_tx = adam("discriminator")
+        if compiled:
+            for module in self.networks.values():
+                module.compile()
+
+    def __call__(self, batch: "Batch") -> dict[str, torch.Tensor]:
+        """Returns the losses by the names of ours."""
+        discriminator_loss = self._move_discriminator(batch)
+        with self._precision():
+            terms = self._main_terms(batch)
+        terms["total"] = (
+            terms["reconstruction"]
+            + self.similarity_weight * terms["similarity"]
+            + self.adversarial_weight * terms["adversarial"]
+        )
+        self.main_tx.zero_grad(set_to_none=True)
+        terms["total"].backward()
+        self.main_tx.step()
+        return {"discriminator": discriminator_loss} | {k: v.detach() for k, v in terms.items()}
+
+    def _move_discriminator(self, batch: "Batch") -> torch.Tensor:
+        with self._precision():
+            with torch.no_grad():
+                poses = [self._pose(frame) for frame in batch.frames[:2]]
+            logits = self._judge(poses[0], poses[1][batch.partners])
+            loss = F.binary_cross_entropy_with_logits(logits, batch.targets)
+        self.discriminator_tx.zero_grad(set_to_none=True)
+        loss.backward()
+        self.discriminator_tx.step()
+        return loss.detach()
+
+    def _main_terms(self, batch: "Batch") -> dict[str, torch.Tensor]:
+        discriminator = self.networks["discriminator"]
+        content, skips = self.networks["content_encoder"](batch.frames[0])
+        with torch.no_grad():
+            other_content, _ = self.networks["content_encoder"](batch.frames[1])
+        pose = self._pose(batch.frames[2])
+        with torch.no_grad():
+            other_pose = self._pose(batch.frames[3])
+        decoded = self.networks["decoder"](content, skips, pose)
+        # Its weights are constant here: no gradient is computed that would be thrown away.
+        discriminator.requires_grad_(False)
+        logits = self._judge(pose, other_pose)
+        discriminator.requires_grad_(True)
+        half = torch.full_like(logits, 0.5)
+        return {
+            "reconstruction": F.mse_loss(decoded, batch.frames[2]),
+            "similarity": F.mse_loss(content, other_content),
+            "adversarial": F.binary_cross_entropy_with_logits(logits, half),
+        }
+
+    def _pose(self, frame: torch.Tensor) -> torch.Tensor:
+        pose, _ = self.networks["pose_encoder"](frame)
+        return F.normalize(pose, dim=1) if self.normalize else pose
+
+    def _judge(self, pose_a: torch.Tensor, pose_b: torch.Tensor) -> torch.Tensor:
+        return self.networks["discriminator"](pose_a, pose_b)
+
+    def _precision(self):
+        if self.low_precision:
+            return torch.autocast("cpu", torch.bfloat16)
+        return contextlib.nullcontext()
+
+
+class Batch:
+    """Our `DrnetBatch` as tensors."""
+
+    def __init__(self, batch: DrnetBatch):
+        frames = np.asarray(batch.frames)
+        self.frames = [to_maps(frames[:, i]) for i in range(frames.shape[1])]
+        self.partners = torch.tensor(np.asarray(batch.pairs.partners), dtype=torch.long)
+        self.targets = torch.tensor(np.asarray(batch.pairs.targets))

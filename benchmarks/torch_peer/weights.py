@@ -1,0 +1,33 @@
+"""Our weights into the PyTorch networks, which have the same names of layers."""
+
+import numpy as np
+import torch
+from flax import traverse_util
+from torch import nn
+
+from drnet_jax.arrays import Tree
+
+_NAMES = {"kernel": "weight", "scale": "weight", "bias": "bias"}
+_STATISTICS = {"mean": "running_mean", "var": "running_var"}
+# Kernels are [height, width, in, out] and [height, width, out, in] of a transposed convolution;
+# there [out, in, height, width] and [in, out, height, width]: the same permutation.
+_PERMUTATIONS = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
+
+
+def copy(variables: dict[str, Tree], module: nn.Module) -> None:
+    """Copies the variables of one of our networks into `module`.
+
+    Raises:
+      ValueError: the two have not the same layers.
+    """
+    state = {}
+    for collection, names in (("params", _NAMES), ("batch_stats", _STATISTICS)):
+        flat = traverse_util.flatten_dict(variables.get(collection, {}))
+        for (*path, name), array in flat.items():
+            array = np.asarray(array)
+            array = array.transpose(_PERMUTATIONS[array.ndim])
+            state[".".join((*path, names[name]))] = torch.tensor(np.ascontiguousarray(array))
+    expected = {name for name in module.state_dict() if not name.endswith("num_batches_tracked")}
+    if differing := expected ^ state.keys():
+        raise ValueError(f"Layers of only one of the networks: {', '.join(sorted(differing))}.")
+    module.load_state_dict(state, strict=False)

@@ -1,0 +1,89 @@
+"""`00sequences.txt`, the list that comes with KTH: which frames of a video show the action."""
+
+import dataclasses
+import pathlib
+import re
+
+ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
+
+_MAX_BYTES = 1_000_000  # The original has 38,081.
+_VIDEO = re.compile(rf"person(\d\d)_({'|'.join(ACTIONS)})_d([1-4])\s+(?:frames\s+(.+)|\*missing\*)")
+_RANGE = re.compile(r"(\d{1,6})\s*-\s*(\d{1,6})")
+
+
+@dataclasses.dataclass(frozen=True)
+class Video:
+    """One line of the list.
+
+    Attributes:
+      name: such as `person01_boxing_d1`.
+      action: of `ACTIONS`.
+      person: 1 to 25.
+      scenario: 1 outdoors, 2 with changes of scale, 3 in other clothes, 4 indoors.
+      ranges: (first, last) frame of each sequence, counted from 1, both included; they may
+        overlap and stand in any order. None when the list itself calls the video missing.
+    """
+
+    name: str
+    action: str
+    person: int
+    scenario: int
+    ranges: tuple[tuple[int, int], ...] | None
+
+
+def read(path: pathlib.Path) -> list[Video]:
+    """Returns the videos of the list at `path`, sorted by name.
+
+    Above the first video there may be any text; below it, only videos and empty lines.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      ValueError: a line is malformed or says again what another says.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no {path}, the list of sequences that comes with KTH from "
+            "https://www.csc.kth.se/cvap/actions/00sequences.txt."
+        )
+    content = path.read_bytes()
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"{path} has {len(content)} bytes; allowed: at most {_MAX_BYTES}.")
+    videos: dict[str, Video] = {}
+    # Latin-1 reads any byte, and what counts is ASCII.
+    for number, line in enumerate(content.decode("latin-1").splitlines(), start=1):
+        line = line.strip()
+        if not line or not (videos or line.startswith("person")):
+            continue
+        video = _parse(line, f"{path}, line {number}")
+        if video.name in videos:
+            raise ValueError(f"{path}, line {number}: {video.name} is listed twice.")
+        videos[video.name] = video
+    if not videos:
+        raise ValueError(f"{path} lists no videos; expected lines such as {_EXAMPLE!r}.")
+    return sorted(videos.values(), key=lambda video: video.name)
+
+
+_EXAMPLE = "person01_boxing_d1 frames 1-95, 96-185"
+
+
+def _parse(line: str, where: str) -> Video:
+    match = _VIDEO.fullmatch(line)
+    if not match or not 1 <= int(match[1]) <= 25:
+        raise ValueError(f"{where}: {line[:80]!r} is not of the form {_EXAMPLE!r}.")
+    person, action, scenario, listed = match.groups()
+    name = f"person{person}_{action}_d{scenario}"
+    ranges = None if listed is None else tuple(_ranges(listed, where))
+    return Video(name, action, int(person), int(scenario), ranges)
+
+
+def _ranges(listed: str, where: str) -> list[tuple[int, int]]:
+    ranges = []
+    for piece in listed.rstrip(" ,").split(","):
+        match = _RANGE.fullmatch(piece.strip())
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            raise ValueError(
+                f"{where}: {piece.strip()[:80]!r} is no range of frames; allowed: FIRST-LAST, "
+                "counted from 1."
+            )
+        ranges.append((int(match[1]), int(match[2])))
+    return ranges

@@ -1,0 +1,128 @@
+"""Moving MNIST as a source: clips without end, made on the devices."""
+
+import itertools
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from drnet_jax import prng, sharding
+from drnet_jax.data.digits import Digits
+from drnet_jax.data.moving_mnist import MovingMnist
+from drnet_jax.data.source import ClipBatch, Source
+from drnet_jax.data.tracks import Tracks
+
+
+class MovingMnistSource(Source):
+    """Batches of Moving MNIST; the sampled clips are `Tracks`.
+
+    Attributes:
+      generator: settings and rendering.
+      num_digits: how many pictures each split has.
+    """
+
+    def __init__(
+        self, generator: MovingMnist, digits: Digits, *, max_step: int, key: jax.Array, mesh: Mesh
+    ):
+        """Puts the digits on the devices.
+
+        Args:
+          generator: settings and rendering.
+          digits: the real digits; the test split's never occur in training clips.
+          max_step: K, the longest distance in time of two frames that training compares.
+          key: of the run; batches are a function of it and of their number.
+          mesh: training batches come out split over it.
+        """
+        self.generator = generator
+        self.note = digits.note
+        self.resolved = {"digits": digits.source}
+        images = {"train": digits.train_images, "test": digits.test_images}
+        self.num_digits = {split: len(array) for split, array in images.items()}
+        self._max_step = max_step
+        self._key = key
+        self._images = {
+            split: jax.device_put(generator.resize(array), sharding.replicated(mesh))
+            for split, array in images.items()
+        }
+        split_over_devices = sharding.batch_split(mesh)
+        self._train_frames = jax.jit(
+            self._random_frames, static_argnums=(2, 3), out_shardings=split_over_devices
+        )
+        self._train_clips = jax.jit(
+            self._consecutive_frames, static_argnums=(2, 3), out_shardings=split_over_devices
+        )
+        self._sample = jax.jit(generator.sample, static_argnums=(1, 2))
+        self._render = jax.jit(generator.render)
+
+    @property
+    def max_frames(self) -> int:
+        return self.generator.max_frames
+
+    def _random_frames(self, images, key, batch_size, num_frames):
+        key, time_key = jax.random.split(key)
+        tracks = self.generator.sample(key, batch_size, len(images))
+        times = self._draw_times(time_key, batch_size, num_frames)
+        return self.generator.render(images, tracks, times)
+
+    def _draw_times(self, key, batch_size, num_times):
+        return jax.random.randint(key, (batch_size, num_times), 0, self._max_step + 1)
+
+    def _consecutive_frames(self, images, key, batch_size, num_frames):
+        tracks = self.generator.sample(key, batch_size, len(images))
+        times = jnp.broadcast_to(jnp.arange(num_frames), (batch_size, num_frames))
+        return self.generator.render(images, tracks, times)
+
+    def train_frames(self, first: int, batch_size: int, num_frames: int) -> Iterator[jax.Array]:
+        for number in itertools.count(first):
+            key = prng.stream(self._key, "drnet frames", number)
+            yield self._train_frames(self._images["train"], key, batch_size, num_frames)
+
+    def train_clips(self, first: int, batch_size: int, num_frames: int) -> Iterator[ClipBatch]:
+        for number in itertools.count(first):
+            key = prng.stream(self._key, "predictor frames", number)
+            yield self._train_clips(self._images["train"], key, batch_size, num_frames), None
+
+    def sample(
+        self,
+        split: str,
+        key: jax.Array,
+        num_clips: int,
+        *,
+        num_frames: int = 1,
+        unlike: Tracks | None = None,
+    ) -> Tracks:
+        del num_frames, unlike  # No clip ends, and there are more than can be counted.
+        return self._sample(key, num_clips, self.num_digits[split])
+
+    def frames(self, split: str, clips: Tracks, times: np.ndarray) -> jax.Array:
+        times = np.broadcast_to(times, (len(clips.front), np.shape(times)[-1]))
+        return self._render(self._images[split], clips, times.astype(np.int32))
+
+    def lengths(self, split: str, clips: Tracks) -> np.ndarray:
+        del split
+        return np.full(len(clips.front), self.max_frames)
+
+    def random_times(self, split: str, clips: Tracks, key: jax.Array, num_times: int) -> np.ndarray:
+        del split
+        return np.asarray(self._draw_times(key, len(clips.front), num_times))
+
+    def swap_truth(self, split: str, content: Tracks, pose: Tracks, time: int) -> jax.Array:
+        """Returns digits of `content` on tracks of `pose`, in every assignment of the two."""
+        orders = itertools.permutations(range(self.generator.num_digits))
+        swapped = [_swapped(content, pose, order) for order in orders]
+        frames = [self.frames(split, clips, np.array([time]))[:, 0] for clips in swapped]
+        return jnp.stack(frames, axis=1)
+
+
+def _swapped(content: Tracks, pose: Tracks, order: tuple[int, ...]) -> Tracks:
+    """Returns clips of the digits of `content`, of which digit n moves on track `order[n]`."""
+    order = jnp.asarray(order)
+    return Tracks(
+        digits=content.digits,
+        positions=pose.positions[:, order],
+        velocities=pose.velocities[:, order],
+        # Who is in front never changes in a clip: it goes with the content.
+        front=content.front,
+    )

@@ -1,0 +1,1 @@
+"""Scenes made of boxes, cylinders and ellipsoids, and the ray caster that draws them."""

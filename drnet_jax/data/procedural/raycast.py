@@ -1,0 +1,288 @@
+"""Ray caster in JAX: boxes, cylinders, ellipsoids and a floor; key light, sky light, highlights.
+
+Every primitive is a unit shape under an affine map, so a ray is carried into the shape's own
+space and cut there in closed form. A scene is padded arrays with counts: one program draws any
+scene of the same capacity, and only the primitives that are there cost time. World coordinates
+are right-handed with y up; light is linear, colours are sRGB. Sums are written out, since a
+matrix unit would round them.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+KINDS = ("box", "cylinder", "ellipsoid")
+"""Unit shapes: the cube [-1, 1]^3; radius 1 around y, |y| <= 1; the unit sphere."""
+
+GAMMA = 2.2
+
+# Four places in a pixel, no two in one row or column, so that edges near an axis are smooth too.
+_OFFSETS = np.float32([[-0.25, -0.75], [0.75, -0.25], [0.25, 0.75], [-0.75, 0.25]]) / 2
+# Each place sees its own point of the lamp and its own part of the sky: soft shadows for no rays.
+_LAMP_OFFSETS = np.float32([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+_SKY = np.float32([[0.5, 1.5, 0.3], [-0.3, 1.5, 0.5], [-0.5, 1.5, -0.3], [0.3, 1.5, -0.5]])
+_SKY = _SKY / np.linalg.norm(_SKY, axis=1, keepdims=True)
+
+_FAR = 1e9
+_SHADOW_BIAS = 2e-3  # Of a scene whose objects are of size 1.
+
+
+class Scene(NamedTuple):
+    """Primitives by kind, in the order of `KINDS`, each kind padded to `capacity`.
+
+    Attributes:
+      transforms: float32 `[3, capacity, 3, 4]`, from the world to the unit shape.
+      counts: int32 `[3]`, how many primitives of a kind there are.
+      colours: float32 `[3, capacity, channels]` in [0, 1], sRGB.
+      shine: float32 `[3, capacity]`, strength of the highlight.
+      waves: float32 `[3, capacity, 3]`, wave vector of stripes in the unit shape's space.
+      contrast: float32 `[3, capacity]`, strength of the stripes; 0 is plain.
+    """
+
+    transforms: jax.Array
+    counts: jax.Array
+    colours: jax.Array
+    shine: jax.Array
+    waves: jax.Array
+    contrast: jax.Array
+
+
+class View(NamedTuple):
+    """Camera, light and floor of one frame; all float32.
+
+    Attributes:
+      eye: `[3]`, where rays start.
+      forward: `[3]`, unit vector to the centre of the picture.
+      right: `[3]`, from there to the middle of the right edge, at distance 1.
+      up: `[3]`, from there to the middle of the upper edge, at distance 1.
+      lamp: `[3]`, unit vector towards the lamp, which is infinitely far away.
+      lamp_size: half the lamp's width in radians; 0 throws hard shadows.
+      key: light of the lamp.
+      sky: light of the sky from above, in the shade of objects too.
+      fill: light from everywhere, a little more from above.
+      floor: height of the floor, which only carries shadows.
+    """
+
+    eye: jax.Array
+    forward: jax.Array
+    right: jax.Array
+    up: jax.Array
+    lamp: jax.Array
+    lamp_size: jax.Array
+    key: jax.Array
+    sky: jax.Array
+    fill: jax.Array
+    floor: jax.Array
+
+
+class Hit(NamedTuple):
+    """What each ray meets first.
+
+    Attributes:
+      distance: float32 `[rays]`, in lengths of the ray's direction; 1e9 where it meets nothing.
+      index: int32 `[rays]`, kind times capacity plus number in the kind; 0 for nothing.
+    """
+
+    distance: jax.Array
+    index: jax.Array
+
+
+def _slab(origin, direction):
+    """Returns where a line enters and leaves |coordinate| <= 1."""
+    inverse = 1 / jnp.where(jnp.abs(direction) < 1e-9, 1e-9, direction)
+    first, second = (-1 - origin) * inverse, (1 - origin) * inverse
+    return jnp.minimum(first, second), jnp.maximum(first, second)
+
+
+def _ball(origin, direction, axes):
+    """Returns where a line enters and leaves radius 1 around the other axes; exit < entry: never."""
+    a = sum(direction[i] * direction[i] for i in axes) + 1e-12
+    b = sum(origin[i] * direction[i] for i in axes)
+    c = sum(origin[i] * origin[i] for i in axes) - 1
+    root = jnp.sqrt(jnp.maximum(b * b - a * c, 0))
+    meets = b * b > a * c
+    return jnp.where(meets, (-b - root) / a, _FAR), jnp.where(meets, (-b + root) / a, -_FAR)
+
+
+def _box(origin, direction):
+    entries, exits = zip(*(_slab(origin[i], direction[i]) for i in range(3)), strict=True)
+    return (
+        jnp.maximum(jnp.maximum(entries[0], entries[1]), entries[2]),
+        jnp.minimum(jnp.minimum(exits[0], exits[1]), exits[2]),
+    )
+
+
+def _cylinder(origin, direction):
+    entry, leave = _ball(origin, direction, (0, 2))
+    low, high = _slab(origin[1], direction[1])
+    return jnp.maximum(entry, low), jnp.minimum(leave, high)
+
+
+def _ellipsoid(origin, direction):
+    return _ball(origin, direction, (0, 1, 2))
+
+
+_INTERVALS = (_box, _cylinder, _ellipsoid)
+
+
+def _turn(matrix, vector):
+    """Returns `matrix[:, :3] @ vector` for coordinates `vector` of any shape."""
+    return [sum(matrix[i, j] * vector[j] for j in range(3)) for i in range(3)]
+
+
+def _into(matrix, point):
+    return [x + matrix[i, 3] for i, x in enumerate(_turn(matrix, point))]
+
+
+def nearest(scene: Scene, origin, direction) -> Hit:
+    """Returns the first hit of each ray.
+
+    Args:
+      scene: the primitives.
+      origin: three coordinates, scalars or `[rays]`.
+      direction: three coordinates `[rays]`, of any length.
+    """
+    capacity = scene.transforms.shape[1]
+    hit = Hit(jnp.full(direction[0].shape, _FAR), jnp.zeros(direction[0].shape, jnp.int32))
+    for kind, interval in enumerate(_INTERVALS):
+
+        def closer(i, hit, kind=kind, interval=interval):
+            matrix = scene.transforms[kind, i]
+            entry, leave = interval(_into(matrix, origin), _turn(matrix, direction))
+            first = (leave > entry) & (entry > 1e-4) & (entry < hit.distance)
+            return Hit(
+                jnp.where(first, entry, hit.distance),
+                jnp.where(first, kind * capacity + i, hit.index),
+            )
+
+        hit = jax.lax.fori_loop(0, scene.counts[kind], closer, hit)
+    return hit
+
+
+def occluded(scene: Scene, origin, direction) -> jax.Array:
+    """Returns bool `[rays]`: whether anything lies on the ray beyond a small bias.
+
+    Args:
+      scene: the primitives.
+      origin: three coordinates `[rays]`.
+      direction: three coordinates, scalars or `[rays]`, of length 1.
+    """
+    dark = jnp.zeros(origin[0].shape, bool)
+    for kind, interval in enumerate(_INTERVALS):
+
+        def darker(i, dark, kind=kind, interval=interval):
+            matrix = scene.transforms[kind, i]
+            entry, leave = interval(_into(matrix, origin), _turn(matrix, direction))
+            return dark | ((leave > entry) & (entry > _SHADOW_BIAS))
+
+        dark = jax.lax.fori_loop(0, scene.counts[kind], darker, dark)
+    return dark
+
+
+def _dot(a, b):
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def _unit(vector):
+    length = jnp.sqrt(_dot(vector, vector)) + 1e-9
+    return [x / length for x in vector]
+
+
+def _surface(scene: Scene, index, point):
+    """Returns the unit normal and the colour, three and `channels` arrays `[rays]`, at a hit."""
+    capacity = scene.transforms.shape[1]
+    flat = jax.tree.map(lambda x: x.reshape(3 * capacity, *x.shape[2:]), scene._replace(counts=()))
+    matrix = flat.transforms[index]  # [rays, 3, 4]
+    x, y, z = (_dot([matrix[:, i, j] for j in range(3)], point) + matrix[:, i, 3] for i in range(3))
+    largest = jnp.maximum(jnp.maximum(abs(x), abs(y)), abs(z))
+    on_cap = abs(y) > jnp.sqrt(x * x + z * z)
+    of_box = [jnp.where(abs(c) >= largest, jnp.sign(c), 0) for c in (x, y, z)]
+    of_cylinder = [jnp.where(on_cap, a, b) for a, b in ((0, x), (jnp.sign(y), 0), (0, z))]
+    kind = index // capacity
+    local = [
+        jnp.where(kind == 0, a, jnp.where(kind == 1, b, c))
+        for a, b, c in zip(of_box, of_cylinder, (x, y, z), strict=True)
+    ]
+    normal = _unit([_dot([matrix[:, i, j] for i in range(3)], local) for j in range(3)])
+    wave = flat.waves[index]
+    along = _dot([wave[:, i] for i in range(3)], (x, y, z))
+    stripes = 1 + flat.contrast[index] * jnp.sin(along + 0.8 * jnp.sin(0.37 * along))
+    colours = flat.colours[index]
+    colour = [colours[:, i] ** GAMMA * stripes for i in range(colours.shape[1])]
+    return normal, colour, flat.shine[index]
+
+
+def _rays(view: View, size: int, offset):
+    """Returns unit directions, three `[size * size]`, through the pixels' places `offset`."""
+    centres = (jnp.arange(size) + 0.5 + offset[0]) / size * 2 - 1
+    x = jnp.tile(centres, size)
+    y = -jnp.repeat((jnp.arange(size) + 0.5 + offset[1]) / size * 2 - 1, size)
+    return _unit([view.forward[i] + x * view.right[i] + y * view.up[i] for i in range(3)])
+
+
+def _lamp(view: View, offset):
+    """Returns three scalars: the direction to the point `offset` of the lamp."""
+    side = _unit([view.lamp[2], 0.0, -view.lamp[0] + 1e-6])
+    lamp = view.lamp
+    rise = [
+        lamp[1] * side[2] - lamp[2] * side[1],
+        lamp[2] * side[0] - lamp[0] * side[2],
+        lamp[0] * side[1] - lamp[1] * side[0],
+    ]
+    spread = view.lamp_size
+    return _unit([lamp[i] + spread * (offset[0] * side[i] + offset[1] * rise[i]) for i in range(3)])
+
+
+def _sample(scene: Scene, view: View, backdrop, offset, lamp_offset, sky):
+    """Returns linear light `[size * size, channels]` through one place of every pixel."""
+    direction = _rays(view, backdrop.shape[0], offset)
+    distance, index = nearest(scene, view.eye, direction)
+    hit = distance < _FAR
+    to_floor = (view.floor - view.eye[1]) / jnp.where(direction[1] < -1e-6, direction[1], -1e-6)
+    on_floor = ~hit & (direction[1] < -1e-6)
+    distance = jnp.where(hit, distance, jnp.minimum(to_floor, 1e3))
+    point = [view.eye[i] + distance * direction[i] for i in range(3)]
+    normal, colour, shine = _surface(scene, index, point)
+    normal = [jnp.where(hit, n, float(i == 1)) for i, n in enumerate(normal)]
+    start = [p + 1e-3 * n for p, n in zip(point, normal, strict=True)]
+    lamp = _lamp(view, lamp_offset)
+    lit = ~occluded(scene, start, lamp)
+    seen = ~occluded(scene, start, list(sky))
+    key = view.key * jnp.maximum(_dot(normal, lamp), 0) * lit
+    diffuse = view.fill * (0.8 + 0.2 * normal[1]) + key
+    diffuse += view.sky * jnp.maximum(_dot(normal, list(sky)), 0) * seen
+    half = _unit([a - b for a, b in zip(lamp, direction, strict=True)])
+    gloss = shine * jnp.maximum(_dot(normal, half), 0) ** 30 * lit * view.key
+    full = view.fill + view.sky * sky[1] + view.key * jnp.maximum(lamp[1], 0)
+    shade = jnp.where(on_floor, diffuse / full, 1)
+    channels = [
+        jnp.where(hit, c * diffuse + gloss, backdrop[..., i].reshape(-1) * shade)
+        for i, c in enumerate(colour)
+    ]
+    return jnp.stack(channels, -1)
+
+
+def render(scene: Scene, view: View, backdrop: jax.Array) -> jax.Array:
+    """Returns one frame, uint8 `[size, size, channels]`, four rays a pixel; may be transformed.
+
+    Args:
+      scene: the primitives, with as many colour channels as `backdrop`.
+      view: camera and light.
+      backdrop: float32 `[size, size, channels]`, linear light where no object is; the floor's
+        shadows darken it.
+    """
+    offsets = (jnp.asarray(_OFFSETS), jnp.asarray(_LAMP_OFFSETS), jnp.asarray(_SKY))
+    samples = jax.lax.map(lambda places: _sample(scene, view, backdrop, *places), offsets)
+    frame = jnp.clip(samples.mean(0), 0, 1) ** (1 / GAMMA)
+    return jnp.round(frame * 255).astype(jnp.uint8).reshape(backdrop.shape)
+
+
+@jax.jit
+def render_frames(scenes: Scene, views: View, backdrop: jax.Array) -> jax.Array:
+    """Returns uint8 `[frames, size, size, channels]`; scenes and views lead with an axis of frames.
+
+    Frames are drawn one after another, so a frame's bytes depend on no other frame.
+    """
+    return jax.lax.map(lambda frame: render(*frame, backdrop), (scenes, views))

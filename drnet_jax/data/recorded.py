@@ -1,0 +1,185 @@
+"""Clips that were prepared on disk as a source: videos, sweeps around an object, stand-ins."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from drnet_jax import prng, sharding
+from drnet_jax.data import pipeline
+from drnet_jax.data.builder import SPLITS, ClipBuilder
+from drnet_jax.data.clips import ClipStore
+from drnet_jax.data.source import ClipBatch, Source
+
+ENDLESS = 2**20
+"""Frames of a clip that is periodic."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """Sampled clips: int `[batch]`, numbers in the split and the frame that is time 0."""
+
+    numbers: np.ndarray
+    starts: np.ndarray
+
+
+class RecordedSource(Source):
+    """Batches of prepared clips; the sampled clips are `Recorded`.
+
+    Attributes:
+      builder: what the clips were prepared by.
+      stores: the clips of each split.
+    """
+
+    def __init__(
+        self,
+        builder: ClipBuilder,
+        *,
+        max_step: int,
+        max_bytes: float,
+        seed: int,
+        mesh: Mesh,
+    ):
+        """Opens prepared clips.
+
+        Args:
+          builder: of a data set that is prepared.
+          max_step: K, the longest distance in time of two frames that training compares.
+          max_bytes: the largest split whose frames are kept in memory.
+          seed: of the run; batches are a function of it and of their number.
+          mesh: training batches come out split over it.
+
+        Raises:
+          ValueError: when the prepared data are damaged.
+        """
+        self.builder = builder
+        self.stores = {split: ClipStore(builder, split, max_bytes) for split in SPLITS}
+        self.stand_in = builder.CARD.stand_in
+        self.clips_end = not builder.CARD.periodic
+        self._max_step = max_step
+        self._seed = seed
+        self._sharding = sharding.batch_split(mesh)
+        counts = ", ".join(
+            f"{len(store):,} {'training' if split == 'train' else split} clips"
+            for split, store in self.stores.items()
+        )
+        self.note = f"{builder.CARD.title}: {counts}"
+
+    @property
+    def max_frames(self) -> int:
+        if not self.clips_end:
+            return ENDLESS
+        return int(np.median(self.stores["test"].lengths))
+
+    def train_frames(self, first: int, batch_size: int, num_frames: int) -> Iterator[jax.Array]:
+        def make(number: int, rows: slice) -> np.ndarray:
+            store = self.stores["train"]
+            rng = prng.host_stream(self._seed, "drnet frames", number)
+            numbers = self._shuffled("drnet order", number, batch_size)
+            times = self._times(store.lengths[numbers], num_frames, rng)
+            return store.gather(numbers[rows], times[rows])
+
+        yield from self._batches(make, first, batch_size)
+
+    def train_clips(self, first: int, batch_size: int, num_frames: int) -> Iterator[ClipBatch]:
+        def make(number: int, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+            store = self.stores["train"]
+            rng = prng.host_stream(self._seed, "predictor frames", number)
+            numbers = self._shuffled("predictor order", number, batch_size)
+            starts = self._starts(store.lengths[numbers], num_frames, rng)
+            clips = Recorded(numbers[rows], starts[rows])
+            frames = self.frames("train", clips, np.arange(num_frames))
+            return frames, np.minimum(self.lengths("train", clips), num_frames).astype(np.int32)
+
+        yield from self._batches(make, first, batch_size)
+
+    def sample(
+        self,
+        split: str,
+        key: jax.Array,
+        num_clips: int,
+        *,
+        num_frames: int = 1,
+        unlike: Recorded | None = None,
+    ) -> Recorded:
+        lengths = self.stores[split].lengths
+        rng = prng.host_generator(key)
+        allowed = np.arange(len(lengths))
+        if self.clips_end:
+            allowed = allowed[lengths >= num_frames]
+        # All of them before any of them again.
+        rounds = [rng.permutation(allowed) for _ in range(-(-num_clips // len(allowed)))]
+        numbers = np.concatenate(rounds)[:num_clips]
+        if unlike is not None:
+            following = np.roll(allowed, -1)[np.searchsorted(allowed, numbers)]
+            numbers = np.where(numbers == unlike.numbers, following, numbers)
+        return Recorded(numbers, self._starts(lengths[numbers], num_frames, rng))
+
+    def frames(self, split: str, clips: Recorded, times: np.ndarray) -> np.ndarray:
+        store = self.stores[split]
+        times = clips.starts[:, None] + times
+        lengths = store.lengths[clips.numbers][:, None]
+        times = np.minimum(times, lengths - 1) if self.clips_end else times % lengths
+        return store.gather(clips.numbers, times)
+
+    def lengths(self, split: str, clips: Recorded) -> np.ndarray:
+        if not self.clips_end:
+            return np.full(len(clips.numbers), ENDLESS)
+        return self.stores[split].lengths[clips.numbers] - clips.starts
+
+    def random_times(
+        self, split: str, clips: Recorded, key: jax.Array, num_times: int
+    ) -> np.ndarray:
+        lengths = self.stores[split].lengths[clips.numbers]
+        times = self._times(lengths, num_times, prng.host_generator(key))
+        return times - clips.starts[:, None]
+
+    def swap_truth(
+        self, split: str, content: Recorded, pose: Recorded, time: int
+    ) -> np.ndarray | None:
+        """Returns the one truth, `[batch, 1, ...]`: of turntables, and where a builder knows."""
+        store = self.stores[split]
+        times = pose.starts + time
+        if not self.clips_end:
+            lengths = store.lengths[content.numbers]
+            if np.any(lengths != store.lengths[pose.numbers]):
+                return None
+            # Every sweep begins at the same angle: the pose is the number of the frame.
+            return store.gather(content.numbers, (times % lengths)[:, None])
+        frames = [
+            self.builder.swap_truth(store.factors[a], store.factors[b], t)
+            for a, b, t in zip(content.numbers, pose.numbers, times, strict=True)
+        ]
+        return None if frames[0] is None else np.stack(frames)[:, None]
+
+    def _times(self, lengths: np.ndarray, num_times: int, rng: np.random.Generator) -> np.ndarray:
+        """Returns int `[batch, num_times]`: frames within a random window of `max_step` + 1."""
+        longest = lengths - 1
+        reach = np.minimum(self._max_step, longest)
+        # A turn has no end that a window must stop at.
+        starts = rng.integers(0, longest - reach + 1 if self.clips_end else lengths)
+        times = starts[:, None] + rng.integers(0, reach[:, None] + 1, (len(lengths), num_times))
+        return times % lengths[:, None]
+
+    def _starts(self, lengths: np.ndarray, num_frames: int, rng: np.random.Generator) -> np.ndarray:
+        """Returns int `[batch]`: where `num_frames` frames may begin, 0 in clips too short."""
+        if not self.clips_end:
+            return rng.integers(0, lengths)
+        return rng.integers(0, np.maximum(lengths - num_frames, 0) + 1)
+
+    def _shuffled(self, name: str, number: int, batch_size: int) -> np.ndarray:
+        """Returns the clips of a batch: every clip once, in random order, before any again."""
+        num_clips = len(self.stores["train"])
+        epochs, within = np.divmod(np.arange(batch_size) + number * batch_size, num_clips)
+        numbers = np.empty(batch_size, int)
+        for epoch in np.unique(epochs):
+            order = prng.host_stream(self._seed, name, int(epoch)).permutation(num_clips)
+            numbers[epochs == epoch] = order[within[epochs == epoch]]
+        return numbers
+
+    def _batches(self, make: Callable, first: int, batch_size: int) -> Iterator:
+        rows = pipeline.own_rows(batch_size, jax.process_index(), jax.process_count())
+        return pipeline.batches(functools.partial(make, rows=rows), first, self._sharding)

@@ -1,0 +1,131 @@
+"""From the settings `config.data` to a source: a table to read."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from absl import logging
+from etils import epath
+
+from drnet_jax import prng
+from drnet_jax.data import (
+    digits,
+    kth_actions,
+    prepare,
+    procedural_chairs,
+    procedural_kth,
+    procedural_norb,
+    small_norb,
+    suncg_chairs,
+    video_folder,
+)
+from drnet_jax.data.builder import ClipBuilder
+from drnet_jax.data.moving_mnist import MovingMnist
+from drnet_jax.data.moving_mnist_source import MovingMnistSource
+from drnet_jax.data.recorded import RecordedSource
+from drnet_jax.data.source import Source
+
+REAL = {
+    "kth": (kth_actions.KthActions, kth_actions.KthConfig),
+    "norb": (small_norb.SmallNorb, small_norb.SmallNorbConfig),
+    "suncg": (suncg_chairs.SuncgChairs, suncg_chairs.SuncgChairsConfig),
+    "video_folder": (video_folder.VideoFolder, video_folder.VideoFolderConfig),
+}
+STAND_INS = {
+    "kth": (procedural_kth.ProceduralKth, procedural_kth.ProceduralKthConfig),
+    "norb": (procedural_norb.ProceduralNorb, procedural_norb.ProceduralNorbConfig),
+    "suncg": (procedural_chairs.ProceduralChairs, procedural_chairs.ProceduralChairsConfig),
+}
+
+_GIGABYTE = 1e9
+
+
+def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> Source:
+    """Returns the source of `config.data`; prepares at first use what has to be prepared.
+
+    Raises:
+      ValueError: for settings that do not fit each other, or damaged data.
+      OSError: for missing files.
+    """
+    if data["name"] == "moving_mnist":
+        return _moving_mnist(data, seed, mesh)
+    builder = make_builder(data)
+    if builder.CARD.stand_in:
+        logging.warning(
+            "STAND-IN: %s is not the data of the paper. For those set config.data.folder.",
+            builder.CARD.title,
+        )
+    prepare.prepare(builder, max_skipped=data["max_skipped"])
+    source = RecordedSource(
+        builder,
+        max_step=data["max_step"],
+        max_bytes=data["in_memory_gb"] * _GIGABYTE,
+        seed=seed,
+        mesh=mesh,
+    )
+    kind = "procedural" if builder.CARD.stand_in else "real"
+    source.resolved = {"source": kind, "fingerprint": builder.builder_config.name}
+    return source
+
+
+def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
+    """Returns the builder of `config.data`, any but Moving MNIST: nothing is prepared yet.
+
+    Raises:
+      ValueError: for settings that do not fit each other.
+      FileNotFoundError: when the files of `config.data.source=real` are not there.
+    """
+    name, image_size = data["name"], data["image_size"]
+    folder = _real_folder(data)
+    if folder is None:
+        builder_class, config_class = STAND_INS[name]
+        config = config_class(image_size=image_size, **data["procedural"])
+    else:
+        builder_class, config_class = REAL[name]
+        own = dict(data.get("real", {}))
+        if any(field.name == "coloured" for field in dataclasses.fields(config_class)):
+            own["coloured"] = data["coloured"]
+        config = config_class(image_size=image_size, folder=str(folder), **own)
+    builder = builder_class(config=config, data_dir=epath.Path(data["data_dir"]).expanduser())
+    channels = 3 if data["coloured"] else 1
+    if builder.channels != channels:
+        raise ValueError(
+            f"config.data.coloured={data['coloured']}; allowed: {builder.channels == 3}, as the "
+            f"frames of {builder.CARD.title} have {builder.channels} channels."
+        )
+    return builder
+
+
+def _real_folder(data: Mapping[str, Any]) -> epath.Path | None:
+    """Returns the folder of the real files, or None to take the stand-in."""
+    name, wanted = data["name"], data["source"]
+    if name not in STAND_INS and wanted == "procedural":
+        raise ValueError(f"config.data.source='procedural'; allowed for {name}: real.")
+    if wanted == "procedural":
+        return None
+    usual = epath.Path(data["data_dir"]).expanduser() / "downloads" / "manual" / name
+    folder = epath.Path(data["folder"]).expanduser() if data["folder"] else usual
+    if folder.is_dir():
+        return folder
+    if wanted == "auto" and not data["folder"] and name in STAND_INS:
+        return None
+    raise FileNotFoundError(f"There is no folder {folder}: set config.data.folder to the files.")
+
+
+def _moving_mnist(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> Source:
+    generator = MovingMnist(
+        image_size=data["image_size"],
+        digit_size=data["digit_size"],
+        num_digits=data["num_digits"],
+        coloured=data["coloured"],
+        speeds=tuple(data["speeds"]),
+        zero_speeds=data["zero_speeds"],
+    )
+    found = digits.load(
+        data["digits"],
+        folder=data["digits_dir"] or None,
+        data_dir=epath.Path(data["data_dir"]).expanduser(),
+    )
+    key = prng.root(seed)
+    return MovingMnistSource(generator, found, max_step=data["max_step"], key=key, mesh=mesh)
