@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 import pytest
-import toy_clips
+import squares
 from PIL import Image
 
 from drnet_jax.data import card, contact_sheet
@@ -29,7 +29,7 @@ def draw(builder, contents):
 
 
 def test_text(tmp_path):
-    builder = toy_clips.create(tmp_path)
+    builder = squares.create(tmp_path)
     text = card.text(builder, gather(builder, [("a.avi", "a.avi is empty.")]))
     lines = text.splitlines()
     assert lines[0] == (
@@ -51,9 +51,9 @@ def test_text(tmp_path):
 
 
 def test_text_of_originals(tmp_path, monkeypatch):
-    builder = toy_clips.create(tmp_path)
+    builder = squares.create(tmp_path)
     about = dataclasses.replace(
-        toy_clips.Toy.CARD, stand_in=False, periodic=True, homepage="https://a.b", citation="C."
+        squares.Toy.CARD, stand_in=False, periodic=True, homepage="https://a.b", citation="C."
     )
     monkeypatch.setattr(builder, "CARD", about)
     lines = card.text(builder, gather(builder)).splitlines()
@@ -65,7 +65,7 @@ def test_text_of_originals(tmp_path, monkeypatch):
 
 
 def test_factor_text(tmp_path):
-    features = toy_clips.create(tmp_path).info.features
+    features = squares.create(tmp_path).info.features
     assert card.factor_text(features["action"], 1) == "running"
     assert card.factor_text(features["action"], "running") == "running"
     assert card.factor_text(features["brightness"], 1 / 3) == "0.3333"
@@ -73,10 +73,10 @@ def test_factor_text(tmp_path):
 
 
 def test_contact_sheet_shows_the_frames(tmp_path):
-    builder = toy_clips.create(tmp_path, num_clips=1)
+    builder = squares.create(tmp_path, num_clips=1)
     picture = draw(builder, gather(builder))
     # The last row is the last clip, of nine frames, enlarged five times.
-    frames = toy_clips.Toy.make(builder, builder.jobs()["test"][-1])[0].frames
+    frames = squares.Toy.make(builder, builder.jobs()["test"][-1])[0].frames
     top = picture.shape[0] - 8 - 4 - 80
     for i, frame in enumerate(frames):
         left = 8 + 230 + i * 84
@@ -86,7 +86,7 @@ def test_contact_sheet_shows_the_frames(tmp_path):
 
 
 def test_contact_sheet_is_of_one_size(tmp_path):
-    few, many = (toy_clips.create(tmp_path, num_jobs=n) for n in (4, 40))
+    few, many = (squares.create(tmp_path, num_jobs=n) for n in (4, 40))
     assert draw(few, gather(few)).shape == draw(many, gather(many)).shape
 
 

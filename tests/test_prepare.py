@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 import pytest
-import toy_clips
+import squares
 from tensorflow_datasets.core import writer
 
 from drnet_jax import files
@@ -21,8 +21,8 @@ from drnet_jax.data.builder import SPLITS, Clip, Job
 from drnet_jax.data.parts import Parts
 
 
-def create(folder, kind=toy_clips.CountingToy, unreadable=(), **settings):
-    builder = toy_clips.create(folder, kind, **settings)
+def create(folder, kind=squares.CountingToy, unreadable=(), **settings):
+    builder = squares.create(folder, kind, **settings)
     builder.made, builder.unreadable = [], frozenset(unreadable)
     return builder
 
@@ -38,8 +38,8 @@ def contents(folder):
 
 def start(folder, kind):
     """Starts a process that prepares, and returns it and where it works."""
-    command = [sys.executable, toy_clips.__file__, str(folder), kind]
-    root = pathlib.Path(toy_clips.__file__).parent.parent
+    command = [sys.executable, squares.__file__, str(folder), kind]
+    root = pathlib.Path(squares.__file__).parent.parent
     process = subprocess.Popen(
         command, env=os.environ | {"PYTHONPATH": str(root)}, stderr=subprocess.PIPE
     )
@@ -61,7 +61,7 @@ def kill(process):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    return contents(prepare.prepare(toy_clips.create(tmp_path_factory.mktemp("undisturbed"))))
+    return contents(prepare.prepare(squares.create(tmp_path_factory.mktemp("undisturbed"))))
 
 
 def test_what_is_prepared_is_read_back(tmp_path):
@@ -79,7 +79,7 @@ def test_what_is_prepared_is_read_back(tmp_path):
             np.testing.assert_array_equal(record["position"], clip.factors["position"])
             assert record["name"].decode() == clip.name
             assert record["length"] == len(clip.frames)
-            assert toy_clips.ACTIONS[record["action"]] == clip.factors["action"]
+            assert squares.ACTIONS[record["action"]] == clip.factors["action"]
             assert record["person"].decode() == clip.factors["person"]
     assert {path.name for path in folder.parent.iterdir()} == {"1.0.0", ".1.0.0.lock"}
 
@@ -179,7 +179,7 @@ def test_parts_are_of_one_job_alone(tmp_path):
 
 
 def test_large_splits_are_several_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "_SHARD_BYTES", 20 * toy_clips.SIZE**2)
+    monkeypatch.setattr(prepare, "_SHARD_BYTES", 20 * squares.SIZE**2)
     builder = create(tmp_path)
     names = {path.name for path in prepare.prepare(builder).glob("*train*")}
     assert len(names) == 3
@@ -188,7 +188,7 @@ def test_large_splits_are_several_files(tmp_path, monkeypatch):
 
 
 def test_skipped_inputs_are_listed(tmp_path, caplog):
-    builder = create(tmp_path, toy_clips.HoledToy, [("train", i) for i in range(12)], num_jobs=20)
+    builder = create(tmp_path, squares.HoledToy, [("train", i) for i in range(12)], num_jobs=20)
     folder = prepare.prepare(builder, max_skipped=0.3)
     assert [record.getMessage() for record in caplog.records] == [
         *(f"Skipped train é {i}.avi: train é {i}.avi has no video in it." for i in range(10)),
@@ -201,7 +201,7 @@ def test_skipped_inputs_are_listed(tmp_path, caplog):
 
 
 def test_too_many_skipped_inputs_are_refused(tmp_path):
-    builder = create(tmp_path, toy_clips.HoledToy, [("train", 1), ("test", 2)])
+    builder = create(tmp_path, squares.HoledToy, [("train", 1), ("test", 2)])
     with pytest.raises(ValueError) as error:
         prepare.prepare(builder, max_skipped=0.2)
     assert str(error.value) == (
@@ -210,14 +210,14 @@ def test_too_many_skipped_inputs_are_refused(tmp_path):
         "config.data.max_skipped=0.25."
     )
     assert not prepare.is_prepared(builder)
-    again = create(tmp_path, toy_clips.HoledToy, [("train", 1)])
+    again = create(tmp_path, squares.HoledToy, [("train", 1)])
     prepare.prepare(again, max_skipped=0.25)
     assert again.made == ["test é 2.avi"]
     assert len(again.as_data_source("train")) == 6
 
 
 def test_a_split_without_clips_is_refused(tmp_path):
-    builder = create(tmp_path, toy_clips.HoledToy, [("test", i) for i in range(4)])
+    builder = create(tmp_path, squares.HoledToy, [("test", i) for i in range(4)])
     expected = "The split 'test' would have no clips. Moving squares: 4 of 8 inputs cannot be used"
     with pytest.raises(ValueError, match=re.escape(f"{expected}, the first: test é 0.avi has")):
         prepare.prepare(builder, max_skipped=1)
@@ -246,7 +246,7 @@ def test_a_failing_job_is_named(tmp_path, monkeypatch):
     good = builder.made
     for frames in (np.zeros((0, 16, 16, 1), np.uint8), np.zeros((1, 8, 8, 1), np.uint8)):
         builder = create(tmp_path)
-        factors = toy_clips.Toy.make(builder, Job("", ("", 0)))[0].factors
+        factors = squares.Toy.make(builder, Job("", ("", 0)))[0].factors
         clips = [Clip("x", frames, factors)]
         monkeypatch.setattr(builder, "make", lambda job, clips=clips: clips)
         with pytest.raises(RuntimeError, match="failed: ValueError: "):

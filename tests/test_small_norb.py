@@ -181,7 +181,7 @@ def test_what_tfds_prepared(tmp_path, below):
 
 def test_what_tfds_prepared_in_another_form(tmp_path):
     Smallnorb(data_dir=tmp_path, file_format="parquet").download_and_prepare()
-    with pytest.raises(ValueError, match="was prepared as parquet.*allowed: file_format='array_r"):
+    with pytest.raises(ValueError, match=r"was prepared as parquet.*allowed: file_format='array_r"):
         create(tmp_path).jobs()
 
 
@@ -216,17 +216,17 @@ def change(folder, part: str, content) -> None:
         ("dat", lambda c: struct.pack("<I", 99) + c[4:], "dat.* starts with 0x63; expected 0x1e3d"),
         ("cat", lambda c: c[:10], "cat.* ends within its header"),
         ("cat", lambda c: b"", "cat.* ends within its header"),
-        ("cat", lambda c: c[:4] + struct.pack("<I", 2**31) + c[8:], "2147483648 dimensions; allowed"),
+        ("cat", lambda c: c[:4] + struct.pack("<I", 2**31) + c[8:], "2147483648 dimensions"),
         ("info", lambda c: c[:-4], "info.* promises 864 bytes of shape .54, 4., but 860 follow"),
         ("info", lambda c: c + b"more", "info.* promises 864 bytes .* but 868 follow"),
         ("info", lambda c: matrix(BYTES, 54, 4) + bytes(216), r"holds uint8 .* expected int32"),
-        ("dat", lambda c: matrix(BYTES, 54, 1, 96, 96) + c[24:], r"expected uint8 of shape \(num, 2"),
-        ("dat", lambda c: matrix(BYTES, 2**31 - 1, 2, 96, 96) + c[24:], "2147483647 records; allowed"),
+        ("dat", lambda c: matrix(BYTES, 54, 1, 96, 96) + c[24:], "expected uint8 of shape"),
+        ("dat", lambda c: matrix(BYTES, 2**31 - 1, 2, 96, 96) + c[24:], "2147483647 records"),
         ("cat", lambda c: matrix(INTS, -54) + c[20:], "holds -54 records; allowed: 1 to 48600"),
         ("cat", lambda c: matrix(INTS, 53) + c[20:-4], "differ in length: .*dat.* 54, .*cat.* 53"),
         ("cat", lambda c: c[:-4] + struct.pack("<i", 5), "holds category 0 to 5; allowed: 0 to 4"),
         ("info", lambda c: c[:-8] + struct.pack("<ii", 3, 0), "odd azimuth"),
-        ("info", lambda c: c[:20] + c[20:36] * 54, "at elevation .* has azimuths .* expected 0 to 17"),
+        ("info", lambda c: c[:20] + c[20:36] * 54, "has azimuths .* expected 0 to 17"),
     ],
 )  # fmt: skip
 def test_bad_files_before_any_work(folder, part, content, message):
@@ -238,7 +238,7 @@ def test_bad_files_before_any_work(folder, part, content, message):
 
 def test_truncated_pictures(plain):
     change(plain, "dat", lambda content: content[:-1000])
-    with pytest.raises(ValueError, match="dat.mat promises 995328 bytes .* but 994328 follow"):
+    with pytest.raises(ValueError, match=r"dat\.mat promises 995328 bytes .* but 994328 follow"):
         create(plain).jobs()
 
 
@@ -257,8 +257,9 @@ def test_damaged_gzip_is_found_when_it_is_unpacked(tmp_path, files, damage, mess
     path.write_bytes(damage(path.read_bytes()))
     builder = create(folder)
     jobs = builder.jobs()
-    with pytest.raises(UnreadableError, match=message):
-        builder.make(jobs["train"][0])
+    for job in jobs["train"]:
+        with pytest.raises(UnreadableError, match=message):
+            builder.make(job)
     assert builder.make(jobs["test"][0])
 
 

@@ -1,18 +1,10 @@
-"""A data set of tiny clips for the tests, and a process that prepares it and can be killed."""
+"""Data sets of tiny clips whose every pixel tells which frame of which clip it is of."""
 
 import dataclasses
-import pathlib
-import sys
-import time
 
 import numpy as np
-import tensorflow_datasets as tfds
 
-from drnet_jax.data import prepare
-from drnet_jax.data.builder import SPLITS, Card, Clip, ClipBuilder, ClipConfig, Job, UnreadableError
-
-SIZE = 16
-ACTIONS = ("walking", "running", "waving")
+from drnet_jax.data.builder import Card, Clip, ClipBuilder, ClipConfig, Job
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -20,120 +12,55 @@ class ToyConfig(ClipConfig):
     """Settings of the toy data.
 
     Attributes:
-      num_jobs: jobs of each split.
-      num_clips: clips of each job.
+      lengths: frames of the clips for training; the three for the test are as long as the longest.
     """
 
-    num_jobs: int = 4
-    num_clips: int = 2
+    image_size: int = 8
+    lengths: tuple[int, ...] = (3, 5, 8, 4)
 
-    def __post_init__(self):
-        self.name = f"toy_{self.image_size}_{self.num_jobs}_{self.num_clips}"
+
+def read(frames):
+    """Returns int `[batch, time]`: 100 for the test split, plus 20 for each clip, plus the time."""
+    return np.asarray(frames)[..., 0, 0, 0].astype(int)
 
 
 class Toy(ClipBuilder, skip_registration=True):
-    """A square that moves to the right; everything about a clip follows from its name."""
+    """Clips that end."""
 
     CARD = Card(
-        title="Moving squares",
-        description="A square on grey that moves to the right.",
+        title="Toy clips",
+        description="Frames of one brightness.",
         licence="CC0",
         homepage="",
         citation="",
-        stand_in=True,
+        stand_in=False,
         periodic=False,
     )
 
     def factor_features(self):
-        return {
-            "action": tfds.features.ClassLabel(names=ACTIONS),
-            "height": np.int32,
-            "brightness": np.float32,
-            "person": tfds.features.Text(),
-            "position": tfds.features.Tensor(shape=(None,), dtype=np.float32),
-        }
+        return {"thing": np.int32}
 
     def jobs(self):
-        numbers = range(self.builder_config.num_jobs)
-        return {split: [Job(f"{split} é {i}.avi", (split, i)) for i in numbers] for split in SPLITS}
+        lengths = self.builder_config.lengths
+        train = [Job(f"train {i}", (i, length)) for i, length in enumerate(lengths)]
+        test = [Job(f"test {i}", (5 + i, max(lengths))) for i in range(3)]
+        return {"train": train, "test": test}
 
     def make(self, job):
-        split, i = job.arguments
-        numbers = range(self.builder_config.num_clips)
-        return [self._clip(f"{split}_{i}_{number}", i, number) for number in numbers]
+        thing, length = job.arguments
+        frames = [self._frame(thing, time) for time in range(length)]
+        return [Clip(job.name, np.stack(frames), {"thing": thing})]
 
-    def _clip(self, name, i, number):
-        length = 3 + 2 * i + number
+    def _frame(self, thing, time):
         size = self.builder_config.image_size
-        frames = np.full((length, size, size, 1), 90, np.uint8)
-        side, top = size // 4, (i + 3 * number) % (size // 2)
-        positions = np.linspace(0, size - side, length, dtype=np.float32)
-        for frame, left in zip(frames, positions.astype(int), strict=True):
-            frame[top : top + side, left : left + side] = 150 + 20 * (i % 5)
-        factors = {
-            "action": ACTIONS[(i + number) % 3],
-            "height": top,
-            "brightness": 0.5 + 0.1 * (i % 5),
-            "person": f"Zoë {i}",
-            "position": positions,
-        }
-        return Clip(name, frames, factors)
+        return np.full((size, size, 1), 20 * thing + time, np.uint8)
 
 
-class CountingToy(Toy, skip_registration=True):
-    """Notes which jobs it made."""
+class ToyTurn(Toy, skip_registration=True):
+    """Clips that go round, of things that can be seen from any angle."""
 
-    name = "toy"
-    made: list
+    CARD = dataclasses.replace(Toy.CARD, periodic=True)
 
-    def make(self, job):
-        self.made.append(job.name)
-        return super().make(job)
-
-
-class HoledToy(CountingToy, skip_registration=True):
-    """Cannot read some of its inputs."""
-
-    unreadable: frozenset
-
-    def make(self, job):
-        if job.arguments in self.unreadable:
-            raise UnreadableError(f"{job.name} has no video\nin it.")
-        return super().make(job)
-
-
-class SlowToy(Toy, skip_registration=True):
-    """Takes its time to make clips."""
-
-    name = "toy"
-
-    def make(self, job):
-        time.sleep(0.1)
-        return super().make(job)
-
-
-class StuckToy(Toy, skip_registration=True):
-    """Never gets past the fifth clip that is written."""
-
-    name = "toy"
-
-    def record(self, clip):
-        if clip.name == "train_2_0" and self.unfinished():
-            time.sleep(60)
-        return super().record(clip)
-
-    def unfinished(self):
-        return list(self.data_path.parent.glob("incomplete.*"))
-
-
-def create(folder, kind=Toy, **settings):
-    """Returns the toy data set in `folder`."""
-    return kind(config=ToyConfig(name="", image_size=SIZE, **settings), data_dir=folder)
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(pathlib.Path(__file__).parent))
-    import toy_clips  # Not as `__main__`, which the prepared data would tell.
-
-    kind = getattr(toy_clips, sys.argv[2])
-    prepare.prepare(toy_clips.create(sys.argv[1], kind), workers=1)
+    def swap_truth(self, content, pose, time):
+        del pose  # The angle is the time.
+        return self._frame(int(content["thing"]), time)

@@ -19,7 +19,10 @@ from drnet_jax.data.framing import Framing
 from drnet_jax.data.kth_sequences import ACTIONS, Video
 
 TEST_PERSONS = {"20/5": range(21, 26), "16/9": range(17, 26)}
-"""By name of the split. `20/5` is DrNET's, `16/9` that of MCNet, PredRNN and their successors."""
+"""By name of the split. `20/5` is DrNET's; `16/9` that of PredRNN and of others who predict video.
+
+The 16 and 9 persons that `00sequences.txt` itself proposes, for recognition, are others.
+"""
 
 MISSING = "person13_handclapping_d3"
 """The only video that the authors lack too."""
@@ -63,8 +66,8 @@ class KthActions(ClipBuilder):
             "other clothes and indoors. A clip is one sequence of frames listed in "
             "00sequences.txt, grey, 25 per second, 160x120 squeezed to a square by area average. "
             "Split by person: 1-20 train and 21-25 test (20/5), or 1-16 and 17-25 (16/9). "
-            "person13_handclapping_d3 does not exist; person01_boxing_d4 breaks off after 304 of "
-            "370 frames, so its last clip is short."
+            "person13_handclapping_d3 does not exist; person01_boxing_d4 breaks off early, so "
+            "its last clip is short."
         ),
         licence="For non-commercial use, says its home page; cite the paper.",
         homepage="https://www.csc.kth.se/cvap/actions/",

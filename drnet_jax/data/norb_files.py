@@ -60,7 +60,7 @@ class MatrixFile:
           ValueError: the file is no such matrix, or not as long as its header says.
         """
         self.path = path
-        self._lock, self._values = threading.Lock(), None
+        self._lock, self._values, self._failure = threading.Lock(), None, ""
         self._gzipped = path.name.endswith(".gz")
         try:
             with self._open() as file:
@@ -89,8 +89,14 @@ class MatrixFile:
           ValueError: the gzip file is damaged, or not as long as its header says.
         """
         with self._lock:
+            if self._failure:  # Unpacking takes seconds: once is enough to know.
+                raise ValueError(self._failure)
             if self._values is None:
-                self._values = self._decompressed() if self._gzipped else self._mapped()
+                try:
+                    self._values = self._decompressed() if self._gzipped else self._mapped()
+                except ValueError as error:
+                    self._failure = str(error)
+                    raise
             return self._values
 
     def _open(self) -> BinaryIO:

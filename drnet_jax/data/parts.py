@@ -29,7 +29,7 @@ class Parts:
         """Returns the clips of `job`, or None when there is no file or it is damaged."""
         try:
             stored = self._path(job).read_bytes()
-        except FileNotFoundError:
+        except OSError:  # Not there, mostly.
             return None
         checksum, archive = stored[:_CHECKSUM_BYTES], stored[_CHECKSUM_BYTES:]
         if hashlib.sha256(archive).digest() != checksum:

@@ -43,7 +43,7 @@ class ProceduralChairsConfig(ClipConfig):
         )
 
 
-class ProceduralChairs(ClipBuilder, skip_registration=True):
+class ProceduralChairs(ClipBuilder):
     """Clips of rendered chairs; a job is a chair, from all elevations."""
 
     builder_config: ProceduralChairsConfig

@@ -61,7 +61,7 @@ class ProceduralKthConfig(ClipConfig):
         )
 
 
-class ProceduralKth(ClipBuilder, skip_registration=True):
+class ProceduralKth(ClipBuilder):
     """Clips of rendered people; a job is a person in a scenario, doing all six actions."""
 
     builder_config: ProceduralKthConfig
@@ -125,6 +125,13 @@ class ProceduralKth(ClipBuilder, skip_registration=True):
             frames = render_swap(config, factors, factors)
             clips.append(Clip("person" + "_".join(parts), frames, factors))
         return clips
+
+    def swap_truth(
+        self, content: Mapping[str, Any], pose: Mapping[str, Any], time: int
+    ) -> np.ndarray:
+        """Returns the frame with the content of one clip and the pose of another at `time`."""
+        moment = {key: pose[key][time : time + 1] for key in ("phase", "position", "scale")}
+        return render_swap(self.builder_config, content, dict(pose) | moment)[0]
 
 
 def _track(

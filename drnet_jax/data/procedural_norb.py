@@ -62,7 +62,7 @@ class ProceduralNorbConfig(ClipConfig):
         )
 
 
-class ProceduralNorb(ClipBuilder, skip_registration=True):
+class ProceduralNorb(ClipBuilder):
     """Clips of rendered toys; a job is a toy, from all elevations and in all lightings."""
 
     builder_config: ProceduralNorbConfig

@@ -81,10 +81,9 @@ class SuncgChairs(ClipBuilder):
         jobs = {"train": [], "test": []}
         for number, (chair, views) in enumerate(chairs.items()):
             split = "train" if number < num_train else "test"
-            for view, files in views.items():
-                elevation = float(_ELEVATION.fullmatch(view)[1])
+            for view, files in sorted(views.items(), key=lambda item: _elevation(item[0])):
                 named = tuple((file.name, str(file.path)) for file in files)
-                jobs[split].append(Job(f"{chair}/{view}", (chair, elevation, named)))
+                jobs[split].append(Job(f"{chair}/{view}", (chair, _elevation(view), named)))
         return jobs
 
     def make(self, job: Job) -> list[Clip]:
@@ -95,6 +94,10 @@ class SuncgChairs(ClipBuilder):
         frames = image_files.read_sequence(pictures, framing)
         factors = {"object": chair, "elevation": elevation, "azimuth": _DEGREES}
         return [Clip(job.name, frames, factors)]
+
+
+def _elevation(view: str) -> float:
+    return float(_ELEVATION.fullmatch(view)[1])
 
 
 def _in_order(name: str, files: tuple[tuple[str, str], ...]) -> list[tuple[str, pathlib.Path]]:

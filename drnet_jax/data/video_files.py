@@ -81,7 +81,7 @@ def frames(
         # Time stamps are rounded, so half a frame decides to which side one belongs.
         half = Fraction(1, 2) / stream.average_rate if stream.average_rate else Fraction(0)
         if start:
-            target = int((start + origin) / stream.time_base)
+            target = int((start - half + origin) / stream.time_base)
             container.seek(target, stream=stream, backward=True)
         scaler, size = VideoReformatter(), None
         for number, frame in enumerate(container.decode(stream)):
@@ -92,7 +92,9 @@ def frames(
                 continue
             if stop is not None and time >= stop - half:
                 break
-            size = size or (frame.width, frame.height)
+            if size is None:
+                size = frame.width, frame.height
+                framing_lib.check_picture(name, *size)  # The header may have said otherwise.
             if size != (frame.width, frame.height):
                 raise UnreadableError(
                     f"{name} changes from {size[0]}x{size[1]} to {frame.width}x{frame.height} "
@@ -140,10 +142,14 @@ def _opened(source: pathlib.Path | bytes, name: str) -> Iterator[tuple]:
             # Files are opened here, because FFmpeg takes names with colons for addresses.
             file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
             stack.enter_context(file)
-            container = stack.enter_context(av.open(file, options=dict(_OPTIONS)))
+            # Titles in Latin-1 are no reason to refuse a video.
+            opened = av.open(file, options=dict(_OPTIONS), metadata_errors="replace")
+            container = stack.enter_context(opened)
             if not container.streams.video:
                 raise UnreadableError(f"{name} holds no pictures.")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise UnreadableError(f"{name} is coded in a way that FFmpeg cannot decode.")
             framing_lib.check_picture(name, stream.width, stream.height)
             stream.codec_context.thread_count = 1  # Several videos are read at once instead.
             yield container, stream

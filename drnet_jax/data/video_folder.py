@@ -59,9 +59,11 @@ class VideoFolderConfig(ClipConfig):
             raise ValueError(f"test_fraction={self.test_fraction}; allowed: between 0 and 1.")
         folder = raw_files.open_folder(self.folder, _CONTENTS)
         settings = (self.frame_rate, self.min_frames, self.max_frames, self.test_fraction)
-        files = ((file.name, file.size, file.changed) for file in raw_files.walk(folder))
+        files = [file for recording in _recordings(folder) for file in recording.files]
+        files += [raw_files.raw_file(p, p.name) for p in folder.glob(clip_labels.FILE)]
+        found = ((file.name, file.size, file.changed) for file in files)
         colour = "colour" if self.coloured else "grey"
-        digits = raw_files.fingerprint([settings, *files])
+        digits = raw_files.fingerprint([settings, *found])
         self.name = f"px{self.image_size}_{colour}_crop_{self.crop}_{digits}"
 
     def framing(self) -> Framing:

@@ -4,6 +4,7 @@ Every chair has a back, so that its azimuth can be told from its picture.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -176,7 +177,7 @@ def _star(plan: _Plan) -> None:
 
 
 def _tube(plan: _Plan, *points) -> None:
-    for start, end in zip(points[:-1], points[1:], strict=True):
+    for start, end in itertools.pairwise(points):
         plan.model.cylinder(start, end, 0.014, plan.frame)
 
 
@@ -338,7 +339,7 @@ def _hoop(plan: _Plan, back: _Back) -> None:
         return back.at(back.width * np.cos(turn), back.height * np.sin(turn) ** 0.8)
 
     turns = np.linspace(0, np.pi, 9)
-    for start, end in zip(turns[:-1], turns[1:], strict=True):
+    for start, end in itertools.pairwise(turns):
         plan.model.cylinder(bow(start), bow(end), plan.radius * 0.8, plan.frame)
     for x in np.linspace(-0.7, 0.7, int(plan.rng.integers(3, 6))):
         start = back.at(x * back.width * 0.8, 0)

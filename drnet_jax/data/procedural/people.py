@@ -156,11 +156,13 @@ class _Pose:
             return elbow, elbow + lower * np.array([-0.1 * side, -np.cos(bent), np.sin(bent)])
         if self.action == "boxing":
             out = self.reach * max(0.0, np.sin(phase)) ** 0.7
-            elbow = shoulder + [0.02 * side, -0.13 + 0.1 * out, 0.06 + 0.1 * out]
-            return elbow, elbow + [-0.05 * side, 0.13 * (1 - out) + 0.02, 0.06 + 0.12 * out]
+            elbow = shoulder + np.array([0.02 * side, -0.13 + 0.1 * out, 0.06 + 0.1 * out])
+            return elbow, elbow + np.array(
+                [-0.05 * side, 0.13 * (1 - out) + 0.02, 0.06 + 0.12 * out]
+            )
         if self.action == "handclapping":
             apart = self.reach * (0.5 - 0.5 * np.cos(self.phase))
-            elbow = shoulder + [side * (0.03 + 0.08 * apart), -0.12 + 0.04 * apart, 0.09]
+            elbow = shoulder + np.array([side * (0.03 + 0.08 * apart), -0.12 + 0.04 * apart, 0.09])
             inside = np.array([side * (0.012 + 0.26 * apart), shoulder[1] - 0.04, 0.24])
             return elbow, elbow + lower * _unit(inside - elbow)
         rise = np.pi * (0.06 + 0.9 * (0.5 - 0.5 * np.cos(self.phase)))
@@ -199,12 +201,12 @@ def _trunk(model: Model, person: Person, pose: _Pose) -> None:
     model.ellipsoid(hip, [1.04 * side, 0.06 * height, 1.06 * deep], person.trousers)
     if person.coat:
         start = hip - [0, 0.15 * height, 0]
-        model.cylinder(start, hip + [0, 0.05, 0], 1.12 * side, person.shirt, 1.35 * deep)
+        model.cylinder(start, hip + np.array([0, 0.05, 0]), 1.12 * side, person.shirt, 1.35 * deep)
     model.cylinder(chest, head, 0.026 * height, person.skin)
     face = np.array([0.046, 0.064, 0.056]) * height
     model.ellipsoid(head, face, person.skin)
-    model.ellipsoid(head + [0, 0.02, -0.02], face * [1.08, 1.0, 0.98], person.hair)
-    model.ellipsoid(head + [0, -0.01, face[2]], [0.013, 0.016, 0.02], person.skin)
+    model.ellipsoid(head + np.array([0, 0.02, -0.02]), face * [1.08, 1.0, 0.98], person.hair)
+    model.ellipsoid(head + np.array([0, -0.01, face[2]]), [0.013, 0.016, 0.02], person.skin)
 
 
 def _limbs(model: Model, person: Person, pose: _Pose) -> None:
@@ -212,7 +214,7 @@ def _limbs(model: Model, person: Person, pose: _Pose) -> None:
     shoe = Material(_SHOE)
     sleeve = person.shirt if person.long_sleeves else person.skin
     for i, side in enumerate((-1, 1)):
-        hip = height * (pose.hip + [0.052 * side, 0, 0])
+        hip = height * (pose.hip + np.array([0.052 * side, 0, 0]))
         knee, ankle = height * pose.knees[i], height * pose.ankles[i]
         model.cylinder(hip, knee, 1.15 * size, person.trousers)
         model.ellipsoid(knee, [1.1 * size] * 3, person.trousers)

@@ -97,7 +97,7 @@ def _slab(origin, direction):
 
 
 def _ball(origin, direction, axes):
-    """Returns where a line enters and leaves radius 1 around the other axes; exit < entry: never."""
+    """Returns where a line enters and leaves radius 1 in `axes`; it never does if exit < entry."""
     a = sum(direction[i] * direction[i] for i in axes) + 1e-12
     b = sum(origin[i] * direction[i] for i in axes)
     c = sum(origin[i] * origin[i] for i in axes) - 1
@@ -255,7 +255,8 @@ def _sample(scene: Scene, view: View, backdrop, offset, lamp_offset, sky):
     diffuse += view.sky * jnp.maximum(_dot(normal, list(sky)), 0) * seen
     half = _unit([a - b for a, b in zip(lamp, direction, strict=True)])
     gloss = shine * jnp.maximum(_dot(normal, half), 0) ** 30 * lit * view.key
-    full = view.fill + view.sky * sky[1] + view.key * jnp.maximum(lamp[1], 0)
+    # What the floor has where nothing shades it.
+    full = view.fill + view.sky * sky[1] + view.key * jnp.maximum(lamp[1], 0) + 1e-9
     shade = jnp.where(on_floor, diffuse / full, 1)
     channels = [
         jnp.where(hit, c * diffuse + gloss, backdrop[..., i].reshape(-1) * shade)

@@ -62,9 +62,9 @@ def _animal(toy: _Toy) -> None:
     toy.model.cylinder([0, middle, length * 0.72], head, toy.draw(0.055, 0.09), toy.body)
     muzzle = toy.draw(1.1, 1.9)
     toy.model.ellipsoid(head, [size, size, size * muzzle], toy.body)
-    toy.model.ellipsoid(head + [0, -0.02, size * muzzle * 0.8], [size * 0.5] * 3, hoof)
+    toy.model.ellipsoid(head + np.array([0, -0.02, size * muzzle * 0.8]), [size * 0.5] * 3, hoof)
     for side in (-1, 1):
-        eye = head + [side * size * 0.72, size * 0.45, size * 0.55]
+        eye = head + np.array([side * size * 0.72, size * 0.45, size * 0.55])
         toy.model.ellipsoid(eye, [size * 0.22] * 3, _DARK)
     _ears(toy, head, size, hoof)
     tail = [0, middle + toy.draw(-0.22, 0.25), -length - toy.draw(0.08, 0.22)]
@@ -81,17 +81,21 @@ def _ears(toy: _Toy, head: np.ndarray, size: float, paint: Material) -> None:
     kind = toy.pick(4)
     for side in (-1, 1):
         if kind == 0:  # Upright ears.
-            place = head + [side * size * 0.7, size * 0.95, 0]
+            place = head + np.array([side * size * 0.7, size * 0.95, 0])
             toy.model.ellipsoid(place, [0.025, size * 0.6, 0.035], toy.body)
         elif kind == 1:  # Wide horns.
-            start = head + [side * size * 0.5, size * 0.6, 0]
-            toy.model.cylinder(start, head + [side * size * 1.7, size * 2.2, -0.03], 0.017, paint)
+            start = head + np.array([side * size * 0.5, size * 0.6, 0])
+            toy.model.cylinder(
+                start, head + np.array([side * size * 1.7, size * 2.2, -0.03]), 0.017, paint
+            )
         elif kind == 2:  # Hanging ears.
-            place = head + [side * size * 1.1, 0, -0.03]
+            place = head + np.array([side * size * 1.1, 0, -0.03])
             toy.model.ellipsoid(place, [size * 0.45, size * 0.95, 0.03], paint)
         else:  # Horns that point back.
-            start = head + [side * size * 0.4, size * 0.5, 0]
-            toy.model.cylinder(start, head + [side * size * 0.6, size * 1.8, -0.09], 0.022, paint)
+            start = head + np.array([side * size * 0.4, size * 0.5, 0])
+            toy.model.cylinder(
+                start, head + np.array([side * size * 0.6, size * 1.8, -0.09]), 0.022, paint
+            )
 
 
 def _human(toy: _Toy) -> None:
@@ -102,8 +106,8 @@ def _human(toy: _Toy) -> None:
     face = np.array([0, 0.78 * height, 0.0])
     size = 0.085 * height
     toy.model.ellipsoid(face, [size, size * 1.2, size], toy.body)
-    toy.model.ellipsoid(face + [0, 0.03, -0.025], [size * 1.06, size * 1.15, size], cloth)
-    toy.model.ellipsoid(face + [0, -0.005, size], [0.018, 0.022, 0.025], toy.body)
+    toy.model.ellipsoid(face + np.array([0, 0.03, -0.025]), [size * 1.06, size * 1.15, size], cloth)
+    toy.model.ellipsoid(face + np.array([0, -0.005, size]), [0.018, 0.022, 0.025], toy.body)
     toy.model.cylinder([0, 0.6 * height, 0], [0, 0.74 * height, 0], 0.045, toy.body)
     for side in (-1, 1):
         stride, hip = toy.draw(-0.16, 0.16), side * width
@@ -111,10 +115,12 @@ def _human(toy: _Toy) -> None:
         ankle = np.array([hip * 0.8, 0.03, stride - toy.draw(0, 0.12)])
         toy.model.cylinder([hip * 0.5, 0.42 * height, 0], knee, 0.062, cloth)
         toy.model.cylinder(knee, ankle, 0.052, cloth)
-        toy.model.box(ankle + [0, 0, 0.045], [0.045, 0.03, 0.09], _DARK)
+        toy.model.box(ankle + np.array([0, 0, 0.045]), [0.045, 0.03, 0.09], _DARK)
         out, rise = width + toy.draw(0.05, 0.18), toy.draw(-0.18, 0.08)
         elbow = np.array([side * out, shoulder + rise, toy.draw(0, 0.2)])
-        hand = elbow + [side * toy.draw(-0.08, 0.08), toy.draw(-0.16, 0.2), toy.draw(0.08, 0.22)]
+        hand = elbow + np.array(
+            [side * toy.draw(-0.08, 0.08), toy.draw(-0.16, 0.2), toy.draw(0.08, 0.22)]
+        )
         toy.model.cylinder([side * width * 0.9, shoulder, 0], elbow, 0.045, toy.body)
         toy.model.cylinder(elbow, hand, 0.038, toy.body)
     _gear(toy, height, width)
