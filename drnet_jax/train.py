@@ -32,6 +32,7 @@ from drnet_jax import run as run_lib
 from drnet_jax.arrays import Metrics
 from drnet_jax.run import Run
 from drnet_jax.schedule import is_due
+from drnet_jax.state import DrnetState
 
 
 class StoppedError(Exception):
@@ -119,21 +120,18 @@ def _drnet_stage(run: Run) -> Stage:
         similarity_weight=stage.similarity_weight,
         adversarial_weight=stage.adversarial_weight,
     )
-    sample_pairs = jax.jit(
-        steps.sample_pairs, static_argnums=1, out_shardings=sharding.batch_split(run.mesh)
-    )
 
-    def batches(first: int) -> Iterator[steps.DrnetBatch]:
-        batches = run.source.train_frames(first, stage.batch_size, steps.NUM_FRAMES)
-        for number, frames in enumerate(batches, first):
-            key = prng.stream(run.key, "drnet pairs", number)
-            yield steps.DrnetBatch(frames, sample_pairs(key, stage.batch_size))
+    def step_on_frames(state: DrnetState, frames: jax.Array) -> tuple[DrnetState, Metrics]:
+        key = prng.stream(run.key, "drnet pairs", state.step)
+        pairs = steps.sample_pairs(key, stage.batch_size)
+        pairs = jax.lax.with_sharding_constraint(pairs, sharding.batch_split(run.mesh))
+        return step(state, steps.DrnetBatch(frames, pairs))
 
     return Stage(
         name="drnet",
         num_steps=stage.num_steps,
-        step=jax.jit(step, donate_argnums=0),
-        batches=batches,
+        step=jax.jit(step_on_frames, donate_argnums=0),
+        batches=lambda first: run.source.train_frames(first, stage.batch_size, steps.NUM_FRAMES),
         write_sample=lambda state, name: generate.write_sample(run, state, None, name),
     )
 

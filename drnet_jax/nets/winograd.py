@@ -16,7 +16,8 @@ networks"), both exact but for rounding:
 
 So the convolution is: maps to 9 matrices (`_spread_maps`), kernel to 9 matrices
 (`_spread_kernel`), 9 matrix products, and sums of these (`_gather`). Each of the three is linear;
-the gradients are the same products between the transposes of these maps.
+the gradients are the same products between the transposes of these maps. In bfloat16 the products
+are summed and gathered in float32, which is also what CPUs have the fast instruction for.
 """
 
 import functools
@@ -48,28 +49,32 @@ def convolve(large: jax.Array, kernel: jax.Array) -> jax.Array:
     """
     batch, height, width, _ = large.shape
     matrices = zip(_spread_maps(large), _spread_kernel(kernel), strict=True)
-    products = [maps @ taps for maps, taps in matrices]
-    return _gather(products, batch, height // 4, width // 4)
+    products = [_product(maps, taps, (1, 0)) for maps, taps in matrices]
+    return _gather(products, batch, height // 4, width // 4).astype(large.dtype)
 
 
 def input_gradient(small: jax.Array, kernel: jax.Array) -> jax.Array:
     """Returns the transpose of `convolve` in `large`, applied to `small`."""
     batch, height, width, _ = small.shape
-    products = zip(_transpose_gather(small), _spread_kernel(kernel), strict=True)
-    matrices = [product @ taps.T for product, taps in products]
-    shape = (batch, 2 * height, 2 * width, kernel.shape[2])
-    large = jax.ShapeDtypeStruct(shape, small.dtype)
-    (gradient,) = jax.linear_transpose(_spread_maps, large)(matrices)
-    return gradient
+    matrices = zip(_transpose_gather(small), _spread_kernel(kernel), strict=True)
+    products = [_product(maps, taps, (1, 1)) for maps, taps in matrices]
+    return _transpose_spread(products, batch, height // 2, width // 2).astype(small.dtype)
 
 
 def kernel_gradient(large: jax.Array, small: jax.Array) -> jax.Array:
     """Returns the transpose of `convolve(large, kernel)` in `kernel`, applied to `small`."""
-    products = _transpose_gather(small)
-    matrices = [maps.T @ m for maps, m in zip(_spread_maps(large), products, strict=True)]
-    kernel = jax.ShapeDtypeStruct((4, 4, large.shape[3], small.shape[3]), small.dtype)
-    (gradient,) = jax.linear_transpose(_spread_kernel, kernel)(matrices)
-    return gradient
+    matrices = zip(_spread_maps(large), _transpose_gather(small), strict=True)
+    products = [_product(maps, sums, (0, 0)) for maps, sums in matrices]
+    shape = (4, 4, large.shape[3], small.shape[3])
+    kernel = jax.ShapeDtypeStruct(shape, products[0].dtype)
+    (gradient,) = jax.linear_transpose(_spread_kernel, kernel)(products)
+    return gradient.astype(small.dtype)
+
+
+def _product(left: jax.Array, right: jax.Array, axes: tuple[int, int]) -> jax.Array:
+    """Returns the matrix product over one axis of each, summed in at least float32."""
+    (one, other), wide = axes, jnp.promote_types(left.dtype, jnp.float32)
+    return lax.dot_general(left, right, (((one,), (other,)), ((), ())), preferred_element_type=wide)
 
 
 def _spread_maps(large: jax.Array) -> list[jax.Array]:
@@ -82,16 +87,58 @@ def _spread_maps(large: jax.Array) -> list[jax.Array]:
     # Written into zeros: XLA would fuse a pad into every reader, as a comparison for each element.
     padded = jnp.zeros((batch, height + 4, width + 4, channels), large.dtype)
     padded = lax.dynamic_update_slice(padded, large, (0, 1, 1, 0))
-    # [batch, tile row, block row, pixel row, tile column, block column, pixel column, channels]
-    blocks = padded.reshape(batch, rows + 1, 2, 2, columns + 1, 2, 2, channels)
+    # [batch, tile row, block row, pixel row, tile column, block column, pixels of a row]
+    blocks = padded.reshape(batch, rows + 1, 2, 2, columns + 1, 2, 2 * channels)
+    # Each pixel row of a block by itself, and beside each other at the end: a transpose of the
+    # whole would be a pass of its own over all 9 matrices.
+    halves = [_spread_axes(blocks[:, :, :, pixel]) for pixel in (0, 1)]
+    return [
+        jnp.concatenate(pair, axis=-1).reshape(batch * rows * columns, 4 * channels)
+        for pair in zip(*halves, strict=True)
+    ]
+
+
+def _spread_axes(blocks: jax.Array) -> list[jax.Array]:
+    """Returns the 9 differences `[batch, rows, columns, depth]`.
+
+    `blocks` are `[batch, rows + 1, 2, columns + 1, 2, depth]`.
+    """
     d0, d1, d2 = blocks[:, :-1, 0], blocks[:, :-1, 1], blocks[:, 1:, 0]
-    matrices = []
-    for row in (d0 - d1, d1, d1 - d2):  # [batch, rows, pixel row, columns + 1, block column, ...]
-        e0, e1, e2 = row[:, :, :, :-1, 0], row[:, :, :, :-1, 1], row[:, :, :, 1:, 0]
-        for place in (e0 - e1, e1, e1 - e2):  # [batch, rows, pixel row, columns, pixel column, ...]
-            place = place.transpose(0, 1, 3, 2, 4, 5)
-            matrices.append(place.reshape(batch * rows * columns, 4 * channels))
-    return matrices
+    places = []
+    for row in (d0 - d1, d1, d1 - d2):
+        e0, e1, e2 = row[:, :, :-1, 0], row[:, :, :-1, 1], row[:, :, 1:, 0]
+        places += [e0 - e1, e1, e1 - e2]
+    return places
+
+
+def _transpose_spread(matrices: list[jax.Array], batch: int, rows: int, columns: int) -> jax.Array:
+    """Returns the transpose of `_spread_maps`, applied to 9 matrices `[tiles, 4 * channels]`.
+
+    Automatic transposition gives the same sums, each term padded by itself: more passes.
+    """
+    depth = matrices[0].shape[1] // 2
+    places = [m.reshape(batch, rows, columns, 2, depth).swapaxes(2, 3) for m in matrices]
+    # [batch, rows, pixel row, columns + 1, block column, pixels of a row] each, then all rows.
+    lines = [_transpose_axis(places[i : i + 3], axis=3) for i in (0, 3, 6)]
+    blocks = _transpose_axis([jnp.moveaxis(line, 2, 1) for line in lines], axis=2)
+    # [batch, pixel row, rows + 1, block row, columns + 1, block column, pixels of a row]
+    blocks = jnp.moveaxis(blocks, 1, 3)
+    padded = blocks.reshape(batch, 4 * (rows + 1), 4 * (columns + 1), depth // 2)
+    return padded[:, 1 : 4 * rows + 1, 1 : 4 * columns + 1]
+
+
+def _transpose_axis(differences: list[jax.Array], axis: int) -> jax.Array:
+    """Returns the blocks that gave (d0 - d1, d1, d1 - d2) of every tile along `axis`.
+
+    The first block of a tile is its d0 and the d2 of the tile before. `axis` grows by 1, and the
+    two blocks of a tile are an axis after it.
+    """
+    a, b, c = differences
+    after, before = [(0, 0)] * a.ndim, [(0, 0)] * a.ndim
+    after[axis], before[axis] = (0, 1), (1, 0)
+    first = jnp.pad(a, after) - jnp.pad(c, before)
+    second = jnp.pad(b + c - a, after)
+    return jnp.stack([first, second], axis=axis + 1)
 
 
 def _spread_kernel(kernel: jax.Array) -> list[jax.Array]:
