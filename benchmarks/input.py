@@ -3,11 +3,11 @@
   python -m benchmarks.input --peer=torch
 
 A batch is four frames of each of some random clips of the stand-in for SUNCG chairs, 64 x 64. Ours
-go the whole way from prepared clips, in memory or on disk, to device arrays; the peer's are PNG
-folders read by Pillow, as the authors' code reads them, in a DataLoader with the number of worker
-processes that is fastest here. Both are checked to give the same pixels for the same times, and then
-take turns. The last line is JSON: `ratio` and `disk_ratio` are medians of ours / theirs in clips per
-second; `waiting_fraction` is the part of its time that training waited for input.
+go the whole way from prepared clips, in memory and on disk, to device arrays. The peer's are
+folders of PNG files read by Pillow, in a DataLoader with 0, 1 and 2 worker processes, of which the
+fastest counts. Both are checked to give the same pixels for the same times, and then take turns.
+The last line is JSON: `ratio` and `disk_ratio` are medians of ours / theirs in clips per second,
+`waiting_fraction` is the part of its time that training waits for input.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import json
 import os
 import pathlib
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +27,8 @@ import ml_collections
 import numpy as np
 from absl import app, flags
 
-from benchmarks import subject, timing
+from benchmarks import subject
+from benchmarks.png_clips import PngClips, write_folders
 from drnet_jax import sharding, steps
 from drnet_jax.data import prepare
 from drnet_jax.data.procedural_chairs import ProceduralChairs, ProceduralChairsConfig
@@ -35,46 +37,27 @@ from drnet_jax.data.recorded import RecordedSource
 _PEER = flags.DEFINE_enum("peer", "none", ["none", "torch"], "What ours is compared with.")
 _REPEATS = flags.DEFINE_integer("repeats", 7, "Rounds that are timed.", lower_bound=1)
 _CHAIRS = flags.DEFINE_integer("chairs", 40, "How many are rendered.", lower_bound=2)
-_BATCHES = flags.DEFINE_integer("batches", 20, "Of a round.", lower_bound=1)
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Clips of a batch.", lower_bound=1)
-_TRAIN_STEPS = flags.DEFINE_integer("train_steps", 40, "In which waiting is timed.", lower_bound=0)
+_BATCHES = flags.DEFINE_integer("batches", 10, "Of the peer in a round.", lower_bound=1)
+_TRAIN_STEPS = flags.DEFINE_integer("train_steps", 40, "In which waiting is timed.", lower_bound=1)
 
 _CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
-_WORKERS = (0, 1, 2)
 _MAX_STEP = 20
-_IN_MEMORY, _ON_DISK = 1e10, 0
+_WORKERS = (0, 1, 2)
+# Before the clock starts: more than can have been made ahead, which then keeps its length.
+_NUM_AHEAD = 8
+# In memory ours is so fast that a round of as many batches would be too short to time.
+_OURS = {"ours": (1e10, 20), "disk": (0, 1)}
+
+Stream = Callable[[], Iterator]
 
 
-class Rounds:
-    """Takes the next few batches of an endless stream, which begins with its first call."""
-
-    def __init__(self, batches: Iterator, count: int):
-        self._batches, self._count = batches, count
-
-    def __call__(self) -> None:
-        for batch in itertools.islice(self._batches, self._count):
-            jax.block_until_ready(batch)
-
-    def close(self) -> None:
-        self._batches.close()
-
-
-def make_builder(folder: str, num_chairs: int) -> ProceduralChairs:
-    """Returns the builder of the clips, 64 x 64 pixels, two turns of each chair."""
-    config = ProceduralChairsConfig(num_identities=num_chairs, elevations=(10, 34))
+def make_builder(folder: os.PathLike, num_chairs: int, image_size: int = 64) -> ProceduralChairs:
+    """Returns the builder of the clips, two turns of each chair."""
+    config = ProceduralChairsConfig(
+        image_size=image_size, num_identities=num_chairs, elevations=(10, 34)
+    )
     return ProceduralChairs(config=config, data_dir=folder)
-
-
-def render_speed(builder: ProceduralChairs) -> float:
-    """Prepares the clips; returns how many frames were rendered and written per second."""
-    first = builder.jobs()["train"][0]
-    builder.make(first)  # Compiles.
-    started = time.perf_counter()
-    prepare.prepare(builder)
-    passed = time.perf_counter() - started
-    config = builder.builder_config
-    frames = config.num_identities * len(config.elevations) * config.num_azimuths
-    return frames / passed
 
 
 def open_source(builder: ProceduralChairs, max_bytes: float) -> RecordedSource:
@@ -83,16 +66,70 @@ def open_source(builder: ProceduralChairs, max_bytes: float) -> RecordedSource:
     return RecordedSource(builder, max_step=_MAX_STEP, max_bytes=max_bytes, seed=0, mesh=mesh)
 
 
-def waiting(source: RecordedSource, config: ml_collections.ConfigDict, num_steps: int) -> dict:
-    """Returns steps per second of the first stage of `config`, and how much of it was waiting."""
+def render_speed(builder: ProceduralChairs) -> float:
+    """Prepares the clips; returns how many frames were rendered and written per second."""
+    builder.make(builder.jobs()["train"][0])  # Compiles.
+    started = time.perf_counter()
+    prepare.prepare(builder)
+    passed = time.perf_counter() - started
+    frames = sum(split.num_examples for split in builder.info.splits.values())
+    return frames * builder.builder_config.num_azimuths / passed
+
+
+def check_same_frames(source: RecordedSource, peer: PngClips, num_times: int = 4) -> None:
+    """Raises ValueError unless both have the same pixels at random times of every clip."""
+    store = source.stores["train"]
+    rng = np.random.default_rng(0)
+    for clip, length in enumerate(store.lengths):
+        times = rng.integers(0, length, num_times)
+        ours = store.gather(np.array([clip]), times[None])[0]
+        if not np.array_equal(ours, peer.read(clip, times)):
+            raise ValueError(f"{store.names[clip]} differs from the peer's at {times.tolist()}.")
+
+
+def torch_stream(dataset: PngClips, batch_size: int, num_batches: int, workers: int) -> Stream:
+    """Returns what gives `num_batches` batches, by processes that stay."""
+    # Here, so that ours can be measured without PyTorch.
+    import torch.utils.data
+
+    # As many clips as asked, so that nothing is made ahead when the round is over.
+    sampler = torch.utils.data.RandomSampler(
+        dataset, replacement=True, num_samples=batch_size * num_batches
+    )
+    loader = torch.utils.data.DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        # JAX has threads, which do not survive a fork.
+        multiprocessing_context="spawn" if workers else None,
+    )
+    return lambda: (batch for batch in loader)
+
+
+def clips_per_second(stream: Stream, batch_size: int, num_batches: int) -> float:
+    """Returns how fast `num_batches` batches of `stream` arrive once it flows."""
+    with contextlib.closing(stream()) as batches:
+        jax.block_until_ready(list(itertools.islice(batches, _NUM_AHEAD)))
+        started = time.perf_counter()
+        for batch in itertools.islice(batches, num_batches):
+            jax.block_until_ready(batch)
+        return batch_size * num_batches / (time.perf_counter() - started)
+
+
+def measure_waiting(
+    source: RecordedSource, config: ml_collections.ConfigDict, num_steps: int
+) -> float:
+    """Returns the part of `num_steps` training steps of `config` that was waiting for frames."""
     tested = subject.create(config)
     state, step = tested.init(), jax.jit(tested.step(), donate_argnums=0)
     size = config.drnet.batch_size
     pairs = steps.sample_pairs(jax.random.key(0), size)
-    waited = 0.0
+    waited = started = 0.0
     with contextlib.closing(source.train_frames(0, size, steps.NUM_FRAMES)) as batches:
-        for number in range(num_steps + 2):
-            if number == 2:  # The first ones compile.
+        for number in range(_NUM_AHEAD + num_steps):
+            if number == _NUM_AHEAD:
                 jax.block_until_ready(state)
                 started, waited = time.perf_counter(), 0.0
             asked = time.perf_counter()
@@ -100,25 +137,32 @@ def waiting(source: RecordedSource, config: ml_collections.ConfigDict, num_steps
             waited += time.perf_counter() - asked
             state, _ = step(state, steps.DrnetBatch(frames, pairs))
         jax.block_until_ready(state)
-    passed = time.perf_counter() - started
-    return {"waiting_fraction": waited / passed, "steps_per_s": num_steps / passed}
+    return waited / (time.perf_counter() - started)
 
 
-def check_same_frames(source: RecordedSource, peer: Callable, num_times: int = 4) -> None:
-    """Raises ValueError unless `peer(clip, times)` is what `source` has, for every training clip.
+def compare(streams: dict[str, tuple[Stream, int]], batch_size: int, repeats: int) -> dict:
+    """Returns clips per second of `streams`, which take turns, and ratios to the fastest peer.
 
     Args:
-      source: ours.
-      peer: number of a clip and int `[time]` to uint8 frames `[time, height, width, channels]`.
-      num_times: how many frames of each clip are compared.
+      streams: a stream and how many batches of it are timed; of all whose name begins with `peer`
+        the fastest is the peer.
+      batch_size: clips of a batch.
+      repeats: how often each has its turn.
     """
-    store = source.stores["train"]
-    rng = np.random.default_rng(0)
-    for clip, length in enumerate(store.lengths):
-        times = rng.integers(0, length, num_times)
-        ours = store.gather(np.array([clip]), times[None])[0]
-        if not np.array_equal(ours, peer(clip, times)):
-            raise ValueError(f"{store.names[clip]} differs from the peer's at {times.tolist()}.")
+    speeds = {name: [] for name in streams}
+    for _ in range(repeats):
+        for name, (stream, num_batches) in streams.items():
+            speeds[name].append(clips_per_second(stream, batch_size, num_batches))
+    result = {f"{name}_clips_per_s": statistics.median(found) for name, found in speeds.items()}
+    peers = {name: found for name, found in speeds.items() if name.startswith("peer")}
+    if not peers:
+        return result
+    best = max(peers, key=lambda name: statistics.median(peers[name]))
+    result |= {"peer_clips_per_s": result[f"{best}_clips_per_s"], "peer": best}
+    for name, ratio in {"ours": "ratio", "disk": "disk_ratio"}.items():
+        pairs = [a / b for a, b in zip(speeds[name], speeds[best], strict=True)]
+        result[ratio] = statistics.median(pairs)
+    return result
 
 
 def load_quick() -> ml_collections.ConfigDict:
@@ -129,26 +173,40 @@ def load_quick() -> ml_collections.ConfigDict:
     return module.get_config("quick")
 
 
-def compare(ours: dict[str, RecordedSource], folder: pathlib.Path) -> dict[str, float]:
-    """Returns clips per second of `ours` and, when wanted, of the peer on PNGs in `folder`."""
+def measure(folder: pathlib.Path) -> dict:
+    """Returns all numbers, of clips that are rendered into `folder`."""
+    builder = make_builder(folder / "prepared", _CHAIRS.value)
+    result = {"render_fps": render_speed(builder)}
     size, count = _BATCH_SIZE.value, _BATCHES.value
-    rounds = {
-        name: Rounds(source.train_frames(0, size, 4), count) for name, source in ours.items()
-    }
+    sources = {name: open_source(builder, max_bytes) for name, (max_bytes, _) in _OURS.items()}
+    streams = {}
+    for name, source in sources.items():
+        stream = lambda source=source: source.train_frames(0, size, steps.NUM_FRAMES)  # noqa: E731
+        streams[name] = stream, count * _OURS[name][1]
     if _PEER.value == "torch":
-        # Here, so that ours can be measured without PyTorch.
-        from benchmarks.torch_peer import input as torch_input
-
-        store = ours["ours"].stores["train"]
-        folders = torch_input.write_folders(store, folder)
-        dataset = torch_input.PngClips(folders, num_frames=4, max_step=_MAX_STEP)
-        check_same_frames(ours["ours"], dataset.read)
+        clips = write_folders(sources["ours"].stores["train"], folder / "png")
+        dataset = PngClips(clips, steps.NUM_FRAMES, _MAX_STEP)
+        check_same_frames(sources["ours"], dataset)
         for workers in _WORKERS:
-            batches = torch_input.batches(dataset, size, workers)
-            rounds[f"peer_{workers}"] = Rounds(batches, max(1, count // 4))
-    for take in rounds.values():  # Starts threads and processes, fills what is made ahead.
-        take()
-    times = timing.alternate(rounds, _REPEATS.value)
-    for take in rounds.values():
-        take.close()
-    return _speeds(times, size, count)
+            stream = torch_stream(dataset, size, _NUM_AHEAD + count, workers)
+            streams[f"peer_{workers}_workers"] = stream, count
+    result |= compare(streams, size, _REPEATS.value)
+    for name, key in {"ours": "waiting_fraction", "disk": "disk_waiting_fraction"}.items():
+        result[key] = measure_waiting(sources[name], load_quick(), _TRAIN_STEPS.value)
+    return result
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    print(f"{jax.devices()[0].device_kind}, {cores} cores, jax {jax.__version__}")
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(pathlib.Path(folder))
+    for name, value in result.items():
+        print(f"{name}: {value if isinstance(value, str) else format(value, '.4g')}")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    app.run(main)

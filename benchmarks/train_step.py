@@ -8,7 +8,7 @@ last line is JSON: `ours_s` and `peer_s` are medians, `ratio` is that of ours to
 
 import json
 import os
-import resource
+import pathlib
 import statistics
 import subprocess
 import sys
@@ -22,6 +22,7 @@ from ml_collections import config_flags
 
 from benchmarks import subject, timing
 from benchmarks.subject import Subject
+from drnet_jax import memory
 
 _CONFIG = config_flags.DEFINE_config_file("config", "configs/mnist.py", "A file of configs/.")
 _PEER = flags.DEFINE_enum("peer", "none", ["none", "torch"], "What ours is compared with.")
@@ -160,7 +161,10 @@ def run_only(name: str, tested: Subject) -> dict[str, float]:
 
 
 def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not `getrusage`, whose peak begins with that of the process that started this one.
+    status = pathlib.Path("/proc/self/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
 
 
 def _print_achieved(result: dict[str, float], limits: dict[str, float]) -> None:
@@ -187,6 +191,7 @@ def _configured() -> ml_collections.ConfigDict:
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
+    memory.keep_freed()
     tested = subject.create(_configured())
     if _ONLY.value:
         print(json.dumps(run_only(_ONLY.value, tested)))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 from conftest import ROOT
 
-from drnet_jax import run as run_lib
+from drnet_jax import settings
 from drnet_jax.nets import build
 
 
@@ -51,13 +51,17 @@ def test_networks_are_the_papers_and_fit_together(name):
     assert decoded.shape == frames.shape
 
 
-@pytest.mark.parametrize("name", ["norb", "suncg", "kth"])
-def test_data_without_a_pipeline_are_refused_at_once(name, tmp_path):
-    with pytest.raises(ValueError, match=rf"config.data.name='{name}'; allowed: moving_mnist"):
-        run_lib.create(load(name), tmp_path)
+@pytest.mark.parametrize("variant", ["full", "quick", "smoke"])
+@pytest.mark.parametrize("name", [*PAPER, "video_folder"])
+def test_every_variant_is_possible(name, variant):
+    config = load(name, variant)
+    settings.check(config.to_dict())
+    channels = 3 if config.data.coloured else 1
+    side = config.data.image_size
+    build.create_networks(**config.model, image_size=side, channels=channels, dtype=jnp.float32)
 
 
-@pytest.mark.parametrize("name", PAPER)
+@pytest.mark.parametrize("name", [*PAPER, "video_folder"])
 def test_unknown_variants_are_refused(name):
     with pytest.raises(ValueError, match=rf"Unknown variant 'huge' of configs/{name}.py; known: "):
         load(name, "huge")

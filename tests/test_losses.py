@@ -40,3 +40,16 @@ def test_pose_confusion_is_least_where_the_discriminator_cannot_tell():
     undecided = np.zeros(3, np.float32)
     np.testing.assert_allclose(losses.pose_confusion(undecided), np.log(2), rtol=1e-6)
     np.testing.assert_allclose(jax.grad(losses.pose_confusion)(undecided), 0, atol=1e-7)
+
+
+def test_pose_prediction_is_a_mean_over_the_poses_that_count():
+    rng = np.random.default_rng(0)
+    predicted, target = rng.random((2, 3, 4, 5), np.float32)  # [clips, time, pose]
+    squares = (predicted - target) ** 2
+    np.testing.assert_allclose(
+        losses.pose_prediction(predicted, target), squares.mean((0, 2)), rtol=1e-6
+    )
+    is_real = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0]], bool)
+    expected = [squares[:, 0].mean(), squares[:2, 1].mean(), squares[1, 2].mean(), 0.0]
+    actual = losses.pose_prediction(predicted, target, is_real)
+    np.testing.assert_allclose(actual, expected, rtol=1e-6)

@@ -217,3 +217,24 @@ def test_predictor_step_is_teacher_forced_and_leaves_the_encoders_alone(networks
     np.testing.assert_allclose(metrics["prediction"], value / 5, rtol=1e-5)
     expected = jax.tree.map(np.subtract, variables["params"], grads)
     chex.assert_trees_all_close(new.predictor.params["predictor"], expected, atol=1e-6)
+
+
+def test_predictor_does_not_learn_from_frames_that_pad_a_clip(networks):
+    tx = optax.sgd(1.0)
+    main = tiny_state(optax.sgd(1.0)).main
+    predictor = build.create_predictor(
+        pose_dim=3, hidden_dim=4, num_layers=1, normalize=False, dtype=jnp.float32
+    )
+    variables = predictor.init(jax.random.key(2), predictor.initial_carry(1), jnp.zeros((1, 7)))
+    state = PredictorState(first_step(), Player.create({"predictor": variables}, tx))
+    frames = np.random.default_rng(3).random((4, 5, 8, 8, 3), np.float32)
+    step = jax.jit(steps.make_predictor_step(networks, predictor, tx, num_observed=2))
+    lengths = np.array([5, 3, 4, 2], np.int32)
+    expected, _ = step(state, frames, main, lengths)
+    padding = np.arange(5) >= lengths[:, None]
+    other, _ = step(state, np.where(padding[..., None, None, None], 0.5, frames), main, lengths)
+    chex.assert_trees_all_equal(other, expected)
+    # The same clips at full length: all errors count, as without lengths.
+    full, _ = step(state, frames, main, np.full(4, 5, np.int32))
+    plain, _ = step(state, frames, main)
+    chex.assert_trees_all_close(full, plain, atol=1e-6)

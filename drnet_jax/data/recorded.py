@@ -66,7 +66,8 @@ class RecordedSource(Source):
             f"{len(store):,} {'training' if split == 'train' else split} clips"
             for split, store in self.stores.items()
         )
-        self.note = f"{builder.CARD.title}: {counts}"
+        warning = "STAND-IN, not the data of the paper. " if self.stand_in else ""
+        self.note = f"{warning}{builder.CARD.title}: {counts}"
 
     @property
     def max_frames(self) -> int:

@@ -59,7 +59,12 @@ def head(inputs: Inputs) -> str:
         words += f", scored on its {markup.escape(data['split'])} split"
     if note:
         words += f' <span class="note">{markup.escape(note)}</span>'
-    return f'<p class="data"><span class="tag">Data</span> {words}</p>'
+    tag = (
+        '<span class="tag warning">Stand-in data</span>'
+        if data.get("stand_in")
+        else ('<span class="tag">Data</span>')
+    )
+    return f'<p class="data">{tag} {words}</p>'
 
 
 def headline(inputs: Inputs) -> str:

@@ -1,0 +1,160 @@
+"""Times of long rollouts, beside loops that decode one frame at each step, as the authors' do.
+
+  python -m benchmarks.rollout --config=configs/mnist.py --peer=torch --batch_sizes=1,10,100
+
+For each batch size the frames are compared first, then all take turns: our one program, our networks
+in a loop of compiled steps (`loop`), and the same loop in PyTorch. The last line is JSON, by batch
+size: `ours_s`, `peer_s` and `ratio` (ours / the PyTorch loop, or ours / our loop without it).
+"""
+
+import functools
+import json
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+from ml_collections import config_flags
+
+from benchmarks import subject, timing
+from drnet_jax import inference, memory, rollout
+from drnet_jax.arrays import as_uint8
+from drnet_jax.nets import build
+from drnet_jax.nets.unroll import teacher_forced
+
+_CONFIG = config_flags.DEFINE_config_file("config", "configs/mnist.py", "A file of configs/.")
+_PEER = flags.DEFINE_enum("peer", "none", ["none", "torch"], "What ours is compared with.")
+_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "10", "100"], "Clips at once.")
+_NUM_STEPS = flags.DEFINE_integer("num_steps", 500, "Generated frames a clip.", lower_bound=1)
+_REPEATS = flags.DEFINE_integer("repeats", 3, "Rounds that are timed.", lower_bound=1)
+_FRAMES = flags.DEFINE_integer(
+    "frames_at_once", 100, "Frames of all clips that ours decodes together.", lower_bound=1
+)
+
+Rollout = Callable[[], np.ndarray]
+
+
+def create(
+    tested: subject.Subject,
+    predictor_settings: dict,
+    sizes: dict[str, int],
+    with_torch: bool,
+) -> dict[str, Rollout]:
+    """Returns the contenders by name; each makes the same frames from the same weights.
+
+    Args:
+      tested: the networks.
+      predictor_settings: `hidden_dim` and `num_layers`.
+      sizes: `batch_size`, `num_observed`, `num_steps` and `frames_at_once`.
+      with_torch: whether PyTorch takes part.
+    """
+    main = tested.init().main
+    settings = {name: tested.settings[name] for name in ("pose_dim", "normalize", "dtype")}
+    predictor = build.create_predictor(**settings, **predictor_settings)
+    observed = tested.batch().frames[:1].repeat(sizes["batch_size"], axis=0)
+    observed = observed[:, : sizes["num_observed"]]
+    inputs = jnp.zeros((1, tested.settings["pose_dim"] + tested.settings["content_dim"]))
+    variables = predictor.init(jax.random.key(3), predictor.initial_carry(1), inputs)
+    num_steps = sizes["num_steps"]
+    chunk_size = min(max(1, sizes["frames_at_once"] // sizes["batch_size"]), num_steps)
+    ours = jax.jit(
+        rollout.make_rollout(
+            tested.networks, predictor, num_steps=num_steps, chunk_size=chunk_size
+        )
+    )
+    contenders = {
+        "ours": lambda: np.asarray(ours(main, variables, observed)),
+        "loop": _make_loop(tested.networks, predictor, main, variables, observed, num_steps),
+    }
+    if with_torch:
+        contenders["torch"] = _make_torch(
+            tested.settings, predictor_settings, main, variables, observed, num_steps
+        )
+    return contenders
+
+
+def _make_loop(networks, predictor, main, variables, observed, num_steps: int) -> Rollout:
+    @jax.jit
+    def begin(main, variables, observed):
+        content = inference.encode_content(networks, main, observed[:, -1])
+        poses = inference.encode_pose(networks, main, observed)
+        carry, poses = teacher_forced(predictor, variables, poses, content.vector)
+        return content, carry, poses[:, -1]
+
+    @functools.partial(jax.jit, donate_argnums=3)
+    def advance(main, variables, content, carry, pose):
+        frames = as_uint8(inference.decode(networks, main, content, pose))
+        inputs = jnp.concatenate([pose, content.vector], axis=-1)
+        carry, pose = predictor.apply(variables, carry, inputs)
+        return frames, carry, pose
+
+    def run() -> np.ndarray:
+        content, carry, pose = begin(main, variables, observed)
+        generated = []
+        for _ in range(num_steps):
+            frames, carry, pose = advance(main, variables, content, carry, pose)
+            generated.append(np.asarray(frames))
+        return np.stack(generated, axis=1)
+
+    return run
+
+
+def _make_torch(settings, predictor_settings, main, variables, observed, num_steps) -> Rollout:
+    # Here, so that ours can be measured without PyTorch.
+    from benchmarks.torch_peer import rollout as torch_rollout
+
+    lstm = torch_rollout.PoseLstm(
+        settings["pose_dim"], settings["content_dim"], **predictor_settings
+    )
+    lstm.load(variables["params"])
+    run = torch_rollout.Rollout(
+        settings, main, lstm, num_steps, predictor_settings["num_layers"]
+    )
+    return lambda: run(np.asarray(observed))
+
+
+def check_same_frames(found: dict[str, np.ndarray]) -> None:
+    """Raises ValueError unless all contenders made the same frames, to a level of 255 on average.
+
+    Only of the first steps: what follows is made of what came before, rounding included.
+    """
+    for name, frames in found.items():
+        difference = np.abs(frames[:, :10].astype(int) - found["ours"][:, :10]).mean()
+        if difference > 1:
+            raise ValueError(f"Frames of {name} are {difference:.3g} levels off; allowed: 1.")
+
+
+def measure(contenders: dict[str, Rollout], repeats: int) -> dict[str, float]:
+    """Returns medians and ratios of `contenders`, compiled and compared first."""
+    check_same_frames({name: run() for name, run in contenders.items()})
+    times = timing.alternate(contenders, repeats)
+    peer = "torch" if "torch" in times else "loop"
+    medians = {f"{name}_s": found.median for name, found in times.items()}
+    result = medians | {"peer": peer, "peer_s": times[peer].median}
+    return result | timing.ratio(times["ours"], times[peer])
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
+    memory.keep_freed()
+    config = _CONFIG.value
+    tested = subject.create(config)
+    predictor = {name: config.predictor[name] for name in ("hidden_dim", "num_layers")}
+    result = {}
+    for batch_size in map(int, _BATCH_SIZES.value):
+        sizes = {
+            "batch_size": batch_size,
+            "num_observed": min(config.predictor.num_observed, 4),
+            "num_steps": _NUM_STEPS.value,
+            "frames_at_once": _FRAMES.value,
+        }
+        contenders = create(tested, predictor, sizes, _PEER.value == "torch")
+        result[batch_size] = measure(contenders, _REPEATS.value)
+        print(f"batch {batch_size}, {_NUM_STEPS.value} steps: {result[batch_size]}", flush=True)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,82 @@
+"""The authors' way to generate, in PyTorch: predict one pose, decode it, go on."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from flax import traverse_util
+from torch import nn
+
+from benchmarks.torch_peer import networks, weights
+from benchmarks.torch_peer.train_step import to_maps
+from drnet_jax.arrays import Tree
+from drnet_jax.state import Player
+
+_CELL_NAMES = {
+    "kernel_input": "weight_ih",
+    "kernel_hidden": "weight_hh",
+    "bias_input": "bias_ih",
+    "bias_hidden": "bias_hh",
+}
+
+
+class PoseLstm(nn.Module):
+    """`drnet_jax.nets.pose_lstm.PoseLSTM`."""
+
+    def __init__(self, pose_dim: int, content_dim: int, hidden_dim: int, num_layers: int):
+        super().__init__()
+        self.embed = nn.Linear(pose_dim + content_dim, hidden_dim)
+        self.cells = nn.ModuleList(nn.LSTMCell(hidden_dim, hidden_dim) for _ in range(num_layers))
+        self.output = nn.Linear(hidden_dim, pose_dim)
+
+    def forward(self, states: list, pose: torch.Tensor, content: torch.Tensor):
+        x, new_states = self.embed(torch.cat([pose, content], 1)), []
+        for cell, state in zip(self.cells, states, strict=True):
+            new_states.append(cell(x, state))
+            x = new_states[-1][0]
+        return new_states, torch.tanh(self.output(x))
+
+    def load(self, params: Tree) -> None:
+        """Copies our parameters."""
+        state = {}
+        for path, array in traverse_util.flatten_dict(params).items():
+            layer, name = path
+            layer = layer.replace("cell", "cells.")
+            name = _CELL_NAMES.get(name, "weight" if name == "kernel" else name)
+            state[f"{layer}.{name}"] = torch.tensor(np.ascontiguousarray(np.asarray(array).T))
+        self.load_state_dict(state)
+
+
+class Rollout:
+    """`rollout(observed) -> generated`, uint8 `[batch, num_steps, height, width, channels]`."""
+
+    def __init__(
+        self, settings: dict, main: Player, lstm: PoseLstm, num_steps: int, num_layers: int
+    ):
+        self.networks = networks.create(settings).eval()
+        for name in ("content_encoder", "pose_encoder", "decoder"):
+            weights.copy(main.variables(name), self.networks[name])
+        self.lstm, self.num_steps, self.num_layers = lstm.eval(), num_steps, num_layers
+        self.normalize = settings["normalize"]
+
+    @torch.inference_mode()
+    def __call__(self, observed: np.ndarray) -> np.ndarray:
+        frames = [to_maps(observed[:, t]) for t in range(observed.shape[1])]
+        content, skips = self.networks["content_encoder"](frames[-1])
+        states = [None] * self.num_layers
+        for frame in frames:
+            pose, _ = self.networks["pose_encoder"](frame)
+            states, pose = self._advance(states, self._scale(pose), content)
+        generated = []
+        for _ in range(self.num_steps):
+            decoded = self.networks["decoder"](content, skips, pose)
+            pixels = (decoded * 255).round().to(torch.uint8)
+            generated.append(pixels.permute(0, 2, 3, 1).numpy())
+            states, pose = self._advance(states, pose, content)
+        return np.stack(generated, axis=1)
+
+    def _advance(self, states: list, pose: torch.Tensor, content: torch.Tensor):
+        states, pose = self.lstm(states, pose, content)
+        return states, self._scale(pose)
+
+    def _scale(self, pose: torch.Tensor) -> torch.Tensor:
+        return F.normalize(pose, dim=1) if self.normalize else pose
