@@ -32,6 +32,7 @@ def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Calla
     if config.data.name == "moving_mnist":
         return functools.partial(print, _prepare_moving_mnist(config))
     builder = registry.make_builder(config.data)
+    registry.warn_of_stand_in(builder)
     folder = prepare_clips.prepare(builder, max_skipped=config.data.max_skipped)
     files = "\n".join(f"  {folder / name}" for name in ("card.md", "contact_sheet.png"))
     return functools.partial(print, f"{builder.CARD.title}, ready for training:\n{files}")

@@ -81,6 +81,35 @@ def test_help_names_every_flag_and_is_quick(tmp_path):
         assert text in result.stdout
 
 
+def test_data_are_prepared_ahead_once(tmp_path):
+    arguments = (
+        *("--config=configs/suncg.py:smoke", "--mode=prepare", "--config.data.image_size=16"),
+        *("--config.data.procedural.num_identities=2", "--config.data.procedural.num_azimuths=2"),
+        f"--config.data.data_dir={tmp_path / 'data'}",
+    )
+    result = run(tmp_path, *arguments)
+    assert result.returncode == 0, result.stderr
+    assert "STAND-IN" in result.stderr
+    files = [tmp_path / line.strip() for line in result.stdout.splitlines() if line[:2] == "  "]
+    assert [path.name for path in files] == ["card.md", "contact_sheet.png"]
+    before = {path: path.stat().st_mtime_ns for path in files[0].parent.iterdir()}
+    result = run(tmp_path, *arguments)
+    assert result.returncode == 0, result.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in files[0].parent.iterdir()}
+
+
+def test_a_folder_that_is_not_there_is_one_line(tmp_path):
+    config = ("--config=configs/video_folder.py:smoke", "--config.data.folder=no where")
+    for mode in ("train", "prepare"):
+        result = run(tmp_path, *config, f"--mode={mode}", f"--workdir={tmp_path / 'run'}")
+        assert result.returncode == 2
+        (line,) = result.stderr.strip().splitlines()
+        assert (
+            line == "drnet_jax: There is no folder no where: set config.data.folder to the files."
+        )
+    assert not (tmp_path / "run").exists()
+
+
 def arrays(workdir):
     """Returns every array of the finished run, read by a process that knows nothing of this one."""
     code = (
@@ -155,7 +184,7 @@ def test_one_device_and_eight_have_the_same_losses(tmp_path):
         assert result.returncode == 0, result.stderr
         assert json.loads((workdir / "environment.json").read_text())["devices"][0] == devices
         rows = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
-        losses.append([row | {"steps_per_second": 0} for row in rows])
+        losses.append([row | {"steps_per_second": 0, "input_wait": 0} for row in rows])
     chex.assert_trees_all_close(
         [[v for v in row.values() if not isinstance(v, str)] for row in losses[1]],
         [[v for v in row.values() if not isinstance(v, str)] for row in losses[0]],

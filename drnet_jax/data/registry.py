@@ -51,11 +51,7 @@ def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> 
     if data["name"] == "moving_mnist":
         return _moving_mnist(data, seed, mesh)
     builder = make_builder(data)
-    if builder.CARD.stand_in:
-        logging.warning(
-            "STAND-IN: %s is not the data of the paper. For those set config.data.folder.",
-            builder.CARD.title,
-        )
+    warn_of_stand_in(builder)
     prepare.prepare(builder, max_skipped=data["max_skipped"])
     source = RecordedSource(
         builder,
@@ -67,6 +63,15 @@ def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> 
     kind = "procedural" if builder.CARD.stand_in else "real"
     source.resolved = {"source": kind, "fingerprint": builder.builder_config.name}
     return source
+
+
+def warn_of_stand_in(builder: ClipBuilder) -> None:
+    """Says loudly when the clips take the place of data that cannot be had."""
+    if builder.CARD.stand_in:
+        logging.warning(
+            "STAND-IN: %s is not the data of the paper. For those set config.data.folder.",
+            builder.CARD.title,
+        )
 
 
 def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
