@@ -1,1 +1,1 @@
-"""Measurements: ours against PyTorch, alternated in one process; `docs/performance.md` has results."""
+"""Measurements: ours and PyTorch take turns in one process; `docs/performance.md` has results."""

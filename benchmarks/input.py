@@ -177,6 +177,7 @@ def measure(folder: pathlib.Path) -> dict:
     """Returns all numbers, of clips that are rendered into `folder`."""
     builder = make_builder(folder / "prepared", _CHAIRS.value)
     result = {"render_fps": render_speed(builder)}
+    _print(result)
     size, count = _BATCH_SIZE.value, _BATCHES.value
     sources = {name: open_source(builder, max_bytes) for name, (max_bytes, _) in _OURS.items()}
     streams = {}
@@ -190,10 +191,19 @@ def measure(folder: pathlib.Path) -> dict:
         for workers in _WORKERS:
             stream = torch_stream(dataset, size, _NUM_AHEAD + count, workers)
             streams[f"peer_{workers}_workers"] = stream, count
-    result |= compare(streams, size, _REPEATS.value)
+    found = compare(streams, size, _REPEATS.value)
+    _print(found)
+    result |= found
     for name, key in {"ours": "waiting_fraction", "disk": "disk_waiting_fraction"}.items():
-        result[key] = measure_waiting(sources[name], load_quick(), _TRAIN_STEPS.value)
+        found = {key: measure_waiting(sources[name], load_quick(), _TRAIN_STEPS.value)}
+        _print(found)
+        result |= found
     return result
+
+
+def _print(result: dict) -> None:
+    for name, value in result.items():
+        print(f"{name}: {value if isinstance(value, str) else format(value, '.4g')}", flush=True)
 
 
 def main(argv: list[str]) -> None:
@@ -203,8 +213,6 @@ def main(argv: list[str]) -> None:
     print(f"{jax.devices()[0].device_kind}, {cores} cores, jax {jax.__version__}")
     with tempfile.TemporaryDirectory() as folder:
         result = measure(pathlib.Path(folder))
-    for name, value in result.items():
-        print(f"{name}: {value if isinstance(value, str) else format(value, '.4g')}")
     print(json.dumps(result))
 
 

@@ -2,9 +2,9 @@
 
   python -m benchmarks.rollout --config=configs/mnist.py --peer=torch --batch_sizes=1,10,100
 
-For each batch size the frames are compared first, then all take turns: our one program, our networks
-in a loop of compiled steps (`loop`), and the same loop in PyTorch. The last line is JSON, by batch
-size: `ours_s`, `peer_s` and `ratio` (ours / the PyTorch loop, or ours / our loop without it).
+For each batch size the frames are compared first, then all take turns: our one program, our
+networks in a loop of compiled steps (`loop`), and the same loop in PyTorch. The last line is JSON,
+by batch size: `ours_s`, `peer_s` and `ratio` (ours to the PyTorch loop, or without it to ours).
 """
 
 import functools
@@ -22,15 +22,6 @@ from drnet_jax import inference, memory, rollout
 from drnet_jax.arrays import as_uint8
 from drnet_jax.nets import build
 from drnet_jax.nets.unroll import teacher_forced
-
-_CONFIG = config_flags.DEFINE_config_file("config", "configs/mnist.py", "A file of configs/.")
-_PEER = flags.DEFINE_enum("peer", "none", ["none", "torch"], "What ours is compared with.")
-_BATCH_SIZES = flags.DEFINE_list("batch_sizes", ["1", "10", "100"], "Clips at once.")
-_NUM_STEPS = flags.DEFINE_integer("num_steps", 500, "Generated frames a clip.", lower_bound=1)
-_REPEATS = flags.DEFINE_integer("repeats", 3, "Rounds that are timed.", lower_bound=1)
-_FRAMES = flags.DEFINE_integer(
-    "frames_at_once", 100, "Frames of all clips that ours decodes together.", lower_bound=1
-)
 
 Rollout = Callable[[], np.ndarray]
 
@@ -59,9 +50,7 @@ def create(
     num_steps = sizes["num_steps"]
     chunk_size = min(max(1, sizes["frames_at_once"] // sizes["batch_size"]), num_steps)
     ours = jax.jit(
-        rollout.make_rollout(
-            tested.networks, predictor, num_steps=num_steps, chunk_size=chunk_size
-        )
+        rollout.make_rollout(tested.networks, predictor, num_steps=num_steps, chunk_size=chunk_size)
     )
     contenders = {
         "ours": lambda: np.asarray(ours(main, variables, observed)),
@@ -108,9 +97,7 @@ def _make_torch(settings, predictor_settings, main, variables, observed, num_ste
         settings["pose_dim"], settings["content_dim"], **predictor_settings
     )
     lstm.load(variables["params"])
-    run = torch_rollout.Rollout(
-        settings, main, lstm, num_steps, predictor_settings["num_layers"]
-    )
+    run = torch_rollout.Rollout(settings, main, lstm, num_steps, predictor_settings["num_layers"])
     return lambda: run(np.asarray(observed))
 
 
@@ -135,26 +122,41 @@ def measure(contenders: dict[str, Rollout], repeats: int) -> dict[str, float]:
     return result | timing.ratio(times["ours"], times[peer])
 
 
+def define_flags() -> None:
+    """Declares the command line; not on import, as the benchmarks share names."""
+    config_flags.DEFINE_config_file("config", "configs/mnist.py", "A file of configs/.")
+    flags.DEFINE_enum("peer", "none", ["none", "torch"], "What ours is compared with.")
+    flags.DEFINE_list("batch_sizes", ["1", "10", "100"], "Clips at once.")
+    flags.DEFINE_integer("num_steps", 500, "Generated frames a clip.", lower_bound=1)
+    flags.DEFINE_integer("repeats", 3, "Rounds that are timed.", lower_bound=1)
+    flags.DEFINE_integer(
+        "frames_at_once", 100, "Frames of all clips that ours decodes together.", lower_bound=1
+    )
+
+
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
     memory.keep_freed()
-    config = _CONFIG.value
+    config = flags.FLAGS.config
     tested = subject.create(config)
     predictor = {name: config.predictor[name] for name in ("hidden_dim", "num_layers")}
     result = {}
-    for batch_size in map(int, _BATCH_SIZES.value):
+    for batch_size in map(int, flags.FLAGS.batch_sizes):
         sizes = {
             "batch_size": batch_size,
             "num_observed": min(config.predictor.num_observed, 4),
-            "num_steps": _NUM_STEPS.value,
-            "frames_at_once": _FRAMES.value,
+            "num_steps": flags.FLAGS.num_steps,
+            "frames_at_once": flags.FLAGS.frames_at_once,
         }
-        contenders = create(tested, predictor, sizes, _PEER.value == "torch")
-        result[batch_size] = measure(contenders, _REPEATS.value)
-        print(f"batch {batch_size}, {_NUM_STEPS.value} steps: {result[batch_size]}", flush=True)
+        contenders = create(tested, predictor, sizes, flags.FLAGS.peer == "torch")
+        result[batch_size] = measure(contenders, flags.FLAGS.repeats)
+        print(
+            f"batch {batch_size}, {flags.FLAGS.num_steps} steps: {result[batch_size]}", flush=True
+        )
     print(json.dumps(result))
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)

@@ -24,16 +24,6 @@ from benchmarks import subject, timing
 from benchmarks.subject import Subject
 from drnet_jax import memory
 
-_CONFIG = config_flags.DEFINE_config_file("config", "configs/mnist.py", "A file of configs/.")
-_PEER = flags.DEFINE_enum("peer", "none", ["none", "torch"], "What ours is compared with.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "In place of the config's.", lower_bound=2)
-_DTYPE = flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "In place of the config's.")
-_REPEATS = flags.DEFINE_integer("repeats", 7, "Rounds that are timed.", lower_bound=1)
-_COMPILE = flags.DEFINE_bool("torch_compile", True, "Whether torch.compile takes part too.")
-_MEMORY = flags.DEFINE_bool("memory", True, "Whether peaks are measured, each in a process.")
-_PROFILE = flags.DEFINE_string("profile", None, "A folder for a trace of three steps of ours.")
-_ONLY = flags.DEFINE_enum("only", None, ["ours", "torch", "torch_compile"], "One, for its peak.")
-
 # Relative; of the step that starts from the same weights, and of the next one, which shows the
 # gradients. bfloat16 has three digits, and Adam's first step has the sign of the gradient only.
 _TOLERANCES = {"float32": (1e-4, 2e-2), "bfloat16": (3e-2, 1e-1)}
@@ -180,12 +170,25 @@ def _print_achieved(result: dict[str, float], limits: dict[str, float]) -> None:
 
 
 def _configured() -> ml_collections.ConfigDict:
-    config = _CONFIG.value
-    if _BATCH_SIZE.value:
-        config.drnet.batch_size = _BATCH_SIZE.value
-    if _DTYPE.value:
-        config.dtype = _DTYPE.value
+    config = flags.FLAGS.config
+    if flags.FLAGS.batch_size:
+        config.drnet.batch_size = flags.FLAGS.batch_size
+    if flags.FLAGS.dtype:
+        config.dtype = flags.FLAGS.dtype
     return config
+
+
+def define_flags() -> None:
+    """Declares the command line; not on import, as the benchmarks share names."""
+    config_flags.DEFINE_config_file("config", "configs/mnist.py", "A file of configs/.")
+    flags.DEFINE_enum("peer", "none", ["none", "torch"], "What ours is compared with.")
+    flags.DEFINE_integer("batch_size", None, "In place of the config's.", lower_bound=2)
+    flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "In place of the config's.")
+    flags.DEFINE_integer("repeats", 7, "Rounds that are timed.", lower_bound=1)
+    flags.DEFINE_bool("torch_compile", True, "Whether torch.compile takes part too.")
+    flags.DEFINE_bool("memory", True, "Whether peaks are measured, each in a process.")
+    flags.DEFINE_string("profile", None, "A folder for a trace of three steps of ours.")
+    flags.DEFINE_enum("only", None, ["ours", "torch", "torch_compile"], "One, for its peak.")
 
 
 def main(argv: list[str]) -> None:
@@ -193,22 +196,22 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
     memory.keep_freed()
     tested = subject.create(_configured())
-    if _ONLY.value:
-        print(json.dumps(run_only(_ONLY.value, tested)))
+    if flags.FLAGS.only:
+        print(json.dumps(run_only(flags.FLAGS.only, tested)))
         return
     names = ["ours"]
-    if _PEER.value == "torch":
-        names += ["torch", "torch_compile"] if _COMPILE.value else ["torch"]
+    if flags.FLAGS.peer == "torch":
+        names += ["torch", "torch_compile"] if flags.FLAGS.torch_compile else ["torch"]
     device = jax.devices()[0]
     print(f"{device.device_kind}, {os.cpu_count()} cores, jax {jax.__version__}, {tested.settings}")
-    result = measure(tested, names, _REPEATS.value)
-    if _PROFILE.value:
+    result = measure(tested, names, flags.FLAGS.repeats)
+    if flags.FLAGS.profile:
         ours = create("ours", tested)
         ours()
-        with jax.profiler.trace(_PROFILE.value):
+        with jax.profiler.trace(flags.FLAGS.profile):
             for _ in range(3):
                 ours()
-    if _MEMORY.value:
+    if flags.FLAGS.memory:
         result |= peaks(names)
         for name in names[1:]:
             result[f"{name}_peak_ratio"] = result["ours_peak_bytes"] / result[f"{name}_peak_bytes"]
@@ -218,4 +221,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)

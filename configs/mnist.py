@@ -63,7 +63,14 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         warmup_steps=0,
         beta1=0.9,
     )
-    config.evaluation = dict(num_clips=500, batch_size=100, horizon=10)
+    config.evaluation = dict(
+        num_clips=500,
+        batch_size=100,
+        horizon=10,
+        rollout_clips=100,
+        rollout_steps=1_000,
+        judge_steps=1_600,
+    )
     config.rollout = dict(num_clips=10, num_steps=500, chunk_size=50)
     config.log_every_steps = 100
     config.sample_every_steps = 5_000
@@ -104,5 +111,6 @@ def _shrink(config: ml_collections.ConfigDict) -> None:
     config.drnet.update(batch_size=8, num_steps=20)
     config.predictor.update(batch_size=8, num_steps=20, hidden_dim=16)
     config.evaluation.update(batch_size=250)
+    config.evaluation.update(rollout_clips=4, rollout_steps=12, judge_steps=2)
     config.rollout.update(num_clips=4)
     config.update(log_every_steps=5, sample_every_steps=10, checkpoint_every_steps=5)

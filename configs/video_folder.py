@@ -66,7 +66,14 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         warmup_steps=0,
         beta1=0.9,
     )
-    config.evaluation = dict(num_clips=500, batch_size=100, horizon=10)
+    config.evaluation = dict(
+        num_clips=500,
+        batch_size=100,
+        horizon=10,
+        rollout_clips=100,
+        rollout_steps=1_000,
+        judge_steps=1_600,
+    )
     config.rollout = dict(num_clips=10, num_steps=100, chunk_size=50)
     config.log_every_steps = 100
     config.sample_every_steps = 5_000
@@ -86,10 +93,12 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
 def _hasten(config: ml_collections.ConfigDict) -> None:
     """Small networks, and few clips to make."""
     config.model.update(content_encoder="dcgan_unet", pose_encoder="dcgan", decoder="dcgan_unet")
-    config.model.update(width=16, content_dim=64)
-    config.drnet.update(batch_size=32, num_steps=4_000, schedule="cosine", warmup_steps=100)
-    config.predictor.update(batch_size=32, num_steps=1_000, hidden_dim=128, learning_rate=0.005)
-    config.predictor.update(schedule="cosine", warmup_steps=100)
+    config.model.update(width=16, content_dim=64, pose_dim=10)
+    config.drnet.update(batch_size=32, num_steps=2_000, schedule="cosine", warmup_steps=100)
+    # The paper's weights would let content collapse in a run as short as this.
+    config.drnet.update(similarity_weight=0.01, adversarial_weight=0.01)
+    config.predictor.update(batch_size=16, num_steps=600, hidden_dim=128, learning_rate=0.005)
+    config.predictor.update(schedule="cosine", warmup_steps=50)
     config.update(sample_every_steps=1_000, checkpoint_every_steps=500)
 
 
@@ -100,5 +109,6 @@ def _shrink(config: ml_collections.ConfigDict) -> None:
     config.drnet.update(batch_size=8, num_steps=20)
     config.predictor.update(batch_size=8, num_steps=20, hidden_dim=16)
     config.evaluation.update(num_clips=20, batch_size=20)
+    config.evaluation.update(rollout_clips=4, rollout_steps=12, judge_steps=2)
     config.rollout.update(num_clips=4)
     config.update(log_every_steps=5, sample_every_steps=10, checkpoint_every_steps=5)

@@ -24,4 +24,5 @@ def keep_freed() -> bool:
         return False
     # One arena, as the others cannot hold blocks of this size; from the heap, which is never cut.
     options = ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1))
-    return all([set_option(option, value) for option, value in options])
+    accepted = [set_option(option, value) for option, value in options]
+    return all(accepted)

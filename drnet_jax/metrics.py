@@ -1,5 +1,9 @@
 """Scores of pictures and their uncertainty. Conventions: data range 1, one value per frame."""
 
+import math
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +12,9 @@ SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 MAX_PSNR = 100.0
 """What two equal frames score, in dB: a finite stand-in for infinity."""
+
+NUM_RESAMPLES = 1000
+"""Of a bootstrap."""
 
 
 def psnr(predicted: jax.Array, target: jax.Array) -> jax.Array:
@@ -18,6 +25,38 @@ def psnr(predicted: jax.Array, target: jax.Array) -> jax.Array:
     """
     mse = jnp.mean(jnp.square(predicted - target), axis=(-3, -2, -1))
     return -10 * jnp.log10(jnp.maximum(mse, 10 ** (-MAX_PSNR / 10)))
+
+
+def picture_scores(predicted: jax.Array, target: jax.Array) -> dict[str, jax.Array]:
+    """Returns every score of a picture by name, one value per frame.
+
+    Both are floats `[..., height, width, channels]` in [0, 1] of one shape. `mse` and `mae` are
+    means over pixels and channels, `mse_sum` and `mae_sum` the sums that other repositories print.
+    """
+    difference = predicted - target
+    squared = jnp.mean(jnp.square(difference), axis=(-3, -2, -1))
+    absolute = jnp.mean(jnp.abs(difference), axis=(-3, -2, -1))
+    count = math.prod(difference.shape[-3:])
+    return {
+        "psnr": psnr(predicted, target),
+        "ssim": ssim(predicted, target),
+        "mse": squared,
+        "mae": absolute,
+        "mse_sum": squared * count,
+        "mae_sum": absolute * count,
+    }
+
+
+def sharpness(frames: jax.Array) -> jax.Array:
+    """Returns the variance of the Laplacian of frames `[..., height, width, channels]`."""
+    centre = frames[..., 1:-1, 1:-1, :]
+    around = (
+        frames[..., :-2, 1:-1, :]
+        + frames[..., 2:, 1:-1, :]
+        + frames[..., 1:-1, :-2, :]
+        + frames[..., 1:-1, 2:, :]
+    )
+    return jnp.mean(jnp.var(around - 4 * centre, axis=(-3, -2)), axis=-1)
 
 
 def ssim(predicted: jax.Array, target: jax.Array) -> jax.Array:
@@ -64,10 +103,30 @@ def _window(frames: jax.Array) -> jax.Array:
     return frames
 
 
-def bootstrap(values: np.ndarray, seed: int, num_resamples: int = 1000) -> dict[str, float]:
-    """Returns the mean of `values` `[clips]` and the ends of its 95 % bootstrap interval."""
+def bootstrap(values: np.ndarray, seed: int) -> dict[str, Any]:
+    """Returns the mean of `values` over clips and the ends of its 95 % bootstrap interval.
+
+    `values` are `[clips, ...]`; `mean`, `low` and `high` are floats, or lists for more axes.
+    """
+    return bootstrap_statistic(lambda means: means, np.asarray(values, np.float64), seed)
+
+
+def bootstrap_statistic(
+    statistic: Callable[[np.ndarray], np.ndarray], values: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """Returns a statistic and the ends of its 95 % bootstrap interval over clips.
+
+    Args:
+      statistic: maps means over clips `[..., features]` to `[...]`, or any other shape.
+      values: `[clips, features]`, or `[clips]`.
+      seed: the same one gives the same interval.
+    """
     values = np.asarray(values, np.float64)
+    num_clips = len(values)
     rng = np.random.default_rng(seed)
-    rows = rng.integers(len(values), size=(num_resamples, len(values)))
-    low, high = np.percentile(values[rows].mean(axis=1), [2.5, 97.5])
-    return {"mean": float(values.mean()), "low": float(low), "high": float(high)}
+    rows = rng.integers(num_clips, size=(NUM_RESAMPLES, num_clips))
+    counts = np.stack([np.bincount(row, minlength=num_clips) for row in rows])
+    resampled = statistic(np.tensordot(counts / num_clips, values, axes=1))
+    low, high = np.percentile(resampled, [2.5, 97.5], axis=0)
+    mean = np.asarray(statistic(values.mean(axis=0)))
+    return {"mean": mean.tolist(), "low": low.tolist(), "high": high.tolist()}

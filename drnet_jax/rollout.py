@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from drnet_jax import inference
 from drnet_jax.arrays import Array, Tree, as_uint8
 from drnet_jax.nets.build import Networks
+from drnet_jax.nets.content import Content
 from drnet_jax.nets.pose_lstm import PoseLSTM
 from drnet_jax.nets.unroll import closed_loop, teacher_forced
 from drnet_jax.state import Player
@@ -28,17 +29,9 @@ def make_rollout(
     """
 
     def rollout(main: Player, predictor_variables: Tree, observed: Array) -> jax.Array:
-        content = inference.encode_content(networks, main, observed[:, -1])
-        poses = inference.encode_pose(networks, main, observed)
-        carry, next_poses = teacher_forced(predictor, predictor_variables, poses, content.vector)
         num_chunks = -(-num_steps // chunk_size)
-        poses = closed_loop(
-            predictor,
-            predictor_variables,
-            carry,
-            next_poses[:, -1],
-            content.vector,
-            num_chunks * chunk_size,
+        content, poses = predict_poses(
+            networks, predictor, main, predictor_variables, observed, num_chunks * chunk_size
         )
         batch_size = poses.shape[0]
         chunks = poses.reshape(batch_size, num_chunks, chunk_size, -1).swapaxes(0, 1)
@@ -53,3 +46,21 @@ def make_rollout(
         return frames[:, :num_steps]
 
     return rollout
+
+
+def predict_poses(
+    networks: Networks,
+    predictor: PoseLSTM,
+    main: Player,
+    predictor_variables: Tree,
+    observed: Array,
+    num_steps: int,
+) -> tuple[Content, jax.Array]:
+    """Returns content of the last observed frame and the next poses, `[batch, num_steps, *]`."""
+    content = inference.encode_content(networks, main, observed[:, -1])
+    poses = inference.encode_pose(networks, main, observed)
+    carry, next_poses = teacher_forced(predictor, predictor_variables, poses, content.vector)
+    poses = closed_loop(
+        predictor, predictor_variables, carry, next_poses[:, -1], content.vector, num_steps
+    )
+    return content, poses

@@ -104,7 +104,7 @@ def _train(run: Run, drnet, predictor) -> None:
         drnet = _fit(run, _drnet_stage(run), drnet, stop)
         predictor = _fit(run, _predictor_stage(run, drnet), predictor, stop)
     print(f"Scoring {config.evaluation.num_clips} held-out clips.")
-    evaluate.write(run, drnet)
+    evaluate.write(run, drnet, predictor)
     print(f"Generating {config.rollout.num_steps} steps of {config.rollout.num_clips} clips.")
     generate.write(run, drnet, predictor)
     print(f"Open {report.write(run.workdir)}")
@@ -168,6 +168,8 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
     all_finite = jax.jit(_all_finite)
     pending: list[Metrics] = []
     started, begun, waited = time.monotonic(), first, 0.0
+    # Where the devices make the batches, waiting for one is waiting for the steps before it.
+    measure_waiting = not run.source.made_on_devices
     with (
         contextlib.closing(stage.batches(first)) as batches,
         run.checkpoints(stage.name) as checkpoints,
@@ -192,10 +194,9 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
                 )
             if due(config.log_every_steps):
                 passed = time.monotonic() - started
-                speeds = {
-                    "steps_per_second": (step - begun) / passed,
-                    "input_wait": waited / passed,
-                }
+                speeds = {"steps_per_second": (step - begun) / passed}
+                if measure_waiting:
+                    speeds["input_wait"] = waited / passed
                 log.write(step, speeds | means)
                 losses = {name: f"{value:.4g}" for name, value in means.items()}
                 bar.set_postfix(losses, refresh=False)

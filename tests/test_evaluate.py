@@ -11,59 +11,83 @@ from skimage.metrics import peak_signal_noise_ratio
 from drnet_jax import evaluate
 from drnet_jax import run as run_lib
 from drnet_jax.data.tracks import Tracks
+from drnet_jax.evaluation import swaps
 from drnet_jax.nets import build
 from drnet_jax.nets.content import Content
 
 
+def intervals(record):
+    """Yields every score with an interval in a nested record, as arrays (mean, low, high)."""
+    if isinstance(record, dict) and record.keys() >= {"mean", "low", "high"}:
+        yield np.array([record[key] for key in ("mean", "low", "high")])
+    elif isinstance(record, dict | list):
+        for part in record.values() if isinstance(record, dict) else record:
+            yield from intervals(part)
+
+
 def test_record_has_every_score_with_its_interval(trained):
     record = json.loads((trained / "evaluation.json").read_text())
+    assert record["schema_version"] == evaluate.SCHEMA_VERSION
     assert record["num_clips"] == 10
     assert "embedded" in record["data"]["note"]
-    scores = [record["reconstruction"], *(record["swap"][n] for n in evaluate.TRIVIAL_ANSWERS)]
-    for score in [record["swap"]["model"], *scores]:
-        for name in ("psnr", "ssim"):
-            assert score[name]["low"] <= score[name]["mean"] <= score[name]["high"]
-    accuracy = record["discriminator"]["accuracy"]
-    assert 0 <= accuracy["low"] <= accuracy["mean"] <= accuracy["high"] <= 1
+    for part in ("reconstruction", "prediction", "swap", "swap_judge", "rollout"):
+        assert len(list(intervals(record[part]))) > 3
+    for mean, low, high in intervals(record):
+        assert np.all(low <= mean + 1e-9) and np.all(mean <= high + 1e-9)
+    answers = {"model", "predicted", *swaps.TRIVIAL_ANSWERS}
+    assert answers < record["swap"].keys()
+    assert [swap["horizon"] for swap in record["swap"]["by_horizon"]] == [10, 95, 500]
+    assert record["prediction"].keys() == {
+        *("horizon", "num_clips", "model", "copy_last_frame", "mean_frame"),
+    }
 
 
 def test_evaluating_again_gives_the_same_numbers(trained, config):
     run = run_lib.create(config, trained)
     record = json.loads((trained / "evaluation.json").read_text())
-    assert json.loads(json.dumps(evaluate.score(run, run.restore()[0]))) == record
+    assert json.loads(json.dumps(evaluate.score(run, *run.restore()))) == record
+
+
+def test_a_model_without_predictor_has_no_rollouts(trained, config):
+    run = run_lib.create(config, trained)
+    record = evaluate.score(run, run.restore()[0])
+    assert record["rollout"] is None and record["prediction"] is None
+    assert "predicted" not in record["swap"]
 
 
 def test_truth_of_a_swap_is_a_digits_on_b_tracks(trained, config):
     """Drawn once more in NumPy: a digit of A wherever a digit of B is, both assignments."""
     run = run_lib.create(config, trained)
-    batch = jax.device_get(evaluate._held_out_batch(run, jax.random.key(3), 4))
+    batch, _ = jax.device_get(swaps.held_out_batch(run, jax.random.key(3), 4))
     key_a, key_b, _ = jax.random.split(jax.random.key(3), 3)
     a, b = (jax.device_get(run.source.sample("test", key, 4)) for key in (key_a, key_b))
-    generator, later = run.source.generator, np.full((4, 1), 4 + config.evaluation.horizon)
+    generator, later = run.source.generator, 4 + np.array([[10, 95, 500]] * 4)
     digits = np.asarray(run.source._images["test"])
-    places = np.asarray(generator.positions(jax.tree.map(jnp.asarray, b), later)[0])[:, 0]
-    for clip, (i, order) in itertools.product(range(4), enumerate([(0, 1), (1, 0)])):
+    places = np.asarray(generator.positions(jax.tree.map(jnp.asarray, b), later)[0])
+    for clip, time, (i, order) in itertools.product(
+        range(4), range(3), enumerate([(0, 1), (1, 0)])
+    ):
         expected = np.zeros((16, 16, 3), np.uint8)
         for n in (0, 1):
-            y, x = places[clip, order[n]]
+            y, x = places[clip, time, order[n]]
             expected[y : y + 8, x : x + 8, n] = digits[a.digits[clip, n]]
         front = a.front[clip]
         expected[expected[:, :, front] > 0, 1 - front] = 0
-        np.testing.assert_array_equal(batch["targets"][clip, i], expected)
+        np.testing.assert_array_equal(batch["targets"][clip, time, i], expected)
     own = run.source.frames("test", Tracks(*map(jnp.asarray, vars(a).values())), np.array([4]))
     np.testing.assert_array_equal(batch["content"], own[:, 0])
 
 
 def test_best_assignment_is_chosen_clip_by_clip():
     rng = np.random.default_rng(0)
-    targets = rng.random((3, 2, 12, 12, 3), np.float32)
-    frames = np.stack([targets[0, 0], targets[1, 1], targets[2, 0]]) * np.float32(0.9)
-    best = evaluate._best(jnp.asarray(frames), jnp.asarray(targets))
+    targets = rng.random((3, 1, 2, 12, 12, 3), np.float32)
+    frames = np.stack([targets[0, :, 0], targets[1, :, 1], targets[2, :, 0]]) * np.float32(0.9)
+    best = swaps.best(jnp.asarray(frames), jnp.asarray(targets))
     expected = [
-        max(peak_signal_noise_ratio(t, frames[i], data_range=1) for t in targets[i])
+        max(peak_signal_noise_ratio(t, frames[i, 0], data_range=1) for t in targets[i, 0])
         for i in range(3)
     ]
-    np.testing.assert_allclose(best["psnr"], expected, rtol=1e-5)
+    np.testing.assert_allclose(best["psnr"][:, 0], expected, rtol=1e-5)
     assert np.all(best["ssim"] > 0.9)
 
 
@@ -82,26 +106,28 @@ def test_scores_compare_the_right_frames(trained, config):
     """Poses that are whole frames, decoded to themselves, must rebuild perfectly and swap badly."""
     run = run_lib.create(config, trained)
     state, _ = run.restore()
-    batch = evaluate._held_out_batch(run, jax.random.key(0), 4)
-    batch |= {"content": batch["targets"][:, 1], "random_1": batch["random_0"]}
+    batch, _ = swaps.held_out_batch(run, jax.random.key(0), 4)
+    batch |= {"content": batch["targets"][:, 0, 1], "random_1": batch["random_0"]}
     networks = build.Networks(
         content_encoder=Stub(lambda frames: Content(frames.reshape(len(frames), -1))),
         pose_encoder=Stub(lambda frames: frames.reshape(len(frames), -1)),
         decoder=Stub(lambda content, pose: pose.reshape(-1, 16, 16, 3)),
         discriminator=Stub(lambda a, b: jnp.where(jnp.all(a == b, axis=1), 1.0, -1.0)),
     )
-    score = jax.jit(evaluate._make_batch_scorer(dataclasses.replace(run, networks=networks)))
-    scores = score(state, batch, jnp.zeros((16, 16, 3)))
-    np.testing.assert_allclose(scores["reconstruction"]["psnr"], 100, rtol=1e-5)
+    score = jax.jit(swaps.make_batch_scorer(dataclasses.replace(run, networks=networks)))
+    scores, swapped = score(state, None, batch, jnp.zeros((16, 16, 3)))
+    np.testing.assert_allclose(scores["reconstruction"]["model"]["psnr"], 100, rtol=1e-5)
     np.testing.assert_allclose(scores["discriminator"], 1)
+    np.testing.assert_allclose(swapped, batch["pose"][:, 0] / 255.0, rtol=1e-6)
     for name in ("psnr", "ssim"):
         np.testing.assert_array_equal(
             scores["swap"]["model"][name], scores["swap"]["copy_pose_frame"][name]
         )
     assert np.all(scores["swap"]["model"]["psnr"] < 60)
     # Copying the content frame is perfect where that frame is one of the targets.
-    np.testing.assert_allclose(scores["swap"]["copy_content_frame"]["psnr"], 100, rtol=1e-5)
-    energy = np.mean((np.asarray(batch["targets"]) / 255.0) ** 2, axis=(2, 3, 4)).min(axis=1)
+    copied = scores["swap"]["copy_content_frame"]["psnr"]
+    np.testing.assert_allclose(copied[:, 0], 100, rtol=1e-5)
+    energy = np.mean((np.asarray(batch["targets"]) / 255.0) ** 2, axis=(3, 4, 5)).min(axis=2)
     np.testing.assert_allclose(
         scores["swap"]["mean_frame"]["psnr"], -10 * np.log10(energy), rtol=1e-4
     )

@@ -15,6 +15,7 @@ FLOORS = (
     {"rollout"},
     {"checkpoint", "writer", "viz", "video", "report", "environment"},
     {"run"},
+    {"evaluation"},
     {"evaluate", "generate", "api", "import_torch", "prepare"},
     {"train"},
     {"main"},

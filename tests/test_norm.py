@@ -82,6 +82,16 @@ def test_low_precision_maps_have_wide_statistics(maps, variables):
     assert updates["batch_stats"]["var"].dtype == jnp.float32
 
 
+def test_low_precision_keeps_no_wide_maps_for_the_gradient():
+    rows = jnp.ones((64, 4), jnp.bfloat16)
+    scale, bias = jnp.ones(4), jnp.zeros(4)
+    _, pull = jax.vjp(lambda *inputs: normalize_rows(*inputs, 1e-5)[0], rows, scale, bias)
+    assert all(leaf.dtype == jnp.bfloat16 for leaf in jax.tree.leaves(pull) if leaf.ndim == 2)
+    grad, grad_scale, _ = pull(rows)
+    assert grad.dtype == jnp.bfloat16
+    assert grad_scale.dtype == jnp.float32
+
+
 def test_initial_variables():
     maps = jnp.full((2, 4, 4, 1000), 3.0)
     variables = BatchNorm().init(jax.random.key(0), maps, train=True)

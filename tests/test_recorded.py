@@ -1,5 +1,6 @@
 """Prepared clips as a source: which frames come, and that they come again."""
 
+import dataclasses
 import itertools
 
 import jax
@@ -109,12 +110,28 @@ def test_sampled_clips_are_long_enough_and_all_different(folder):
     assert source.swap_truth("test", clips, clips, 0) is None
 
 
-def test_pairs_are_of_two_clips(folder):
+def test_pairs_are_of_two_contents(folder):
     source = make(folder)
+    contents = source.stores["test"].contents
     for seed in range(5):
         a = source.sample("test", jax.random.key(seed), 7)
         b = source.sample("test", jax.random.key(seed), 7, unlike=a)
-        assert np.all(a.numbers != b.numbers)
+        assert np.all(contents[a.numbers] != contents[b.numbers])
+
+
+def test_clips_that_share_their_content_know_it(folder, monkeypatch):
+    assert make(folder).stores["train"].contents.tolist() == [0, 1, 2, 3]
+    monkeypatch.setattr(toy_clips.Toy, "CONTENT", ("thing",))
+    monkeypatch.setattr(
+        toy_clips.Toy,
+        "make",
+        lambda self, job, make=toy_clips.Toy.make: [
+            dataclasses.replace(clip, factors={"thing": clip.factors["thing"] % 2})
+            for clip in make(self, job)
+        ],
+    )
+    source = make(folder, lengths=(3, 4, 5))
+    assert source.stores["train"].contents.tolist() == [0, 1, 0]
 
 
 def test_turns_have_no_end(folder):

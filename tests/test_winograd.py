@@ -16,6 +16,13 @@ from drnet_jax.nets.conv import convolve, convolve_transposed
 SHAPES = [(2, 4, 4, 16, 3), (1, 8, 12, 17, 5), (3, 16, 8, 32, 1), (2, 20, 4, 16, 24)]
 
 
+def random_shapes(num):
+    """Returns shapes that another run of the tests draws again."""
+    rng = np.random.default_rng(0)
+    highs = (4, 6, 6, 24, 24)
+    return [(b, 4 * h, 4 * w, c, f) for b, h, w, c, f in rng.integers(1, highs, (num, 5)).tolist()]
+
+
 def plain(large, kernel):
     pads = ((1, 1), (1, 1))
     return lax.conv_general_dilated(
@@ -37,7 +44,7 @@ def draw(shape, dtype):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-12)])
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES + random_shapes(8), ids=str)
 def test_all_passes_equal_the_plain_convolution(shape, dtype, tolerance):
     with jax.enable_x64(dtype == "float64"):
         large, kernel, small = map(jnp.asarray, draw(shape, dtype))
@@ -52,6 +59,23 @@ def test_all_passes_equal_the_plain_convolution(shape, dtype, tolerance):
             assert found.dtype == dtype
             limit = tolerance * float(jnp.max(jnp.abs(expected)))
             np.testing.assert_allclose(found, expected, rtol=0, atol=limit)
+
+
+@pytest.mark.parametrize("shape", SHAPES[:2], ids=str)
+def test_bfloat16_is_as_near_as_the_plain_convolution(shape):
+    exact = [jnp.asarray(x, jnp.bfloat16).astype(jnp.float32) for x in draw(shape, "float32")]
+    large, kernel, small = (x.astype(jnp.bfloat16) for x in exact)
+    _, pull = jax.vjp(plain, *exact[:2])
+    grad_large, grad_kernel = pull(exact[2])
+    pairs = [
+        (winograd.convolve(large, kernel), plain(*exact[:2])),
+        (winograd.input_gradient(small, kernel), grad_large),
+        (winograd.kernel_gradient(large, small), grad_kernel),
+    ]
+    for found, expected in pairs:
+        assert found.dtype == jnp.bfloat16
+        limit = 2e-2 * float(jnp.max(jnp.abs(expected)))
+        np.testing.assert_allclose(found.astype(jnp.float32), expected, rtol=0, atol=limit)
 
 
 def compiled(function, *arguments):

@@ -1,7 +1,7 @@
 """The networks of `drnet_jax.nets` in PyTorch, with the same names of layers.
 
-Maps are `[batch, channels, height, width]`, kept in the channels-last memory format. Convolutions in
-front of a norm have no bias, as in ours.
+Maps are `[batch, channels, height, width]`, kept in the channels-last memory format. Convolutions
+in front of a norm have no bias, as in ours.
 """
 
 from collections.abc import Callable

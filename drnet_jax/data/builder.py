@@ -94,6 +94,8 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
 
     VERSION = tfds.core.Version("1.0.0")
     CARD: Card
+    CONTENT: tuple[str, ...] = ()
+    """Factors that tell clips of different content apart; without any, all clips differ in it."""
 
     @property
     def channels(self) -> int:

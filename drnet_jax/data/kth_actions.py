@@ -59,6 +59,7 @@ class KthConfig(ClipConfig):
 class KthActions(ClipBuilder):
     """A clip is one sequence of a video, squeezed to a square as in the authors' code."""
 
+    CONTENT = ("person", "scenario")
     CARD = Card(
         title="KTH actions",
         description=(

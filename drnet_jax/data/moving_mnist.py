@@ -15,6 +15,9 @@ from drnet_jax.data.tracks import Tracks
 
 SPLITS = ("train", "test")
 
+MARGIN = 2
+"""Pixels around a digit that is cut out."""
+
 
 @dataclasses.dataclass(frozen=True)
 class MovingMnist:
@@ -122,3 +125,52 @@ class MovingMnist:
         else:
             frames = jnp.max(layers, axis=-1, keepdims=True)
         return frames.astype(jnp.uint8)
+
+    @property
+    def separable(self) -> bool:
+        """Whether each digit has a channel to itself: number n is in channel n then."""
+        return self.coloured or self.num_digits == 1
+
+    def locate(self, digits: jax.Array, tracks: Tracks, frames: jax.Array) -> jax.Array:
+        """Returns int `[batch, time, num_digits, 2]`: where each digit of the clips fits best.
+
+        A matched filter: of all places that a digit can have, the one where its true picture has
+        the least squared distance to its channel of the frame, which is the largest correlation.
+
+        Args:
+          digits: uint8 `[n, digit_size, digit_size]`, the pictures of a split.
+          tracks: the clips, for their digits.
+          frames: float `[batch, time, image_size, image_size, channels]`, of digits that are
+            `separable`.
+        """
+        size = (self.image_size, self.image_size)
+        pictures = digits[tracks.digits].astype(jnp.float32)  # [batch, num_digits, side, side]
+        layers = jnp.moveaxis(frames[..., : self.num_digits], -1, 2)
+        # No product wraps around: a digit lies inside the frame in every place that is looked at.
+        spectrum = jnp.conj(jnp.fft.rfft2(pictures, size))[:, None]
+        fit = jnp.fft.irfft2(jnp.fft.rfft2(layers) * spectrum, size)
+        fit = fit[..., : self.span, : self.span]
+        best = jnp.argmax(fit.reshape(*fit.shape[:-2], -1), axis=-1)
+        return jnp.stack(jnp.divmod(best, self.span), axis=-1)
+
+    def cut_out(self, frames: jax.Array) -> jax.Array:
+        """Returns float `[..., num_digits, side, side, 1]`: each digit alone, its ink centred.
+
+        `side` is `digit_size` and a margin. `frames` are float `[..., height, width, channels]` of
+        digits that are `separable`. Ink counts by its square, so that a faint grey over the whole
+        frame moves nothing.
+        """
+        side = self.digit_size + 2 * MARGIN
+        layers = jnp.moveaxis(frames[..., : self.num_digits], -1, -3)
+        flat = layers.reshape(-1, self.image_size, self.image_size)
+        ink = jnp.square(flat)
+        places = jnp.arange(self.image_size)
+        total = jnp.maximum(jnp.sum(ink, axis=(1, 2)), 1e-6)
+        middle = jnp.stack(
+            [jnp.sum(ink, axis=2) @ places / total, jnp.sum(ink, axis=1) @ places / total], axis=1
+        )
+        # The frame begins at `side` of the padded one.
+        corners = jnp.round(middle).astype(jnp.int32) - side // 2 + side
+        padded = jnp.pad(flat, ((0, 0), (side, side), (side, side)))
+        cut = jax.vmap(lambda layer, at: jax.lax.dynamic_slice(layer, at, (side, side)))
+        return cut(padded, corners).reshape(*layers.shape[:-2], side, side, 1)

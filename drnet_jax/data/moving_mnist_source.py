@@ -9,10 +9,14 @@ import numpy as np
 from jax.sharding import Mesh
 
 from drnet_jax import prng, sharding
+from drnet_jax.arrays import Array, as_float
 from drnet_jax.data.digits import Digits
+from drnet_jax.data.factors import Factors, Things
 from drnet_jax.data.moving_mnist import MovingMnist
 from drnet_jax.data.source import ClipBatch, Source
 from drnet_jax.data.tracks import Tracks
+
+NUM_CLASSES = 10
 
 
 class MovingMnistSource(Source):
@@ -22,6 +26,8 @@ class MovingMnistSource(Source):
       generator: settings and rendering.
       num_digits: how many pictures each split has.
     """
+
+    made_on_devices = True
 
     def __init__(
         self, generator: MovingMnist, digits: Digits, *, max_step: int, key: jax.Array, mesh: Mesh
@@ -40,6 +46,7 @@ class MovingMnistSource(Source):
         self.resolved = {"digits": digits.source}
         images = {"train": digits.train_images, "test": digits.test_images}
         self.num_digits = {split: len(array) for split, array in images.items()}
+        self._labels = {"train": digits.train_labels, "test": digits.test_labels}
         self._max_step = max_step
         self._key = key
         self._images = {
@@ -55,6 +62,8 @@ class MovingMnistSource(Source):
         )
         self._sample = jax.jit(generator.sample, static_argnums=(1, 2))
         self._render = jax.jit(generator.render)
+        self._locate = jax.jit(generator.locate)
+        self._cut_out = jax.jit(generator.cut_out)
 
     @property
     def max_frames(self) -> int:
@@ -114,6 +123,48 @@ class MovingMnistSource(Source):
         swapped = [_swapped(content, pose, order) for order in orders]
         frames = [self.frames(split, clips, np.array([time]))[:, 0] for clips in swapped]
         return jnp.stack(frames, axis=1)
+
+    def factors(self, split: str, clips: Tracks, times: np.ndarray) -> Factors | None:
+        """Returns the classes of the digits, who is in front, and where each is, in pixels."""
+        things = self.things(split, clips, times)
+        if things is None:
+            return None
+        numbers = range(self.generator.num_digits)
+        content = {f"digit {n + 1}": things.classes[:, n] for n in numbers}
+        num_classes = dict.fromkeys(content, NUM_CLASSES)
+        if len(numbers) > 1:
+            content["front"] = np.asarray(clips.front)
+            num_classes["front"] = len(numbers)
+        pose = {f"position {n + 1}": things.positions[:, :, n] for n in numbers}
+        return Factors(content, num_classes, pose)
+
+    def things(self, split: str, clips: Tracks, times: np.ndarray) -> Things | None:
+        generator = self.generator
+        if not generator.separable:
+            return None
+        positions, _ = generator.positions(clips, np.asarray(times, np.int32))
+        digits = np.asarray(clips.digits)
+        frames = np.asarray(self.frames(split, clips, times))[..., : generator.num_digits]
+        ink = np.asarray(self._images[split]).sum(axis=(1, 2), dtype=np.int64)[digits]
+        return Things(
+            classes=self._labels[split][digits],
+            num_classes=NUM_CLASSES,
+            positions=np.asarray(positions, np.float32),
+            visible=frames.sum(axis=(2, 3), dtype=np.int64) / np.maximum(ink, 1)[:, None],
+            size=generator.digit_size,
+            span=generator.span,
+        )
+
+    def locate(self, split: str, clips: Tracks, frames: Array) -> jax.Array | None:
+        if not self.generator.separable:
+            return None
+        return self._locate(self._images[split], clips, as_float(frames))
+
+    def cut_out(self, frames: Array) -> jax.Array | None:
+        return self._cut_out(as_float(frames)) if self.generator.separable else None
+
+    def moved(self, things: Tracks, tracks: Tracks) -> Tracks:
+        return _swapped(things, tracks, tuple(range(self.generator.num_digits)))
 
 
 def _swapped(content: Tracks, pose: Tracks, order: tuple[int, ...]) -> Tracks:

@@ -47,6 +47,7 @@ class ProceduralChairs(ClipBuilder):
     """Clips of rendered chairs; a job is a chair, from all elevations."""
 
     builder_config: ProceduralChairsConfig
+    CONTENT = ("identity",)
     CARD = Card(
         title="Rendered chairs (stand-in for SUNCG)",
         description=(

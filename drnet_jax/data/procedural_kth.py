@@ -65,6 +65,7 @@ class ProceduralKth(ClipBuilder):
     """Clips of rendered people; a job is a person in a scenario, doing all six actions."""
 
     builder_config: ProceduralKthConfig
+    CONTENT = CONTENT
     CARD = Card(
         title="Rendered people (stand-in for KTH)",
         description=(

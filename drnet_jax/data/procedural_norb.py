@@ -66,6 +66,7 @@ class ProceduralNorb(ClipBuilder):
     """Clips of rendered toys; a job is a toy, from all elevations and in all lightings."""
 
     builder_config: ProceduralNorbConfig
+    CONTENT = ("category", "instance")
     CARD = Card(
         title="Rendered toys (stand-in for small NORB)",
         description=(

@@ -115,8 +115,10 @@ class RecordedSource(Source):
         rounds = [rng.permutation(allowed) for _ in range(-(-num_clips // len(allowed)))]
         numbers = np.concatenate(rounds)[:num_clips]
         if unlike is not None:
-            following = np.roll(allowed, -1)[np.searchsorted(allowed, numbers)]
-            numbers = np.where(numbers == unlike.numbers, following, numbers)
+            contents = self.stores[split].contents
+            for i in np.flatnonzero(contents[numbers] == contents[unlike.numbers]):
+                others = allowed[contents[allowed] != contents[numbers[i]]]
+                numbers[i] = rng.choice(others) if len(others) else numbers[i]
         return Recorded(numbers, self._starts(lengths[numbers], num_frames, rng))
 
     def frames(self, split: str, clips: Recorded, times: np.ndarray) -> np.ndarray:

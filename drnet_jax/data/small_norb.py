@@ -46,6 +46,7 @@ class SmallNorbConfig(ClipConfig):
 class SmallNorb(ClipBuilder):
     """A clip is one turn of a toy: 18 azimuths at one elevation, lighting and camera."""
 
+    CONTENT = ("category", "instance")
     CARD = Card(
         title="small NORB",
         description=(

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from drnet_jax.arrays import Array
+from drnet_jax.data.factors import Factors, Things
 
 ClipBatch = tuple[jax.Array, jax.Array | None]
 """uint8 `[batch, time, height, width, channels]` and int32 `[batch]`, how many frames of each clip
@@ -21,12 +22,14 @@ class Source(abc.ABC):
       note: one line for people on which data these are.
       stand_in: whether they take the place of data that cannot be had.
       clips_end: whether clips do: of some there is less than was asked for then.
+      made_on_devices: whether batches are, and not on the host.
       resolved: settings below `config.data` that were left open, as they turned out.
     """
 
     note: str
     stand_in: bool = False
     clips_end: bool = False
+    made_on_devices: bool = False
     resolved: dict[str, str]
 
     @property
@@ -63,7 +66,7 @@ class Source(abc.ABC):
           key: decides which.
           num_clips: how many.
           num_frames: how many frames they must have, at most `max_frames`.
-          unlike: as many sampled clips; none comes out in the same place again, if there are two.
+          unlike: as many sampled clips, none of which meets its own content if there is another.
         """
 
     @abc.abstractmethod
@@ -100,4 +103,49 @@ class Source(abc.ABC):
           which the truth is not known.
         """
         del split, content, pose, time
+        return None
+
+    def factors(self, split: str, clips: Any, times: np.ndarray) -> Factors | None:
+        """Returns what is known about frames at `times`, int `[batch, time]`; None: nothing is."""
+        del split, clips, times
+        return None
+
+    def things(self, split: str, clips: Any, times: np.ndarray) -> Things | None:
+        """Returns the things to be seen in frames at `times`, int `[batch, time]`.
+
+        None for data whose things cannot be told apart, or of which it is not known where they are;
+        then there is nothing to `locate` or `cut_out` either.
+        """
+        del split, clips, times
+        return None
+
+    def locate(self, split: str, clips: Any, frames: Array) -> Array | None:
+        """Returns where the things of clips are in frames that somebody painted.
+
+        Args:
+          split: of the clips.
+          clips: what `sample` returned: their things are looked for.
+          frames: `[batch, time, height, width, channels]`, uint8 or float in [0, 1].
+
+        Returns:
+          `[batch, time, things, 2]`, (row, column) as in `Things.positions`.
+        """
+        del split, clips, frames
+        return None
+
+    def cut_out(self, frames: Array) -> Array | None:
+        """Returns each thing in a picture of its own, wherever in the frame it is.
+
+        `frames` are `[..., height, width, channels]`, uint8 or float in [0, 1]; the pictures are
+        float `[..., things, side, side, 1]` in [0, 1].
+        """
+        del frames
+        return None
+
+    def moved(self, things: Any, tracks: Any) -> Any | None:
+        """Returns clips of the things of some clips that move as those of as many others do.
+
+        None for data that cannot be made.
+        """
+        del things, tracks
         return None

@@ -43,6 +43,7 @@ class SuncgChairsConfig(ClipConfig):
 class SuncgChairs(ClipBuilder):
     """A clip is one turn of a chair at one elevation."""
 
+    CONTENT = ("object",)
     CARD = Card(
         title="SUNCG chairs",
         description=(

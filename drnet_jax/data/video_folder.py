@@ -91,6 +91,7 @@ class _Recording:
 class VideoFolder(ClipBuilder):
     """A clip is a video, a part of a long one, or a folder of pictures."""
 
+    CONTENT = ("file",)
     CARD = Card(
         title="Folder of videos",
         description=(

@@ -28,19 +28,19 @@ class BatchNorm(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
         mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
-        values = maps.astype(jnp.promote_types(maps.dtype, jnp.float32))
         if not train:
             gain = scale * lax.rsqrt(var.value + self.epsilon)
-            return (values * gain + (bias - mean.value * gain)).astype(maps.dtype)
-        rows = values.reshape(-1, *channels)
+            return (_widen(maps) * gain + (bias - mean.value * gain)).astype(maps.dtype)
+        rows = maps.reshape(-1, *channels)
+        wide = jnp.promote_types(rows.dtype, jnp.float32)
         rows, batch_mean, batch_var = normalize_rows(
-            rows, scale.astype(rows.dtype), bias.astype(rows.dtype), self.epsilon
+            rows, scale.astype(wide), bias.astype(wide), self.epsilon
         )
         if not self.is_initializing():
             unbiased = batch_var * (len(rows) / max(len(rows) - 1, 1))
             mean.value = self._average(mean.value, batch_mean)
             var.value = self._average(var.value, unbiased)
-        return rows.reshape(maps.shape).astype(maps.dtype)
+        return rows.reshape(maps.shape)
 
     def _average(self, old: jax.Array, new: jax.Array) -> jax.Array:
         return self.momentum * old + (1 - self.momentum) * new.astype(old.dtype)
@@ -52,6 +52,9 @@ def normalize_rows(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Normalises the columns of `rows` `[num, channels]`, then scales and shifts them.
 
+    `scale` and `bias` are at least float32, and so is what is computed; what is kept for the
+    gradient has the dtype of `rows`.
+
     Returns:
       The normalised rows, and the mean and the biased variance `[channels]` that were used. These
       two are constants to differentiation: they feed running averages only.
@@ -60,22 +63,27 @@ def normalize_rows(
 
 
 def _forward(rows, scale, bias, epsilon):
+    narrow, rows = rows, _widen(rows)
     mean = rows.mean(0)
     # Two passes: the mean of squares less the square of the mean cancels badly in float32.
     var = jnp.square(rows - mean).mean(0)
     gain = scale * lax.rsqrt(var + epsilon)
     out = (rows - mean) * gain + bias
-    return (out, mean, var), (rows, mean, var, scale)
+    return (out.astype(narrow.dtype), mean, var), (narrow, mean, var, scale)
 
 
 def _backward(epsilon, residuals, cotangents):
-    rows, mean, var, scale = residuals
-    grad = cotangents[0]
+    narrow, mean, var, scale = residuals
+    rows, grad = _widen(narrow), _widen(cotangents[0])
     inverse = lax.rsqrt(var + epsilon)
     standard = (rows - mean) * inverse
     grad_bias, grad_scale = _sum_rows(grad), _sum_rows(grad * standard)
     centred = grad - grad_bias / len(rows) - standard * (grad_scale / len(rows))
-    return centred * (scale * inverse), grad_scale, grad_bias
+    return (centred * (scale * inverse)).astype(narrow.dtype), grad_scale, grad_bias
+
+
+def _widen(x: jax.Array) -> jax.Array:
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _sum_rows(rows):

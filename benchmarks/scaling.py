@@ -1,0 +1,109 @@
+"""One training step on 1, 2, 4 and 8 fake devices of a CPU: losses, time, collectives.
+
+  python -m benchmarks.scaling --config=configs/mnist.py --config.model.width=8
+
+Fake devices share the cores, so the times show what splitting costs and not what it gains. The last
+line is JSON, by number of devices: `losses`, `step_s`, `overhead_s` (beyond one device) and
+`collectives`, the operations between devices in the compiled step by kind.
+"""
+
+import collections
+import json
+import re
+
+import jax
+import numpy as np
+from absl import app, flags
+from jax.sharding import Mesh
+from ml_collections import config_flags
+
+from benchmarks import subject, timing
+from drnet_jax import sharding
+
+COUNTS = (1, 2, 4, 8)
+_COLLECTIVE = re.compile(
+    r"= .* (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\("
+)
+
+
+class Split:
+    """The step with its batch split over `num_devices` devices."""
+
+    def __init__(self, tested: subject.Subject, num_devices: int):
+        mesh = Mesh(np.array(jax.devices()[:num_devices]), ("data",))
+        self.state = jax.device_put(tested.init(), sharding.replicated(mesh))
+        self.batch = jax.device_put(tested.batch(), sharding.batch_split(mesh))
+        step = jax.jit(tested.step(), donate_argnums=0, out_shardings=sharding.replicated(mesh))
+        self.program = step.lower(self.state, self.batch).compile()
+
+    def __call__(self) -> dict[str, float]:
+        self.state, metrics = self.program(self.state, self.batch)
+        jax.block_until_ready(self.state)
+        return {name: float(value) for name, value in metrics.items()}
+
+    def collectives(self) -> dict[str, int]:
+        """Returns the operations between devices by kind."""
+        return count_collectives(self.program.as_text())
+
+
+def count_collectives(text: str) -> dict[str, int]:
+    """Returns how often each kind of operation between devices stands in a compiled program.
+
+    Those of BatchNorm, which has the statistics of the whole batch, are counted by themselves.
+    """
+    counts = collections.Counter()
+    for line in text.splitlines():
+        if found := _COLLECTIVE.search(line):
+            counts[found[1] + (" of statistics" if "/norm/" in line else "")] += 1
+    return dict(counts)
+
+
+def check_equal_losses(losses: dict[int, dict[str, float]], tolerance: float) -> None:
+    """Raises ValueError unless every number of devices has the losses of the first, relatively."""
+    expected = next(iter(losses.values()))
+    for num_devices, found in losses.items():
+        for name, value in found.items():
+            if not np.isclose(value, expected[name], rtol=tolerance):
+                raise ValueError(
+                    f"The {name} loss on {num_devices} devices is {value:.8g}, on one "
+                    f"{expected[name]:.8g}; allowed: {tolerance:g} apart."
+                )
+
+
+def measure(tested: subject.Subject, counts: tuple[int, ...], repeats: int) -> dict[int, dict]:
+    """Returns the figures of every number of devices in `counts`, the first of which is 1."""
+    splits = {count: Split(tested, count) for count in counts}
+    losses = {count: split() for count, split in splits.items()}
+    check_equal_losses(losses, 1e-4)
+    times = timing.alternate(splits, repeats)
+    alone = times[1].median
+    return {
+        count: {
+            "losses": losses[count],
+            "step_s": times[count].median,
+            "overhead_s": times[count].median - alone,
+            "collectives": split.collectives(),
+        }
+        for count, split in splits.items()
+    }
+
+
+def define_flags() -> None:
+    """Declares the command line; not on import, as the benchmarks share names."""
+    config_flags.DEFINE_config_file("config", "configs/mnist.py:smoke", "A file of configs/.")
+    flags.DEFINE_integer("repeats", 10, "Steps that are timed.", lower_bound=1)
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
+    jax.config.update("jax_num_cpu_devices", max(COUNTS))
+    result = measure(subject.create(flags.FLAGS.config), COUNTS, flags.FLAGS.repeats)
+    for count, found in result.items():
+        print(count, found)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)

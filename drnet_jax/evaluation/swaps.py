@@ -1,0 +1,227 @@
+"""Frames rebuilt and swapped, against the truth and against trivial answers."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from drnet_jax import inference, metrics, prng
+from drnet_jax.arrays import Array, Tree, as_float
+from drnet_jax.evaluation import verdicts
+from drnet_jax.evaluation.judge import Judge
+from drnet_jax.rollout import predict_poses
+from drnet_jax.run import Run
+from drnet_jax.state import DrnetState, PredictorState
+
+TRIVIAL_ANSWERS = ("copy_content_frame", "copy_pose_frame", "mean_frame")
+"""What a swap is compared with, besides the truth."""
+
+LATER_HORIZONS = (95, 500)
+"""Steps after the last observed frame at which swaps are scored too, where clips go on so long."""
+
+
+def score(
+    run: Run,
+    state: DrnetState,
+    predictor: PredictorState | None,
+    judge: Judge | None,
+    mean_frame: Array,
+) -> dict[str, Any]:
+    """Returns the records `reconstruction`, `swap`, `swap_judge` and `discriminator`.
+
+      reconstruction: content of x^t and pose of x^(t+k), against x^(t+k), k from 1 to the horizon;
+        means over k, and each k by itself.
+      swap: content of clip A at t, pose of clip B at t + horizon, against A's things on B's tracks,
+        with the better of all assignments of things to tracks. `predicted` has the pose not from
+        that frame of B, but predicted from those before and at t.
+      swap_judge: what the judge says of the swapped frames.
+      discriminator: how often it tells poses of one clip from poses of two, 0.5 being chance.
+
+    `t` is the last observed frame. Frames count as they are, in all their channels.
+    """
+    config = run.config
+    num_clips, batch_size = config.evaluation.num_clips, config.evaluation.batch_size
+    variables = predictor.predictor.variables("predictor") if predictor else None
+    score_batch = jax.jit(make_batch_scorer(run))
+    batches = []
+    for i in range(-(-num_clips // batch_size)):
+        batch, clips = held_out_batch(run, prng.stream(run.key, "evaluation", i), batch_size)
+        scores, swapped = score_batch(state, variables, batch, mean_frame)
+        if judge is not None:
+            scores |= _judged(run, judge, swapped, clips)
+        batches.append(jax.device_get(scores))
+    values = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_clips], *batches)
+    return _records(run, judge, values)
+
+
+def _records(run: Run, judge: Judge | None, values: dict[str, Any]) -> dict[str, Any]:
+    seed, horizons = run.config.seed, swap_horizons(run)
+    interval = functools.partial(metrics.bootstrap, seed=seed)
+    reconstruction = {
+        name: jax.tree.map(lambda steps: interval(steps.mean(axis=1)), answer)
+        for name, answer in values["reconstruction"].items()
+    }
+    by_step = jax.tree.map(interval, values["reconstruction"])
+    steps = list(range(1, run.config.evaluation.horizon + 1))
+    swap = swap_judge = None
+    if "swap" in values:
+        swaps = [
+            {"horizon": horizon} | jax.tree.map(lambda v, i=i: interval(v[:, i]), values["swap"])
+            for i, horizon in enumerate(horizons)
+        ]
+        headline = horizons.index(run.config.evaluation.horizon)
+        swap = swaps[headline] | {"by_horizon": swaps}
+    if judge is not None:
+        swap_judge = verdicts.swap_record(values["judged"], values["asked"], seed)
+    return {
+        "reconstruction": reconstruction.pop("model")
+        | reconstruction
+        | {"by_step": {"steps": steps} | by_step},
+        # None where nobody knows what a swap ought to look like.
+        "swap": swap,
+        "swap_judge": swap_judge,
+        # None for a model that was imported without one.
+        "discriminator": {
+            "accuracy": interval(values["discriminator"]) if "discriminator" in values else None,
+            "chance": 0.5,
+        },
+    }
+
+
+def swap_horizons(run: Run) -> list[int]:
+    """Returns at how many steps after the last observed frame swaps are scored, ascending."""
+    longest = run.source.max_frames - run.config.predictor.num_observed
+    later = [horizon for horizon in LATER_HORIZONS if horizon <= longest]
+    return sorted({run.config.evaluation.horizon, *later})
+
+
+def held_out_batch(
+    run: Run, key: jax.Array, batch_size: int
+) -> tuple[dict[str, Array], tuple[Any, Any]]:
+    """Returns uint8 frames of pairs of clips (A, B), the truth of every swap, and the clips.
+
+    `content` is A at t, `own` `[batch, horizon, ...]` what follows in A, `observed` what B shows up
+    to t, `pose` `[batch, horizons, ...]` B at t + each of `swap_horizons`, `targets`
+    `[batch, horizons, assignments, ...]` what A looks like in those poses, where that is known;
+    `random_*` are frames at random times.
+    """
+    source, config = run.source, run.config
+    key_a, key_b, key_t = jax.random.split(key, 3)
+    t = config.predictor.num_observed - 1
+    later = t + np.array(swap_horizons(run))
+    a = source.sample("test", key_a, batch_size, num_frames=later[-1] + 1)
+    b = source.sample("test", key_b, batch_size, num_frames=later[-1] + 1, unlike=a)
+    own = source.frames("test", a, t + np.arange(config.evaluation.horizon + 1))
+    random_a = source.frames("test", a, source.random_times("test", a, key_t, 2))
+    random_b = source.frames("test", b, source.random_times("test", b, key_t, 2))
+    batch = {
+        "content": own[:, 0],
+        "own": own[:, 1:],
+        "observed": source.frames("test", b, np.arange(t + 1)),
+        "pose": source.frames("test", b, later),
+        "random_0": random_a[:, 0],
+        "random_1": random_a[:, 1],
+        "random_other": random_b[:, 1],
+    }
+    targets = [source.swap_truth("test", a, b, time) for time in later]
+    if targets[0] is not None:
+        batch["targets"] = np.stack(jax.device_get(targets), axis=1)
+    return batch, (a, b)
+
+
+def make_batch_scorer(run: Run):
+    """Returns a function of (state, predictor's variables, batch, mean frame).
+
+    It returns scores by name, `[batch, ...]`, and the model's swaps at the headline's horizon.
+    """
+    networks, horizons = run.networks, swap_horizons(run)
+    headline = horizons.index(run.config.evaluation.horizon)
+
+    def score_batch(state: DrnetState, variables: Tree, batch: dict[str, Array], mean_frame: Array):
+        frames = {name: as_float(array) for name, array in batch.items()}
+        content = inference.encode_content(networks, state.main, frames["content"])
+
+        def decode(poses: jax.Array) -> jax.Array:
+            """Returns frames `[batch, time, ...]` of A's content and poses `[batch, time, *]`."""
+            num = poses.shape[1]
+            contents = jax.tree.map(lambda x: jnp.repeat(x[:, None], num, axis=1), content)
+            return inference.decode(networks, state.main, contents, poses)
+
+        def trivial(like: Array) -> dict[str, jax.Array]:
+            return {
+                "copy_content_frame": jnp.broadcast_to(frames["content"][:, None], like.shape),
+                "mean_frame": jnp.broadcast_to(mean_frame, like.shape),
+            }
+
+        pose = functools.partial(inference.encode_pose, networks, state.main)
+        own = frames["own"]
+        answers = {"model": decode(pose(own))} | trivial(own)
+        scores = {
+            "reconstruction": {
+                name: metrics.picture_scores(frame, own) for name, frame in answers.items()
+            }
+        }
+        swapped = decode(pose(frames["pose"]))
+        if "targets" in frames:
+            answers = {"model": swapped, "copy_pose_frame": frames["pose"]}
+            answers |= trivial(frames["pose"])
+            if variables is not None:
+                _, predicted = predict_poses(
+                    networks, run.predictor, state.main, variables, frames["observed"], horizons[-1]
+                )
+                answers["predicted"] = decode(predicted[:, np.array(horizons) - 1])
+            scores["swap"] = {
+                name: best(frame, frames["targets"]) for name, frame in answers.items()
+            }
+        if networks.discriminator is not None:
+            random = [pose(frames[f"random_{name}"]) for name in ("0", "1", "other")]
+            scores["discriminator"] = _discriminator_accuracy(networks, state, *random)
+        return scores, swapped[:, headline]
+
+    return score_batch
+
+
+def _discriminator_accuracy(networks, state: DrnetState, pose, same_clip, other_clip) -> jax.Array:
+    """Returns `[batch]`: the share of right answers to one pair of each kind."""
+    variables = {"params": state.discriminator.params["discriminator"]}
+    same = networks.discriminator.apply(variables, pose, same_clip) > 0
+    different = networks.discriminator.apply(variables, pose, other_clip) <= 0
+    return (same.astype(jnp.float32) + different) / 2
+
+
+def best(frames: jax.Array, targets: jax.Array) -> dict[str, jax.Array]:
+    """Returns scores `[batch, time]` of frames against the assignment they come closest to.
+
+    `frames` are `[batch, time, ...]`, `targets` `[batch, time, assignments, ...]`.
+    """
+    scores = metrics.picture_scores(frames[:, :, None], targets)  # [batch, time, assignments]
+    closest = jnp.argmax(scores["psnr"], axis=-1, keepdims=True)
+    return {
+        name: jnp.take_along_axis(value, closest, axis=-1)[..., 0] for name, value in scores.items()
+    }
+
+
+def _judged(run: Run, judge: Judge, swapped: jax.Array, clips: tuple[Any, Any]) -> dict[str, Any]:
+    """Returns what the judge says of the swapped frames, of the truth, and of B's frames."""
+    source, (a, b) = run.source, clips
+    times = np.array([run.config.predictor.num_observed - 1 + run.config.evaluation.horizon])
+    times = np.broadcast_to(times, (len(swapped), 1))
+    truth = source.moved(a, b)
+    things, others = (source.things("test", clips, times) for clips in (truth, b))
+    found = source.locate("test", truth, swapped[:, None])[:, 0]
+    frames = {
+        "model": swapped,
+        "copy_pose_frame": source.frames("test", b, times)[:, 0],
+        "truth": source.frames("test", truth, times)[:, 0],
+    }
+    return {
+        "judged": {name: judge.probabilities(frame) for name, frame in frames.items()},
+        "asked": {
+            "kept": things.classes,
+            "replaced": others.classes,
+            "visible": things.visible[:, 0],
+            "position_error": np.linalg.norm(found - things.positions[:, 0], axis=-1),
+        },
+    }
