@@ -75,6 +75,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         rollout_clips=100,
         rollout_steps=1_000,
         judge_steps=1_600,
+        probe_clips=3_000,
     )
     config.rollout = dict(num_clips=10, num_steps=100, chunk_size=50)
     config.log_every_steps = 100
@@ -113,6 +114,6 @@ def _shrink(config: ml_collections.ConfigDict) -> None:
     config.drnet.update(batch_size=8, num_steps=20)
     config.predictor.update(batch_size=8, num_steps=20, hidden_dim=16)
     config.evaluation.update(num_clips=20, batch_size=20)
-    config.evaluation.update(rollout_clips=4, rollout_steps=12, judge_steps=2)
+    config.evaluation.update(rollout_clips=4, rollout_steps=12, judge_steps=2, probe_clips=90)
     config.rollout.update(num_clips=4)
     config.update(log_every_steps=5, sample_every_steps=10, checkpoint_every_steps=5)

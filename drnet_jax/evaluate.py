@@ -12,7 +12,7 @@ from drnet_jax import prng, report, writer
 from drnet_jax import run as run_lib
 from drnet_jax.arrays import as_float
 from drnet_jax.evaluation import judge as judge_lib
-from drnet_jax.evaluation import rollouts, summary, swaps
+from drnet_jax.evaluation import leakage, rollouts, summary, swaps
 from drnet_jax.run import Run
 from drnet_jax.state import DrnetState, PredictorState
 
@@ -72,7 +72,7 @@ def score(run: Run, drnet: DrnetState, predictor: PredictorState | None = None) 
     record |= {"prediction": None, "rollout": None}
     if predictor is not None:
         record |= rollouts.score(run, drnet, predictor, judge, mean_frame)
-    return record
+    return record | leakage.score(run, drnet)
 
 
 def _mean_training_frame(run: Run) -> jax.Array:

@@ -56,8 +56,9 @@ def main(argv: Sequence[str]) -> None:
     """Runs the chosen mode; exits with 2 after a user's mistake and with 1 after a failed run."""
     del argv
     # Not before: `--help` is to be quick, and JAX takes a second to import.
-    from drnet_jax import evaluate, generate, import_torch, prepare, train
+    from drnet_jax import evaluate, generate, import_torch, memory, prepare, train
 
+    memory.keep_freed()
     _keep_compiled_programs()
     arguments = (_CONFIG.value, _WORKDIR.value)
     try:

@@ -24,6 +24,7 @@ POSITIVE = (
     "evaluation.rollout_clips",
     "evaluation.rollout_steps",
     "evaluation.judge_steps",
+    "evaluation.probe_clips",
     "rollout.num_clips",
     "rollout.num_steps",
     "rollout.chunk_size",

@@ -166,10 +166,8 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
     if first == stage.num_steps:
         return state
     all_finite = jax.jit(_all_finite)
-    pending: list[Metrics] = []
-    started, begun, waited = time.monotonic(), first, 0.0
     # Where the devices make the batches, waiting for one is waiting for the steps before it.
-    measure_waiting = not run.source.made_on_devices
+    meter = _Meter(stage.name, first, measure_waiting=not run.source.made_on_devices)
     with (
         contextlib.closing(stage.batches(first)) as batches,
         run.checkpoints(stage.name) as checkpoints,
@@ -177,30 +175,25 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
         _progress_bar(stage, first) as bar,
     ):
         for step in range(first + 1, stage.num_steps + 1):
-            asked = time.monotonic()
-            batch = next(batches)
-            waited += time.monotonic() - asked
-            state, metrics = stage.step(state, batch)
-            pending.append(metrics)
+            state, metrics = stage.step(state, meter.next(batches))
+            meter.add(metrics)
+            if step == first + 1:
+                bar.write(f"First step of {stage.name} after {meter.seconds():.1f} s.")
             bar.update()
             stopping = stop()
             due = functools.partial(is_due, step, num_steps=stage.num_steps)
             save = stopping or due(config.checkpoint_every_steps)
             if save or due(config.log_every_steps):
-                means = _finite_means(stage.name, pending, step)
+                means = meter.finite_means(step)
             if save and not all_finite(state):
                 raise FloatingPointError(
                     f"The state of {stage.name} is not finite at step {step:,}."
                 )
             if due(config.log_every_steps):
-                passed = time.monotonic() - started
-                speeds = {"steps_per_second": (step - begun) / passed}
-                if measure_waiting:
-                    speeds["input_wait"] = waited / passed
-                log.write(step, speeds | means)
+                log.write(step, meter.speeds(step) | means)
                 losses = {name: f"{value:.4g}" for name, value in means.items()}
                 bar.set_postfix(losses, refresh=False)
-                pending, started, begun, waited = [], time.monotonic(), step, 0.0
+                meter.restart(step)
             if due(config.sample_every_steps):
                 stage.write_sample(state, f"{stage.name}/step_{step:07d}.png")
             if save:
@@ -210,15 +203,51 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
     return state
 
 
-def _finite_means(stage: str, pending: list[Metrics], step: int) -> dict[str, float]:
-    """Returns the means of metrics since the last log; this is where they leave the device."""
-    rows = jax.device_get(pending)
-    for i, row in enumerate(rows):
-        bad = [name for name, value in row.items() if not np.isfinite(value)]
-        if bad:
-            at = step - len(rows) + 1 + i
-            raise FloatingPointError(f"{', '.join(bad)} of {stage} is not finite at step {at:,}.")
-    return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+class _Meter:
+    """What a stage did since the last log: its metrics, still on the device, and its speed."""
+
+    def __init__(self, stage: str, first: int, *, measure_waiting: bool):
+        self._stage, self._measure_waiting = stage, measure_waiting
+        self.restart(first)
+
+    def restart(self, step: int) -> None:
+        """Forgets all before `step`."""
+        self._begun, self._started = step, time.monotonic()
+        self._waited, self._pending = 0.0, []
+
+    def next(self, batches: Iterator[Any]) -> Any:
+        """Returns the next batch, and counts how long it was waited for."""
+        asked = time.monotonic()
+        batch = next(batches)
+        self._waited += time.monotonic() - asked
+        return batch
+
+    def add(self, metrics: Metrics) -> None:
+        """Takes the metrics of a step, without waiting for them."""
+        self._pending.append(metrics)
+
+    def seconds(self) -> float:
+        """Returns how long it took until all that was added is there."""
+        jax.block_until_ready(self._pending)
+        return time.monotonic() - self._started
+
+    def speeds(self, step: int) -> dict[str, float]:
+        """Returns steps per second, and the share of the time that data were waited for."""
+        passed = time.monotonic() - self._started
+        speeds = {"steps_per_second": (step - self._begun) / passed}
+        return speeds | ({"input_wait": self._waited / passed} if self._measure_waiting else {})
+
+    def finite_means(self, step: int) -> dict[str, float]:
+        """Returns the means of the metrics; this is where they leave the device."""
+        rows = jax.device_get(self._pending)
+        for i, row in enumerate(rows):
+            bad = [name for name, value in row.items() if not np.isfinite(value)]
+            if bad:
+                at = step - len(rows) + 1 + i
+                raise FloatingPointError(
+                    f"{', '.join(bad)} of {self._stage} is not finite at step {at:,}."
+                )
+        return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
 
 
 def _all_finite(state) -> jax.Array:

@@ -148,3 +148,32 @@ def test_clips_do_not_depend_on_how_the_batch_is_sharded():
 def test_impossible_settings_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         make(**changes)
+
+
+def test_digits_are_found_where_they_are():
+    """The front one always; the other one where enough of it is to be seen."""
+    generator = make(image_size=32, digit_size=12, speeds=(-3, 3))
+    digits = generator.resize(np.random.default_rng(1).integers(0, 256, (7, 28, 28), np.uint8))
+    tracks = generator.sample(jax.random.key(3), 8, len(digits))
+    times = np.broadcast_to(np.arange(10), (8, 10))
+    frames = generator.render(jnp.asarray(digits), tracks, times) / 255
+    found = generator.locate(jnp.asarray(digits), tracks, frames)
+    positions, _ = generator.positions(tracks, times)
+    for i in range(8):
+        np.testing.assert_array_equal(
+            found[i, :, tracks.front[i]], positions[i, :, tracks.front[i]]
+        )
+    apart = jnp.any(jnp.abs(positions[:, :, 0] - positions[:, :, 1]) >= 12, axis=-1)
+    np.testing.assert_array_equal(found[apart], positions[apart])
+
+
+def test_a_digit_cut_out_is_the_same_wherever_it_was():
+    generator = make(image_size=32, digit_size=12, num_digits=1, coloured=False)
+    digits = generator.resize(PICTURES)
+    tracks = generator.sample(jax.random.key(3), 1, len(digits))
+    frames = generator.render(jnp.asarray(digits), tracks, np.arange(6)[None]) / 255
+    cut = generator.cut_out(frames)
+    assert cut.shape == (1, 6, 1, 16, 16, 1)
+    for picture in cut[0, 1:]:
+        np.testing.assert_array_equal(picture, cut[0, 0])
+    assert jnp.sum(cut[0, 0]) == pytest.approx(float(jnp.sum(frames[0, 0])), rel=1e-6)

@@ -14,11 +14,13 @@ class Factors:
       content: int `[batch]` by name, classes from 0 on: what stays the same in a clip.
       num_classes: of each of them.
       pose: float `[batch, time, dims]` by name: what changes; an angle is its cosine and sine.
+      clips: int `[batch]`, equal for frames of one clip; None where each is of another one.
     """
 
     content: Mapping[str, np.ndarray]
     num_classes: Mapping[str, int]
     pose: Mapping[str, np.ndarray]
+    clips: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)

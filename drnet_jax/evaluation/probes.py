@@ -1,4 +1,4 @@
-"""Small models that read factors off codes: whatever they find is in there. Arrays in, scores out."""
+"""Small models that read factors off codes: what they find is in there. Arrays in, scores out."""
 
 import warnings
 from typing import Any
@@ -34,7 +34,11 @@ def fit_classifier(kind: str, codes: np.ndarray, classes: np.ndarray, seed: int)
         # What stops early needs some clips of every class to know when.
         enough = np.unique(classes, return_counts=True)[1].min() >= _FEWEST_PER_CLASS
         model = MLPClassifier(
-            (_HIDDEN,), early_stopping=bool(enough), max_iter=100, alpha=1e-3, random_state=seed
+            hidden_layer_sizes=(_HIDDEN,),
+            early_stopping=bool(enough),
+            max_iter=100,
+            alpha=1e-3,
+            random_state=seed,
         )
     return _fit(model, codes, classes)
 
@@ -52,7 +56,11 @@ def fit_regressor(kind: str, codes: np.ndarray, values: np.ndarray, seed: int) -
     if kind == "linear":
         return _fit(Ridge(), codes, values)
     model = MLPRegressor(
-        (_HIDDEN,), early_stopping=True, max_iter=100, alpha=1e-3, random_state=seed
+        hidden_layer_sizes=(_HIDDEN,),
+        early_stopping=True,
+        max_iter=100,
+        alpha=1e-3,
+        random_state=seed,
     )
     return _fit(model, codes, values[:, 0] if values.shape[1] == 1 else values)
 
@@ -93,7 +101,7 @@ def fit_pair_classifier(same: np.ndarray, different: np.ndarray, seed: int) -> P
     pairs = np.concatenate([same, different])
     labels = np.repeat([1, 0], [len(same), len(different)])
     model = MLPClassifier(
-        (100, 100),
+        hidden_layer_sizes=(100, 100),
         early_stopping=True,
         n_iter_no_change=8,
         max_iter=100,

@@ -16,7 +16,7 @@ _NAMES = {
 
 def text(record: dict[str, Any]) -> str:
     """Returns the scores of `evaluation.json` as small tables; absent parts are left out."""
-    blocks = [_pictures(record), _judged(record), _rollout(record)]
+    blocks = [_pictures(record), _judged(record), _rollout(record), _leakage(record)]
     accuracy = record["discriminator"]["accuracy"]
     if accuracy is not None:
         mean = accuracy["mean"]
@@ -79,6 +79,27 @@ def _rollout(record: dict[str, Any]) -> str:
     if rollout["lost_at"]:
         lines.append(f"track lost at step {_cell(rollout['lost_at'], 0)}")
     lines.append(f"frozen frames {rollout['frozen_rate']['model']['mean']:.1%}")
+    return "\n".join(lines)
+
+
+def _leakage(record: dict[str, Any]) -> str:
+    leakage, lines = record["leakage"], []
+    if leakage["probes"]:
+        lines.append(f"{'read off, held-out clips':28}{'content':>22}{'pose':>26}{'chance':>10}")
+        found = {(p["factor"], p["probe"], p["code"]): p for p in leakage["probes"]}
+        for factor, probe in dict.fromkeys((factor, probe) for factor, probe, _ in found):
+            scores = [found[factor, probe, code]["held_out_clips"] for code in ("content", "pose")]
+            if None not in scores:
+                content, pose = (_cell(score, 3) for score in scores)
+                label, chance = f"{factor}, {probe}", scores[0]["chance"]
+                lines.append(f"{label:28}{content:>22}{pose:>26}{chance:10.3f}")
+    for name, score in leakage["discriminator"].items():
+        if score:
+            label = name.replace("_", " ")
+            lines.append(f"{'AUC, ' + label:28}{_cell(score, 3):>22}{'':26}{0.5:10.3f}")
+    if blocks := record["blocks"]:
+        shown = (f"{key} {blocks[key]:.2f}" for key in ("mig", "disentanglement", "completeness"))
+        lines.append("blocks: " + ", ".join(shown))
     return "\n".join(lines)
 
 
