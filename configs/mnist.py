@@ -11,12 +11,12 @@ quick: 24.7 dB swap PSNR, 5 dB above the best trivial answer (docs/recipe.md).
 
 import ml_collections
 
+from drnet_jax import defaults
+
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     """Returns the settings of a variant: full, quick or smoke."""
-    config = ml_collections.ConfigDict()
-    config.seed = 1
-    config.dtype = "float32"  # Of the computation; bfloat16 on TPU or GPU.
+    config = defaults.settings()
     config.data = dict(
         name="moving_mnist",
         digits="auto",  # full: 70,000 digits; embedded: the 5,000 that ship; auto: full if it can.
@@ -30,62 +30,8 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         zero_speeds=True,
         max_step=20,  # K: two frames that are compared are at most this far apart.
     )
-    config.model = dict(
-        content_encoder="dcgan",
-        pose_encoder="dcgan",
-        decoder="dcgan",
-        width=64,
-        num_slots=2,  # Of attention networks; the paper's have none.
-        content_dim=128,
-        pose_dim=5,
-        normalize=False,
-        discriminator_width=100,
-    )
-    config.drnet = dict(
-        batch_size=100,
-        num_steps=120_000,  # 200 epochs of 600 steps.
-        learning_rate=0.002,
-        schedule="constant",
-        warmup_steps=0,
-        beta1=0.5,
-        similarity_weight=1.0,  # alpha
-        adversarial_weight=0.1,  # beta; 0 switches the adversarial term off.
-    )
-    config.predictor = dict(
-        num_observed=5,
-        num_predicted=10,
-        hidden_dim=256,
-        num_layers=2,
-        batch_size=100,
-        num_steps=60_000,
-        learning_rate=0.002,
-        schedule="constant",
-        warmup_steps=0,
-        beta1=0.9,
-    )
-    config.evaluation = dict(
-        num_clips=500,
-        batch_size=100,
-        horizon=10,
-        rollout_clips=100,
-        rollout_steps=1_000,
-        judge_steps=1_600,
-        probe_clips=3_000,
-    )
-    config.rollout = dict(num_clips=10, num_steps=500, chunk_size=50)
-    config.log_every_steps = 100
-    config.sample_every_steps = 5_000
-    config.checkpoint_every_steps = 1_000
-    config.keep_checkpoints = 3
-    if variant == "smoke":
-        _shrink(config)
-    elif variant == "quick":
-        _hasten(config)
-    elif variant != "full":
-        raise ValueError(
-            f"Unknown variant {variant!r} of configs/mnist.py; known: full, quick, smoke."
-        )
-    return config
+    config.model.num_slots = 2  # One for each digit.
+    return defaults.vary(config, variant, "configs/mnist.py", quick=_hasten, smoke=_shrink)
 
 
 def _hasten(config: ml_collections.ConfigDict) -> None:
@@ -107,11 +53,6 @@ def _hasten(config: ml_collections.ConfigDict) -> None:
 
 
 def _shrink(config: ml_collections.ConfigDict) -> None:
+    defaults.shrink(config)
     config.data.update(digits="embedded", image_size=32, digit_size=16)
-    config.model.update(width=4, content_dim=8)
-    config.drnet.update(batch_size=8, num_steps=20)
-    config.predictor.update(batch_size=8, num_steps=20, hidden_dim=16)
     config.evaluation.update(batch_size=250)
-    config.evaluation.update(rollout_clips=4, rollout_steps=12, judge_steps=2, probe_clips=90)
-    config.rollout.update(num_clips=4)
-    config.update(log_every_steps=5, sample_every_steps=10, checkpoint_every_steps=5)
