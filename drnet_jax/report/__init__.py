@@ -6,7 +6,7 @@ import string
 from etils import epath
 
 from drnet_jax import files
-from drnet_jax.report import sections
+from drnet_jax.report import evaluated, sections
 from drnet_jax.report.inputs import Inputs
 
 
@@ -41,6 +41,9 @@ def write(workdir: epath.PathLike) -> epath.Path:
         swap=sections.swap(inputs),
         rollout=sections.rollout(inputs),
         scores=sections.scores(inputs),
+        horizons=evaluated.horizons(inputs),
+        judged=evaluated.judged(inputs),
+        leakage=evaluated.leakage(inputs),
         curves=sections.curves(inputs),
         progress=sections.progress(inputs),
         settings=sections.settings(inputs),

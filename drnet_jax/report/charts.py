@@ -98,6 +98,88 @@ def dots(scores: Mapping[str, Mapping[str, float]], label: str, digits: int) -> 
     return _svg(parts, height, label)
 
 
+def over_steps(
+    steps: Sequence[int],
+    series: Mapping[str, tuple[str, Mapping[str, Sequence[float]]]],
+    label: str,
+    *,
+    limits: tuple[float, float] | None = None,
+    reference: tuple[float, str] | None = None,
+) -> str:
+    """Returns a chart of scores over `steps` on a logarithmic axis, each a line in its interval.
+
+    Args:
+      steps: ascending, above 0.
+      series: by name, the CSS class and mean, low and high at each step; drawn in this order.
+      label: what a reader who cannot see the chart is told.
+      limits: least and greatest value of the y axis; None fits them to the values.
+      reference: a value to mark with a dashed line, and its name.
+    """
+    ends = [v for _, score in series.values() for v in (*score["low"], *score["high"])]
+    ends += [reference[0]] if reference else []
+    low, high = limits or _limits(min(ends), max(ends), log=False)
+    x = _Axis(steps[0], max(steps[-1], steps[0] + 1), _LEFT, _WIDTH - _RIGHT, log=True)
+    y = _Axis(low, high, _HEIGHT - _BOTTOM, _TOP)
+    parts = [_y_grid(y, linear_ticks(low, high, 4)), _x_ticks(x, log_ticks(x.low, x.high), _short)]
+    if reference:
+        at = y(reference[0])
+        parts.append(f'<line class="reference" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" {_at_y(at)}/>')
+        text_y = at - 5 if at > _TOP + 16 else at + 13
+        parts.append(_text(_LEFT + 4, text_y, "reference-name", reference[1], "start"))
+    for css, score in series.values():
+        there = _path(x, y, steps, np.array(score["high"]))
+        back = _path(x, y, steps[::-1], np.array(score["low"])[::-1])
+        parts.append(f'<polygon class="band {css}" points="{there} {back}"/>')
+    for css, score in series.values():
+        points = _path(x, y, steps, np.array(score["mean"]))
+        parts.append(f'<polyline class="smooth {css}" points="{points}"/>')
+    return _svg(parts, _HEIGHT, label)
+
+
+def probes(
+    rows: Mapping[str, Sequence[tuple[str, Mapping[str, float]]]],
+    chances: Mapping[str, float],
+    label: str,
+) -> str:
+    """Returns a chart with a row per name, 0 to 1: a mark at each mean, a tick where chance is.
+
+    Args:
+      rows: by name, the CSS class of each mark, and mean, low and high.
+      chances: by name, what chance scores.
+      label: what a reader who cannot see the chart is told.
+    """
+    height, names = 34 * len(rows) + 34, 138
+    x = _Axis(0, 1, names, _WIDTH - _RIGHT)
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    parts = [
+        f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="4" y2="{height - 26}"/>'
+        for tick in ticks
+    ]
+    parts.append(_x_ticks(x, ticks, _plain, height))
+    for i, (name, marks) in enumerate(rows.items()):
+        middle = 21 + 34 * i
+        at = x(min(max(chances[name], 0.0), 1.0))
+        parts.append(_text(names - 12, middle + 4, "name", name, "end"))
+        parts.append(
+            f'<line class="chance" x1="{at:.1f}" x2="{at:.1f}" '
+            f'y1="{middle - 14}" y2="{middle + 14}"/>'
+        )
+        for j, (css, score) in enumerate(marks):
+            # Below 0 there is nothing to be told apart: a probe is no use.
+            low, mean, high = (x(min(max(score[k], 0.0), 1.0)) for k in ("low", "mean", "high"))
+            y = middle + 12 * (j - (len(marks) - 1) / 2)
+            parts.append(f'<line class="{css}" x1="{low:.1f}" x2="{high:.1f}" {_at_y(y)}/>')
+            parts.append(_mark(mean, y, css, j))
+    return _svg(parts, height, label)
+
+
+def _mark(x: float, y: float, css: str, number: int) -> str:
+    """Returns a disc for the first of several, a square for the others: colour is not enough."""
+    if number == 0:
+        return f'<circle class="{css}" r="4.5" cx="{x:.1f}" cy="{y:.1f}"/>'
+    return f'<rect class="{css}" x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8"/>'
+
+
 def linear_ticks(low: float, high: float, most: int) -> list[float]:
     """Returns round numbers from `low` to `high`, 1, 2 or 5 times a power of ten apart.
 

@@ -66,14 +66,34 @@ class Inputs:
 
         An end of the interval that is absent is the mean.
         """
-        node: Any = self.evaluation
-        for key in path:
-            node = node.get(key) if isinstance(node, Mapping) else None
+        node = self.at(*path)
         if not isinstance(node, Mapping) or not _is_number(node.get("mean")):
             return None
         ends = (node.get(end) for end in ("low", "high"))
         low, high = (end if _is_number(end) else node["mean"] for end in ends)
         return {"mean": node["mean"], "low": low, "high": high}
+
+    def at(self, *path: str) -> Any:
+        """Returns what the evaluation holds under nested names; None when it is not there."""
+        node: Any = self.evaluation
+        for key in path:
+            node = node.get(key) if isinstance(node, Mapping) else None
+        return node
+
+    def score_over_steps(self, *path: str) -> dict[str, list[float]] | None:
+        """Returns mean, low and high of a score of rollouts at each of their steps, or None."""
+        node, steps = self.at("rollout", *path), self.rollout_steps()
+        if not isinstance(node, Mapping) or not steps:
+            return None
+        columns = {end: node.get(end) for end in ("mean", "low", "high")}
+        return columns if all(_is_column(c, len(steps)) for c in columns.values()) else None
+
+    def rollout_steps(self) -> list[int]:
+        """Returns the steps at which rollouts were scored, ascending and above 0; may be none."""
+        steps = self.at("rollout", "steps")
+        if not _is_column(steps, None) or any(a >= b for a, b in zip([0, *steps], steps)):
+            return []
+        return steps
 
 
 def read_curves(path: epath.Path) -> Curves:
@@ -122,3 +142,10 @@ def _read_json(path: epath.Path) -> Mapping[str, Any]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_column(value: Any, length: int | None) -> bool:
+    """Returns whether `value` is a list of numbers, of so many if `length` is given."""
+    if not isinstance(value, list) or not all(map(_is_number, value)):
+        return False
+    return length is None or len(value) == length
