@@ -6,6 +6,7 @@ model made.
 """
 
 import math
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -68,6 +69,10 @@ def text(
     picture: Image.Image, words: str, xy: Sequence[int], color: Color, *, anchor: str, size: int
 ) -> None:
     """Writes `words` at `xy`; `anchor` is Pillow's, such as "lm" for left and middle."""
+    # The built-in font has no letters beyond ASCII: accents go, the rest becomes question marks.
+    letters = unicodedata.normalize("NFKD", words)
+    words = "".join(c for c in letters if not unicodedata.combining(c))
+    words = words.encode("ascii", "replace").decode()
     ImageDraw.Draw(picture).text(
         tuple(xy), words, fill=color, font=ImageFont.load_default(size=size), anchor=anchor
     )

@@ -82,7 +82,8 @@ def text(builder: ClipBuilder, contents: Contents) -> str:
     lines += ["", "## Skipped inputs", ""]
     lines += [f"- {name}: {reason}" for name, reason in contents.skipped] or ["None."]
     lines += ["", "## Licence and source", "", f"- Licence: {about.licence}"]
-    lines += [f"- Source: {about.homepage or 'made by drnet_jax'}"]
+    source = "rendered by drnet_jax" if about.stand_in else "your own files"
+    lines += [f"- Source: {about.homepage or source}"]
     lines += [f"- Citation: {about.citation}"] if about.citation else []
     lines += ["", "## Preparation", "", *_preparation(builder), ""]
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """What a run left in its folder, read so that whatever is missing or broken is simply absent."""
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -91,9 +92,10 @@ class Inputs:
     def rollout_steps(self) -> list[int]:
         """Returns the steps at which rollouts were scored, ascending and above 0; may be none."""
         steps = self.at("rollout", "steps")
-        if not _is_column(steps, None) or any(a >= b for a, b in zip([0, *steps], steps)):
+        if not _is_column(steps, None):
             return []
-        return steps
+        ascending = all(a < b for a, b in itertools.pairwise([0, *steps]))
+        return steps if ascending else []
 
 
 def read_curves(path: epath.Path) -> Curves:
