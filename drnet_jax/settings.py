@@ -24,7 +24,6 @@ POSITIVE = (
     "evaluation.rollout_clips",
     "evaluation.rollout_steps",
     "evaluation.judge_steps",
-    "evaluation.probe_clips",
     "rollout.num_clips",
     "rollout.num_steps",
     "rollout.chunk_size",
@@ -95,6 +94,7 @@ def check(config: Mapping[str, Any]) -> None:
     require(BELOW_ONE, lambda value: 0 <= value < 1, "0 up to, not including, 1")
     require(("drnet.batch_size",), lambda value: value >= 2, "2 and above, to pair clips")
     require(("seed",), lambda value: value < 2**32, "below 2**32")
+    require(("evaluation.probe_clips",), lambda value: value >= 60, "60 and above, to fit probes")
     if flat["data.name"] == "moving_mnist":
         require_choices({"data.digits": ("auto", "full", "embedded")})
         require(("data.digit_size", "data.num_digits"), lambda value: value > 0, "above 0")

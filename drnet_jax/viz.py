@@ -1,11 +1,12 @@
 """Still pictures of what a model saw and what it made: swap grids and rollout strips."""
 
 import io
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from etils import epath
-from PIL import Image
+from PIL import Image, ImageFont
 
 from drnet_jax import drawing, files
 
@@ -137,6 +138,57 @@ def clips(frames: np.ndarray, times: Sequence[int]) -> np.ndarray:
     return np.asarray(picture)
 
 
+def labelled_rows(
+    rows: Sequence[Sequence[np.ndarray | None]],
+    labels: Sequence[str],
+    headings: Sequence[str],
+    *,
+    groups: Sequence[tuple[str, drawing.Color, int]],
+    rows_together: int = 1,
+) -> np.ndarray:
+    """Returns rows of frames with words to their left and above.
+
+    Args:
+      rows: frames `[height, width, channels]` of one shape, None where there is nothing to show.
+      labels: of each row; lines after the first are set in smaller type.
+      headings: of each column.
+      groups: name, colour and number of columns of neighbours that belong together.
+      rows_together: after so many rows there is a gap.
+
+    Returns:
+      uint8 `[height, width, 3]`.
+
+    Raises:
+      ValueError: when the numbers of rows, columns and words do not fit together.
+    """
+    widths = {len(headings), sum(size for *_, size in groups), *map(len, rows)}
+    if len(labels) != len(rows) or len(widths) != 1:
+        raise ValueError(
+            f"{len(rows)} rows of {[len(row) for row in rows]} frames, {len(labels)} labels, "
+            f"{len(headings)} headings, groups of {[size for *_, size in groups]} columns."
+        )
+    like = next(frame for row in rows for frame in row if frame is not None)
+    factor = drawing.enlargement(like, at_least=80)
+    height, width = (factor * side for side in like.shape[:2])
+    lefts, x = [], drawing.MARGIN + _words_width(labels)
+    for *_, size in groups:
+        lefts += _places(x + drawing.GAP, width + drawing.GUTTER, size)
+        x = lefts[-1] + width
+    tops = _places(2 * drawing.LINE + 10, height + drawing.GUTTER, len(rows))
+    tops = [y + i // rows_together * drawing.GUTTER for i, y in enumerate(tops)]
+    picture = drawing.blank(x + drawing.MARGIN, tops[-1] + height + drawing.MARGIN)
+    _write_headings(picture, groups, headings, lefts, width)
+    for row, label, y in zip(rows, labels, tops, strict=True):
+        for i, line in enumerate(label.split("\n")):
+            place = (drawing.MARGIN, y + drawing.LINE // 2 + i * 18)
+            color, size = (drawing.MUTED, 13) if i else (drawing.TEXT, 15)
+            drawing.text(picture, line, place, color, anchor="lm", size=size)
+        for frame, left in zip(row, lefts, strict=True):
+            if frame is not None:
+                drawing.paste(picture, drawing.enlarge(drawing.to_rgb(frame), factor), left, y)
+    return np.asarray(picture)
+
+
 def _places(start: int, stride: int, count: int) -> list[int]:
     return [start + i * stride for i in range(count)]
 
@@ -155,6 +207,29 @@ def _write_times(
     for x, time in zip(lefts, times, strict=True):
         center = (x + width // 2, drawing.LINE + 18)
         drawing.text(picture, f"t = {time}", center, drawing.MUTED, anchor="mm", size=13)
+
+
+def _words_width(labels: Sequence[str]) -> int:
+    """Returns how many pixels the longest line of labels takes."""
+    lines = [line for label in labels for line in label.split("\n")]
+    return max(math.ceil(ImageFont.load_default(size=15).getlength(line)) for line in lines)
+
+
+def _write_headings(
+    picture: Image.Image,
+    groups: Sequence[tuple[str, drawing.Color, int]],
+    headings: Sequence[str],
+    lefts: list[int],
+    width: int,
+) -> None:
+    """Writes the name of each group of columns, and a heading above each column."""
+    first = 0
+    for words, color, size in groups:
+        drawing.heading(picture, words, color, lefts[first], lefts[first + size - 1] + width)
+        first += size
+    for x, words in zip(lefts, headings, strict=True):
+        center = (x + width // 2, drawing.LINE + 18)
+        drawing.text(picture, words, center, drawing.MUTED, anchor="mm", size=13)
 
 
 def _draw_truth(picture: Image.Image, frames: dict[int, np.ndarray], top: int) -> None:

@@ -1,42 +1,50 @@
 """Figure 3 of the paper: swap grid and 500-step rollouts on Moving MNIST, with held-out digits.
 
-  python -m experiments.fig3_mnist --preset=quick
-
-A run that exists in --workdir is used as it is; else it is trained first. Both halves of the
-figure, its arrays and the scores are copied to --out.
+python -m experiments.fig3_mnist --preset=quick
 """
 
-from absl import app, flags
 from etils import epath
 
-from configs import mnist
-from drnet_jax import train
+from drnet_jax import prng, viz
+from experiments import figure, held_out, runs
 
-FIGURES = {
-    "samples/swap_grid.png": "fig3_left.png",
-    "samples/rollout_strip.png": "fig3_right.png",
-    "samples/rollout.npz": "fig3_right.npz",
-    "evaluation.json": "fig3_scores.json",
-}
-
-_PRESET = flags.DEFINE_enum("preset", "quick", ["full", "quick"], "Settings of configs/mnist.py.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "The run; by default runs/mnist_<preset>.")
-_OUT = flags.DEFINE_string("out", "runs/figures", "Where the figure goes.")
+NUM_CLIPS = 8
+NUM_ROLLOUTS = 5
+NUM_STEPS = 500
+SHOWN = (6, 10, 25, 50, 100, 250, 505)
+"""Time steps that are drawn, where 1 is the first observed one."""
 
 
-def main(argv: list[str]) -> None:
-    """Trains where needed, then copies the figure."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-    config = mnist.get_config(_PRESET.value)
-    workdir = epath.Path(_WORKDIR.value or f"runs/mnist_{_PRESET.value}")
-    train.prepare(config, workdir)()
-    out = epath.Path(_OUT.value)
-    out.mkdir(parents=True, exist_ok=True)
-    for source, target in FIGURES.items():
-        (workdir / source).copy(out / target, overwrite=True)
-        print(out / target)
+def draw(out: epath.Path, trained: runs.Trained, num_steps: int = NUM_STEPS) -> None:
+    """Writes both halves of the figure, and prints the scores of swaps."""
+    run, model = trained.run, trained.model
+    contents, poses = held_out.pairs(run, "figure 3", NUM_CLIPS)
+    swapped = held_out.swap(model, contents, poses)
+    print(held_out.swap_scores(trained.scores))
+    figure.write(
+        out,
+        "fig3_left",
+        viz.swap_grid(poses, contents, swapped),
+        "Digits of the first column, where those of the top row are. All are held out.",
+        [trained],
+        arrays=dict(contents=contents, poses=poses, swapped=swapped),
+        numbers={"swap": trained.scores["swap"]},
+    )
+    key = prng.stream(run.key, "figure 3 rollouts")
+    num_frames = run.config.predictor.num_observed + num_steps
+    clips = run.source.sample("test", key, NUM_ROLLOUTS, num_frames=num_frames)
+    observed, generated, truth = held_out.roll_out(run, model, clips, num_steps)
+    figure.write(
+        out,
+        "fig3_right",
+        viz.rollout_strip(observed, generated, truth, SHOWN),
+        f"{num_steps} steps generated after {observed.shape[1]} observed ones; what really "
+        "followed stands below in half the size. All digits are held out.",
+        [trained],
+        arrays=dict(observed=observed, generated=generated, truth=truth),
+        numbers={"rollout": trained.scores["rollout"]},
+    )
 
 
 if __name__ == "__main__":
-    app.run(main)
+    runs.start(draw, "mnist")

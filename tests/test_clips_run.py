@@ -46,6 +46,12 @@ def test_everything_is_scored_and_said(finished):
     for name in ("model", *swaps.TRIVIAL_ANSWERS):
         psnr = record["swap"][name]["psnr"]
         assert psnr["low"] <= psnr["mean"] <= psnr["high"]
+    # Of people it is known where they are, and of what scenario; only digits can be judged.
+    assert record["judge"] is None and record["rollout"]["identity"] is None
+    assert {probe["factor"] for probe in record["leakage"]["probes"]} >= {"scenario", "position"}
+    assert record["blocks"]["mig_by_factor"].keys() >= {"scenario", "position"}
+    assert record["leakage"]["discriminator"]["same_things"] is None
+    assert record["rollout"]["steps"][-1] <= 24
     assert "STAND-IN" in (finished / "report.html").read_text()
     stored = json.loads((finished / "config.json").read_text())
     assert stored["data"]["source"] == "procedural"

@@ -1,6 +1,8 @@
 import dataclasses
 import itertools
 import json
+import pathlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +42,22 @@ def test_record_has_every_score_with_its_interval(trained):
     assert record["prediction"].keys() == {
         *("horizon", "num_clips", "model", "copy_last_frame", "mean_frame"),
     }
+
+
+def test_every_name_is_documented_and_there(trained):
+    record = json.loads((trained / "evaluation.json").read_text())
+    text = (pathlib.Path(__file__).parent.parent / "docs" / "evaluation.md").read_text()
+    table = "".join(line for line in text.splitlines() if line.startswith("| `"))
+    documented = set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)?)`", table))
+    names = {
+        f"{part}.{name}"
+        for part, value in record.items()
+        if isinstance(value, dict)
+        for name in value
+    }
+    names |= {part for part, value in record.items() if not isinstance(value, dict)}
+    assert names <= documented
+    assert {name for name in documented if name.split(".")[0] in record and "." in name} <= names
 
 
 def test_evaluating_again_gives_the_same_numbers(trained, config):

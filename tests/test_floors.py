@@ -8,7 +8,17 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parent.parent / "drnet_jax"
 
 FLOORS = (
-    {"arrays", "defaults", "prng", "schedule", "sharding", "settings", "files", "drawing", "memory"},
+    {
+        "arrays",
+        "defaults",
+        "prng",
+        "schedule",
+        "sharding",
+        "settings",
+        "files",
+        "drawing",
+        "memory",
+    },
     {"nets", "losses", "metrics", "data"},
     {"state", "optim", "interop"},
     {"steps", "inference"},

@@ -6,6 +6,7 @@ import itertools
 import jax
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 import toy_clips
 
 from drnet_jax import sharding
@@ -165,3 +166,38 @@ def test_damage_is_found_before_work_starts(folder, tmp_path):
     path.write_bytes(bytes(content))
     with pytest.raises(ValueError, match=r"prepared data in .* are damaged .*delete that folder"):
         ClipStore(source.builder, "train", 1e9)
+
+
+def test_factors_are_those_of_the_frames_that_were_sampled(folder):
+    class Known(toy_clips.ToyTurn, skip_registration=True):
+        CONTENT = ("thing",)
+
+        def factor_features(self):
+            track = tfds.features.Tensor(shape=(None,), dtype=np.float32)
+            return {"thing": np.int32, "azimuth": track, "scale": track}
+
+        def make(self, job):
+            [clip] = super().make(job)
+            turn = np.arange(len(clip.frames), dtype=np.float32)
+            clip.factors.update(azimuth=90 * turn, scale=turn)
+            return [clip]
+
+    source = make(folder, Known, lengths=(4, 4, 4))
+    clips = source.sample("test", jax.random.key(0), 3)
+    times = np.array([[0, 1], [5, 2], [3, 3]])
+    factors = source.factors("test", clips, times)
+    values = toy_clips.read(source.frames("test", clips, times))
+    # Three things to train with, numbers 0 to 2, then three for the test.
+    np.testing.assert_array_equal(factors.content["thing"] - 3, values[:, 0] // 20 - 5)
+    assert factors.num_classes == {"thing": 6}
+    np.testing.assert_array_equal(factors.clips, clips.numbers)
+    np.testing.assert_array_equal(factors.pose["scale"][..., 0], values % 20)
+    turned = np.pi / 2 * (values % 20)
+    expected = np.stack([np.cos(turned), np.sin(turned)], axis=-1)
+    np.testing.assert_allclose(factors.pose["azimuth"], expected, atol=1e-6)
+
+
+def test_nothing_is_known_about_clips_without_factors(folder):
+    source = make(folder)
+    clips = source.sample("test", jax.random.key(0), 3)
+    assert source.factors("test", clips, np.zeros((3, 1), int)) is None

@@ -67,6 +67,58 @@ EVALUATION = {
     "discriminator": {"accuracy": _interval(0.5234, 0.031), "chance": 0.5},
 }
 
+STEPS = [1, 2, 10, 50]
+
+
+def _over_steps(*means):
+    columns = {"mean": list(means), "low": [m - 0.1 for m in means], "high": list(means)}
+    return columns
+
+
+def _probe(factor, code, kind, mean):
+    score = _interval(mean) | {"chance": 0.1}
+    names = {"factor": factor, "code": code, "probe": kind}
+    return names | {"held_out_clips": score, "held_out_things": None}
+
+
+LONG = {
+    "judge": {"accuracy": _interval(0.971), "chance": 0.11, "in_view": 0.9},
+    "swap_judge": {
+        name: {
+            "accuracy_kept": _interval(kept),
+            "accuracy_replaced": _interval(0.105),
+            "inception_score": _interval(6.5),
+        }
+        for name, kept in (("model", 0.854), ("truth", 0.965))
+    }
+    | {"chance": 0.1},
+    "rollout": {
+        "num_clips": 100,
+        "steps": STEPS,
+        "psnr": {"model": _over_steps(25, 24, 20, 18), "mean_frame": _over_steps(19, 19, 19, 19)},
+        "identity": {"model": _over_steps(0.9, 0.9, 0.8, 0.7), "chance": 0.11},
+        "sharpness": {"model": _over_steps(1, 1, 0.5, 0.5)},
+        "position_error": None,
+        "lost_at": _interval(37.0),
+        "never_lost": _interval(0.25),
+        "frozen_rate": {"model": _interval(0.0123)},
+    },
+    "leakage": {
+        "probes": [
+            _probe(factor, code, kind, mean)
+            for kind in ("linear", "mlp")
+            for factor, code, mean in (
+                ("digit", "content", 0.8),
+                ("digit", "pose", 0.1),
+                ("place", "content", -0.1),
+                ("place", "pose", 0.99),
+            )
+        ],
+        "discriminator": {"same_clip": _interval(0.62), "same_things": None},
+    },
+    "blocks": {"mig": 0.177, "disentanglement": 0.951, "completeness": 0.94},
+}
+
 
 def _write_picture(path, color, kind="png"):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -174,6 +226,39 @@ def test_any_score_may_be_missing_or_empty(workdir, key):
     for value in (None, {}, 3):
         (workdir / "evaluation.json").write_text(json.dumps(EVALUATION | {key: value}))
         _read(workdir)
+
+
+def test_long_rollouts_judged_swaps_and_leakage(workdir):
+    (workdir / "evaluation.json").write_text(json.dumps(EVALUATION | LONG))
+    text, page = _read(workdir)
+    # Three charts over steps and two of probes more than without them.
+    assert len(page.all("svg")) == 10
+    assert "lost after 37 steps" in page.text and "25% never are" in page.text
+    assert "0.854" in page.text and "97.1%" in page.text and "0.620" in page.text
+    assert "disentanglement 0.95" in page.text
+    for part in text.split("<svg")[1:]:
+        ET.fromstring("<svg" + part.split("</svg>")[0] + "</svg>")
+
+
+def _broken(node):
+    """Yields copies of a nested record, each with one part of it replaced by rubbish."""
+    if isinstance(node, dict | list):
+        for key in node if isinstance(node, dict) else range(len(node)):
+            for value in (None, {}, "<b>", [1]):
+                copy = dict(node) if isinstance(node, dict) else list(node)
+                copy[key] = value
+                yield copy
+
+
+@pytest.mark.parametrize("key", list(LONG))
+def test_any_long_score_may_be_missing_or_broken(workdir, key):
+    nodes = [None, {}, 3, *_broken(LONG[key])]
+    for name, part in LONG[key].items():
+        nodes += [LONG[key] | {name: copy} for copy in _broken(part)]
+    for node in nodes:
+        (workdir / "evaluation.json").write_text(json.dumps(EVALUATION | LONG | {key: node}))
+        text, _ = _read(workdir)
+        assert "<b>" not in text
 
 
 def test_hostile_strings_stay_text(workdir):
@@ -295,3 +380,23 @@ def test_dots_stand_in_the_order_of_their_means():
     a, b, c = (float(circle.get("cx")) for circle in svg.iter("circle"))
     assert b < c < a
     np.testing.assert_allclose(c, (a + b) / 2, atol=0.11)
+
+
+def test_a_score_over_steps_lies_in_its_band_on_a_logarithmic_axis():
+    score = {"mean": [3, 2, 1], "low": [2, 1, 0], "high": [4, 3, 2]}
+    svg = charts.over_steps([1, 10, 100], {"model": ("first", score)}, "", reference=(1, "chance"))
+    line = _points(svg, "smooth")
+    np.testing.assert_allclose(np.diff(line[:, 0]), np.diff(line[:, 0])[0], atol=0.11)
+    (band,) = ET.fromstring(svg).iter("polygon")
+    corners = np.array([list(map(float, p.split(","))) for p in band.get("points").split()])
+    np.testing.assert_allclose(corners[:3, 0], corners[5:2:-1, 0])
+    assert np.all(corners[:3, 1] < line[:, 1]) and np.all(line[:, 1] < corners[5:2:-1, 1])
+
+
+def test_probes_stand_between_nothing_and_all():
+    rows = {"digit": [("first", _interval(0.5)), ("second", _interval(-3.0))]}
+    svg = ET.fromstring(charts.probes(rows, {"digit": 0.25}, ""))
+    (disc,), (square,) = svg.iter("circle"), svg.iter("rect")
+    (chance,) = (float(e.get("x1")) for e in svg.iter("line") if e.get("class") == "chance")
+    nothing = float(square.get("x")) + 4
+    np.testing.assert_allclose(chance - nothing, (float(disc.get("cx")) - nothing) / 2, atol=0.1)

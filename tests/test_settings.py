@@ -18,6 +18,7 @@ from drnet_jax import settings
         ("dtype", "float16", r"config.dtype='float16'; allowed: float32, bfloat16"),
         ("drnet.schedule", "linear", r"config.drnet.schedule='linear'; allowed: constant, cosine"),
         ("seed", 2**32, r"config.seed=4294967296; allowed: below 2\*\*32"),
+        ("evaluation.probe_clips", 9, r"probe_clips=9; allowed: 60 and above, to fit probes"),
     ],
 )
 def test_impossible_values_are_refused(config, name, value, message):

@@ -12,10 +12,14 @@ from drnet_jax import prng, sharding
 from drnet_jax.data import pipeline
 from drnet_jax.data.builder import SPLITS, ClipBuilder
 from drnet_jax.data.clips import ClipStore
+from drnet_jax.data.factors import Factors
 from drnet_jax.data.source import ClipBatch, Source
 
 ENDLESS = 2**20
 """Frames of a clip that is periodic."""
+
+_RADIANS = {"azimuth": np.pi / 180, "phase": 1.0}
+"""Factors that are angles, and their unit."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,11 +126,45 @@ class RecordedSource(Source):
         return Recorded(numbers, self._starts(lengths[numbers], num_frames, rng))
 
     def frames(self, split: str, clips: Recorded, times: np.ndarray) -> np.ndarray:
-        store = self.stores[split]
+        return self.stores[split].gather(clips.numbers, self._frame_numbers(split, clips, times))
+
+    def _frame_numbers(self, split: str, clips: Recorded, times: np.ndarray) -> np.ndarray:
+        """Returns int `[batch, time]`: which frames of their clips those at `times` are."""
         times = clips.starts[:, None] + times
-        lengths = store.lengths[clips.numbers][:, None]
-        times = np.minimum(times, lengths - 1) if self.clips_end else times % lengths
-        return store.gather(clips.numbers, times)
+        lengths = self.stores[split].lengths[clips.numbers][:, None]
+        return np.minimum(times, lengths - 1) if self.clips_end else times % lengths
+
+    def factors(self, split: str, clips: Recorded, times: np.ndarray) -> Factors | None:
+        """Returns what a builder calls content, and all that it knows frame by frame."""
+        if not self._classes and not self._tracks:
+            return None
+        known = [self.stores[split].factors[number] for number in clips.numbers]
+        content = {
+            name: np.searchsorted(values, [clip[name] for clip in known])
+            for name, values in self._classes.items()
+        }
+        rows = self._frame_numbers(split, clips, times)
+        pose = {}
+        for name in self._tracks:
+            track = np.stack([clip[name][row] for clip, row in zip(known, rows, strict=True)])
+            if name in _RADIANS:
+                angle = track * _RADIANS[name]
+                pose[name] = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+            else:
+                pose[name] = track[..., None]
+        num_classes = {name: len(values) for name, values in self._classes.items()}
+        return Factors(content, num_classes, pose, clips.numbers)
+
+    @functools.cached_property
+    def _classes(self) -> dict[str, np.ndarray]:
+        """The different values of each factor of content, in both splits, ascending."""
+        clips = [clip for store in self.stores.values() for clip in store.factors]
+        return {name: np.unique([clip[name] for clip in clips]) for name in self.builder.CONTENT}
+
+    @functools.cached_property
+    def _tracks(self) -> list[str]:
+        """Names of the factors with a value for every frame."""
+        return [name for name, value in self.stores["train"].factors[0].items() if np.ndim(value)]
 
     def lengths(self, split: str, clips: Recorded) -> np.ndarray:
         if not self.clips_end:

@@ -62,14 +62,16 @@ def train(run: Run) -> Judge | None:
     one hides; only of things hidden for more than half nothing is learned. Its pictures are
     shifted, turned, scaled and sheared at random. What counts are its averaged weights.
     """
-    pictures, classes, visible = _real_things(run, "train", NUM_TRAINING_CLIPS)
-    if pictures is None:
+    num_steps = run.config.evaluation.judge_steps
+    # No more than it will see.
+    real = _real_things(run, "train", min(NUM_TRAINING_CLIPS, num_steps * BATCH_SIZE))
+    if real is None:
         return None
+    pictures, classes, visible, num_classes = real
     things = visible > 0.5
-    num_classes = int(classes.max()) + 1
     net = JudgeNet(num_classes)
     key = prng.stream(run.key, "judge")
-    variables = _fit(net, pictures[things], classes[things], key, run.config.evaluation.judge_steps)
+    variables = _fit(net, pictures[things], classes[things], key, num_steps)
 
     @jax.jit
     def of_pictures(pictures: jax.Array) -> jax.Array:
@@ -87,7 +89,10 @@ def train(run: Run) -> Judge | None:
 
 
 def _real_things(run: Run, split: str, num_clips: int):
-    """Returns pictures `[n, SIDE, SIDE, 1]`, classes and visible `[n]`, of a frame of each clip."""
+    """Returns what is to be seen in a frame of each of some clips; None where it is not known.
+
+    These are pictures `[n, SIDE, SIDE, 1]`, classes and visible `[n]`, and the number of classes.
+    """
     source, parts = run.source, []
     for number in range(-(-num_clips // _CHUNK)):
         keys = jax.random.split(prng.stream(run.key, f"judge {split}", number))
@@ -95,11 +100,12 @@ def _real_things(run: Run, split: str, num_clips: int):
         times = source.random_times(split, clips, keys[1], 1)
         things = source.things(split, clips, times)
         if things is None:
-            return None, None, None
+            return None
         cut = source.cut_out(source.frames(split, clips, times))[:, 0]
         parts.append((np.asarray(cut), things.classes, things.visible[:, 0]))
     cut, classes, visible = map(np.concatenate, zip(*parts, strict=True))
-    return _resize(cut.reshape(-1, *cut.shape[2:])), classes.reshape(-1), visible.reshape(-1)
+    pictures = _resize(cut.reshape(-1, *cut.shape[2:]))
+    return pictures, classes.reshape(-1), visible.reshape(-1), things.num_classes
 
 
 def _resize(pictures: Array) -> jax.Array:
@@ -155,7 +161,7 @@ def _distort(pictures: jax.Array, key: jax.Array) -> jax.Array:
 
 def _own_score(run: Run, of_pictures, num_classes: int) -> dict:
     """Returns the judge's accuracy on real frames of the test split, in view or not."""
-    pictures, classes, visible = _real_things(run, "test", NUM_TEST_CLIPS)
+    pictures, classes, visible, _ = _real_things(run, "test", NUM_TEST_CLIPS)
     right = np.argmax(of_pictures(pictures), axis=-1) == classes
     in_view = visible >= IN_VIEW
     chance = float(np.bincount(classes).max() / len(classes))

@@ -5,7 +5,7 @@ where `large` and `small` are the channels on the side with the larger and the s
 the convolution itself, its input gradient and its kernel gradient. The transposed convolution *is*
 the input gradient, so its own kernel gradient is the convolution's with the two arguments swapped.
 Left to automatic differentiation it takes a form that XLA runs as a naive loop nest on CPU. On
-TPU and GPU all three are plain convolutions; on CPU those of the DCGAN take fewer multiplications.
+TPU and GPU all three are plain convolutions; on CPU the large ones take fewer multiplications.
 """
 
 import functools
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax import lax
 
-from drnet_jax.nets import winograd
+from drnet_jax.nets import winograd, winograd3
 
 Dtype = jnp.dtype | type | None
 KERNEL_INIT = nn.initializers.normal(0.02)  # Source: PyTorch release, utils.py, init_weights.
@@ -98,6 +98,11 @@ def _is_halving(kernel_shape: tuple[int, ...], strides: int, padding: int) -> bo
     return kernel_shape[:2] == (4, 4) and strides == 2 and padding == 1
 
 
+def _keeps_side(kernel_shape: tuple[int, ...], strides: int, padding: int) -> bool:
+    """Returns whether this is the convolution of VGG and ResNet, which CPUs have another form for."""
+    return kernel_shape[:2] == (3, 3) and strides == 1 and padding == 1
+
+
 def _correlate(large, kernel, strides, padding):
     """The convolution itself."""
     if padding == 0 and large.shape[1:3] == kernel.shape[:2]:
@@ -107,6 +112,8 @@ def _correlate(large, kernel, strides, padding):
     form = functools.partial(_lax_correlate, strides=strides, padding=padding)
     if _is_halving(kernel.shape, strides, padding) and winograd.fits(large.shape):
         return lax.platform_dependent(large, kernel, cpu=winograd.convolve, default=form)
+    if _keeps_side(kernel.shape, strides, padding) and winograd3.fits(large.shape, kernel.shape[3]):
+        return lax.platform_dependent(large, kernel, cpu=winograd3.convolve, default=form)
     return form(large, kernel)
 
 
@@ -131,6 +138,10 @@ def _kernel_gradient(large, small, kernel_shape, strides, padding):
         return flat.reshape(kernel_shape).astype(small.dtype)
     if _is_halving(kernel_shape, strides, padding) and winograd.fits(large.shape):
         return lax.platform_dependent(large, small, cpu=winograd.kernel_gradient, default=form)
+    if _keeps_side(kernel_shape, strides, padding) and winograd3.fits_kernel_gradient(
+        large.shape, kernel_shape[3]
+    ):
+        return lax.platform_dependent(large, small, cpu=winograd3.kernel_gradient, default=form)
     return form(large, small)
 
 
@@ -147,6 +158,8 @@ def _input_gradient(small, kernel, strides, padding, large_shape):
 
     if padding == 0 and large_shape[1:3] == kernel.shape[:2]:
         return _one_pixel_input_gradient(small, kernel)
+    if _keeps_side(kernel.shape, strides, padding) and winograd3.fits(large_shape, kernel.shape[3]):
+        return lax.platform_dependent(small, kernel, cpu=winograd3.input_gradient, default=form)
     if not _is_halving(kernel.shape, strides, padding) or large_shape[1] % 2 or large_shape[2] % 2:
         return form(small, kernel)
     on_cpu = winograd.input_gradient if winograd.fits(large_shape) else _overlap_add

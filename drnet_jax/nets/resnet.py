@@ -12,6 +12,7 @@ from drnet_jax.nets.blocks import ConvBlock
 from drnet_jax.nets.content import Content
 from drnet_jax.nets.conv import Dtype
 from drnet_jax.nets.norm import unit_length
+from drnet_jax.nets.pooling import max_pool
 
 BLOCKS_PER_STAGE = 2
 
@@ -85,7 +86,7 @@ class Trunk(nn.Module):
             name="stem",
         )
         x = stem(frames, train=train)
-        x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        x = max_pool(x, 3, 1)
         for stage in range(num_stages(self.image_size)):
             for layer in range(BLOCKS_PER_STAGE):
                 block = BasicBlock(

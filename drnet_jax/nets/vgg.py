@@ -12,6 +12,7 @@ from drnet_jax.nets import blocks
 from drnet_jax.nets.blocks import ConvBlock
 from drnet_jax.nets.content import Content
 from drnet_jax.nets.conv import Dtype
+from drnet_jax.nets.pooling import max_pool
 
 
 def num_convs(stage: int) -> int:
@@ -38,7 +39,7 @@ class ContentEncoder(nn.Module):
             for layer in range(num_convs(stage)):
                 x = _block(width, f"stage{stage}_{layer}", self.dtype)(x, train=train)
             skips.append(x)
-            x = _max_pool(x)
+            x = max_pool(x, 2, 0)
         x = blocks.vector_head(self.content_dim, 4, self.dtype, "vector")(x, train=train)
         return Content(x[:, 0, 0], tuple(skips))
 
@@ -70,15 +71,6 @@ class Decoder(nn.Module):
 
 def _block(width: int, name: str, dtype: Dtype) -> ConvBlock:
     return ConvBlock(width, 3, padding=1, dtype=dtype, name=name)
-
-
-def _max_pool(maps: jax.Array) -> jax.Array:
-    """Halves the side; the largest of each 2x2 pixels.
-
-    As maxima of slices, because the gradient of a window reduction is many times slower on CPU.
-    """
-    rows = jnp.maximum(maps[:, ::2], maps[:, 1::2])
-    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
 
 
 def _double(maps: jax.Array) -> jax.Array:

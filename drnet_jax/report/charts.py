@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -105,6 +105,7 @@ def over_steps(
     *,
     limits: tuple[float, float] | None = None,
     reference: tuple[float, str] | None = None,
+    unfitted: Collection[str] = (),
 ) -> str:
     """Returns a chart of scores over `steps` on a logarithmic axis, each a line in its interval.
 
@@ -114,8 +115,10 @@ def over_steps(
       label: what a reader who cannot see the chart is told.
       limits: least and greatest value of the y axis; None fits them to the values.
       reference: a value to mark with a dashed line, and its name.
+      unfitted: series that the y axis is not fitted to; they may leave the chart, and have no band.
     """
-    ends = [v for _, score in series.values() for v in (*score["low"], *score["high"])]
+    fitted = [score for name, (_, score) in series.items() if name not in unfitted]
+    ends = [value for score in fitted for value in (*score["low"], *score["high"])]
     ends += [reference[0]] if reference else []
     low, high = limits or _limits(min(ends), max(ends), log=False)
     x = _Axis(steps[0], max(steps[-1], steps[0] + 1), _LEFT, _WIDTH - _RIGHT, log=True)
@@ -126,7 +129,9 @@ def over_steps(
         parts.append(f'<line class="reference" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" {_at_y(at)}/>')
         text_y = at - 5 if at > _TOP + 16 else at + 13
         parts.append(_text(_LEFT + 4, text_y, "reference-name", reference[1], "start"))
-    for css, score in series.values():
+    for name, (css, score) in series.items():
+        if name in unfitted:
+            continue
         there = _path(x, y, steps, np.array(score["high"]))
         back = _path(x, y, steps[::-1], np.array(score["low"])[::-1])
         parts.append(f'<polygon class="band {css}" points="{there} {back}"/>')

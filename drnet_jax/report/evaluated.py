@@ -15,6 +15,9 @@ _LINES = {
 }
 """Answers in the order they are drawn: their name on the page and their class."""
 
+_UNFITTED = {"psnr": ("copy_last_frame",), "ssim": ("copy_last_frame",)}
+"""Motion may repeat, and a copy be right again now and then: it would dwarf all else."""
+
 _CHARTS = (
     # Of the record, title, answers, limits.
     ("psnr", "PSNR, dB", ("model", "copy_last_frame", "mean_frame"), None),
@@ -45,7 +48,14 @@ def horizons(inputs: Inputs) -> str:
         series = {name: (_LINES[name][1], scores[name]) for name in reversed(scores)}
         last = markup.number(scores["model"]["mean"][-1])
         label = f"{title} against steps of a rollout; {last} at step {steps[-1]}"
-        chart = charts.over_steps(steps, series, label, limits=limits, reference=reference)
+        chart = charts.over_steps(
+            steps,
+            series,
+            label,
+            limits=limits,
+            reference=reference,
+            unfitted=_UNFITTED.get(key, ()),
+        )
         heading = f'<h4>{title} <span class="last">{last}</span></h4>'
         drawn.append(markup.figure(heading + chart + _legend(scores), "", "chart"))
     if not drawn:
@@ -94,7 +104,8 @@ def judged(inputs: Inputs) -> str:
         names += ("entropy_given_frame", "entropy")
         cells = [inputs.score("swap_judge", key, name) for name in names]
         if any(cells):
-            rows.append((name, *(_cell(cell) for cell in cells)))
+            digits = (3, 3, 2, 2, 2)
+            rows.append((name, *map(_cell, cells, digits)))
     if not accuracy or not rows:
         return ""
     chances = (inputs.at("judge", "chance"), inputs.at("swap_judge", "chance"))
@@ -105,12 +116,14 @@ def judged(inputs: Inputs) -> str:
     table = markup.table(header, rows, "scores")
     share = inputs.at("judge", "in_view")
     view = f" of which at least {share:.0%} is to be seen" if isinstance(share, int | float) else ""
+    error = inputs.score("swap_judge", "position_error")
+    places = f" Things are {error['mean']:.2f} pixels off their places." if error else ""
     return (
         "<h3>Swaps as judged</h3>"
         "<p>A classifier trained on real clips says what it sees in swapped frames: content and "
         "pose are of two clips, so it ought to see the things of the one (kept), and those of the "
         f"other (replaced) no more often than by chance. It is asked about things{view}, and "
-        f"gets {accuracy['mean']:.1%} of real, unseen ones right.</p>"
+        f"gets {accuracy['mean']:.1%} of real, unseen ones right.{places}</p>"
         + markup.wide(table, "Judged swaps")
     )
 
@@ -180,8 +193,8 @@ def _block_words(inputs: Inputs) -> str:
     )
 
 
-def _cell(score: Mapping[str, float] | None) -> str:
+def _cell(score: Mapping[str, float] | None, digits: int = 3) -> str:
     if score is None:
         return "\N{EN DASH}"
-    low, high = (f"{score[end]:.3f}" for end in ("low", "high"))
-    return f'{score["mean"]:.3f} <span class="interval">{low} to {high}</span>'
+    low, high = (f"{score[end]:.{digits}f}" for end in ("low", "high"))
+    return f'{score["mean"]:.{digits}f} <span class="interval">{low} to {high}</span>'

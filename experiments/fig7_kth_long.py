@@ -1,0 +1,19 @@
+"""Figure 7 of the paper: what people of KTH do next, 100 steps.
+
+python -m experiments.fig7_kth_long --preset=quick
+"""
+
+from etils import epath
+
+from experiments import generation, runs
+
+STEPS = (10, 20, 30, 40, 60, 80, 100)
+
+
+def draw(out: epath.Path, trained: runs.Trained) -> None:
+    """Writes the figure."""
+    generation.draw(out, "fig7_kth_long", trained, STEPS)
+
+
+if __name__ == "__main__":
+    runs.start(draw, "kth")

@@ -1,0 +1,135 @@
+"""What every script here begins with: its flags, and finished runs to draw figures of."""
+
+import dataclasses
+import importlib
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ml_collections
+from absl import app, flags, logging
+from etils import epath
+
+from drnet_jax import api, memory, settings, train
+from drnet_jax import run as run_lib
+
+PRESETS = ("full", "quick", "smoke")
+"""Variants of the settings in configs/; `smoke` takes seconds and only shows that it runs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    Attributes:
+      run: its settings and its data.
+      model: its networks.
+    """
+
+    run: run_lib.Run
+    model: api.Model
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What `evaluation.json` has, see docs/evaluation.md."""
+        return json.loads((self.run.workdir / "evaluation.json").read_text())
+
+    @property
+    def note(self) -> str:
+        """A line on the data and on how long the run was trained."""
+        config = self.run.config
+        steps = f"{config.drnet.num_steps:,} + {config.predictor.num_steps:,} training steps"
+        return f"{self.run.source.note}. {steps}."
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a figure's JSON says of the run."""
+        return {
+            "workdir": str(self.run.workdir),
+            "data": self.run.source.note,
+            "stand_in": self.run.source.stand_in,
+            "settings": self.run.config.to_dict(),
+        }
+
+
+def finish(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Trained:
+    """Returns the run in `workdir`, trained first where it is not finished.
+
+    A run that is there goes on with its own settings; if they are not those of `config`, that is
+    printed.
+
+    Raises:
+      ValueError: for settings that cannot be used, or a run of other data.
+      OSError: for missing data, or a workdir that cannot be used.
+    """
+    workdir = epath.Path(workdir)
+    stored = run_lib.stored_config(workdir)
+    if stored is not None:
+        name = stored["data"]["name"]
+        if name != config.data.name:
+            raise ValueError(f"{workdir} is a run of {name}; expected one of {config.data.name}.")
+        if difference := settings.difference(stored, config.to_dict()):
+            print(f"{workdir} has settings of its own: {difference}.")
+        config = ml_collections.ConfigDict(stored)
+    # Written last: see `train`.
+    if not (workdir / "report.html").exists():
+        train.prepare(config, workdir)()
+    run = run_lib.create(config, workdir)
+    return Trained(run, api.Model(run))
+
+
+def start(
+    draw: Callable[..., None],
+    *data: str,
+    variations: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Parses the flags, finishes the runs, and has the figure drawn.
+
+    Args:
+      draw: called with the folder for its files, and a `Trained` for each variation.
+      *data: names of files in configs/; the flag --data chooses if there are several.
+      variations: what is added to --workdir, and settings by dotted name that differ from the
+        preset's; by default one run that is the preset's.
+    """
+    _define_flags(data)
+    variations = variations or {"": {}}
+
+    def main(argv: list[str]) -> None:
+        if len(argv) > 1:
+            raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
+        memory.keep_freed()
+        try:
+            trained = [_finish_variation(*item) for item in variations.items()]
+            draw(epath.Path(flags.FLAGS.out), *trained)
+        except (ValueError, OSError, FloatingPointError) as error:
+            logging.debug("In full:", exc_info=True)
+            print(str(error).splitlines()[0], file=sys.stderr)
+            sys.exit(2)
+        except train.StoppedError as error:
+            print(f"{error} The same command goes on from there.")
+            sys.exit(130)
+
+    logging.set_verbosity(logging.WARNING)
+    app.run(main)
+
+
+def _finish_variation(suffix: str, changes: Mapping[str, Any]) -> Trained:
+    given = flags.FLAGS
+    config = importlib.import_module(f"configs.{given.data}").get_config(given.preset)
+    config.update_from_flattened_dict(changes)
+    if given.data_dir:
+        config.data.data_dir = given.data_dir
+    return finish(config, (given.workdir or f"runs/{given.data}_{given.preset}") + suffix)
+
+
+def _define_flags(data: tuple[str, ...]) -> None:
+    """Declares the command line; not on import, as other programs have flags of these names."""
+    flags.DEFINE_enum("preset", "quick", PRESETS, "Settings of a run that is still to be trained.")
+    flags.DEFINE_enum("data", data[0], data, "Which settings file of configs/.")
+    flags.DEFINE_string("workdir", None, "The run; by default runs/<data>_<preset>.")
+    flags.DEFINE_string("data_dir", None, "Where prepared data are kept, for a run yet to train.")
+    flags.DEFINE_string("out", "runs/figures", "Where the figure and the data behind it go.")
+    for name in ("preset", "data", "workdir", "data_dir", "out"):
+        # That --help shows them.
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
