@@ -1,6 +1,8 @@
 """What is measured: networks, first state and a batch, as a config describes them."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +28,12 @@ class Subject:
     networks: build.Networks
 
     def init(self) -> DrnetState:
-        """Returns the first state; the same at every call."""
+        """Returns the first state; the same at every call, and the caller's to give away."""
+        return self._init()
+
+    @functools.cached_property
+    def _init(self) -> Callable[[], DrnetState]:
+        """Compiled once, as each contender begins with a state of its own."""
         side, channels = self.settings["image_size"], self.settings["channels"]
         keys = jax.random.split(jax.random.key(0), 4)
         networks = self.networks
@@ -49,7 +56,7 @@ class Subject:
                 first_step(), Player.create(main, tx), Player.create(discriminator, tx)
             )
 
-        return init()
+        return init
 
     def optimizer(self):
         """Returns the Adam of both players, without schedule."""

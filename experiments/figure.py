@@ -13,7 +13,7 @@ from drnet_jax import drawing, files, viz, writer
 from experiments.runs import Trained
 
 _LINE = 18
-_LETTER = 7.2  # Mean width in pixels.
+_LETTER = 6.9  # Mean width in pixels.
 
 
 def write(
@@ -39,7 +39,9 @@ def write(
     """
     notes = list(dict.fromkeys(run.note for run in runs))
     record = {"figure": name, "caption": caption, "runs": [run.record for run in runs]}
-    viz.write_png(out / f"{name}.png", with_caption(picture, caption, " ".join(notes)))
+    stand_in = any(run.run.source.stand_in for run in runs)
+    picture = with_caption(picture, caption, " ".join(notes), stand_in=stand_in)
+    viz.write_png(out / f"{name}.png", picture)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     files.write_atomically(out / f"{name}.npz", buffer.getvalue())
@@ -49,12 +51,16 @@ def write(
     print(*(str(out / f"{name}.{kind}") for kind in ("png", "npz", "json")), sep="\n")
 
 
-def with_caption(picture: np.ndarray, caption: str, note: str) -> np.ndarray:
-    """Returns `picture`, uint8 `[height, width, 3]`, with the caption and the note below."""
+def with_caption(picture: np.ndarray, caption: str, note: str, *, stand_in: bool) -> np.ndarray:
+    """Returns `picture`, uint8 `[height, width, 3]`, with the caption and the note below.
+
+    The note on the data stands out when they are a stand-in.
+    """
+    color = drawing.GENERATED if stand_in else drawing.MUTED
     height, width = picture.shape[:2]
     letters = max(20, int((width - 2 * drawing.MARGIN) / _LETTER))
     lines = [(line, drawing.TEXT) for line in textwrap.wrap(caption, letters)]
-    lines += [(line, drawing.MUTED) for line in textwrap.wrap(note, letters)]
+    lines += [(line, color) for line in textwrap.wrap(note, letters)]
     whole = drawing.blank(width, height + len(lines) * _LINE + 2 * drawing.MARGIN)
     whole.paste(Image.fromarray(picture), (0, 0))
     for i, (line, color) in enumerate(lines):

@@ -67,8 +67,10 @@ def _records(run: Run, judge: Judge | None, values: dict[str, Any]) -> dict[str,
     steps = list(range(1, run.config.evaluation.horizon + 1))
     swap = swap_judge = None
     if "swap" in values:
+        asked = values["swap_asked"]
         swaps = [
-            {"horizon": horizon} | jax.tree.map(lambda v, i=i: interval(v[:, i]), values["swap"])
+            {"horizon": horizon}
+            | jax.tree.map(lambda v, i=i: interval(v[asked[:, i], i]), values["swap"])
             for i, horizon in enumerate(horizons)
         ]
         headline = horizons.index(run.config.evaluation.horizon)
@@ -172,6 +174,9 @@ def make_batch_scorer(run: Run):
                     networks, run.predictor, state.main, variables, frames["observed"], horizons[-1]
                 )
                 answers["predicted"] = decode(predicted[:, np.array(horizons) - 1])
+            # On a turntable both clips may be at one angle: then nothing is to be changed.
+            differs = frames["targets"] != frames["content"][:, None, None]
+            scores["swap_asked"] = jnp.all(jnp.any(differs, axis=(-3, -2, -1)), axis=-1)
             scores["swap"] = {
                 name: best(frame, frames["targets"]) for name, frame in answers.items()
             }

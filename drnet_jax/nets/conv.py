@@ -99,7 +99,7 @@ def _is_halving(kernel_shape: tuple[int, ...], strides: int, padding: int) -> bo
 
 
 def _keeps_side(kernel_shape: tuple[int, ...], strides: int, padding: int) -> bool:
-    """Returns whether this is the convolution of VGG and ResNet, which CPUs have another form for."""
+    """Returns whether this is the convolution of VGG and ResNet, which CPUs have a form for."""
     return kernel_shape[:2] == (3, 3) and strides == 1 and padding == 1
 
 

@@ -62,7 +62,7 @@ def _by_slices(maps: jax.Array, size: int, padding: int) -> jax.Array:
 
 
 def _slices(maps: jax.Array, size: int, padding: int) -> list[jax.Array]:
-    """Returns pixel (i, j) of every window, `[batch, height', width', channels]`, for all (i, j)."""
+    """Returns pixel (i, j) of every window, `[batch, height', width', channels]`, by (i, j)."""
     batch, height, width, channels = maps.shape
     if padding:
         shape = (batch, height + 2 * padding, width + 2 * padding, channels)
