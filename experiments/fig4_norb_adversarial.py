@@ -33,8 +33,7 @@ def draw(out: epath.Path, trained: runs.Trained, without: runs.Trained) -> None:
         numbers[name] = {"adversarial_weight": weight} | {
             part: scores[part] for part in ("swap", "discriminator", "leakage")
         }
-        words = f"beta = {weight:g}: {_swap_psnr(scores)}"
-        panels.append(_titled(viz.swap_grid(poses, contents, grids[name]), words))
+        panels.append(_titled(viz.swap_grid(poses, contents, grids[name]), weight, scores))
         print(f"{name} adversarial term, beta = {weight:g}")
         print(held_out.swap_scores(scores))
         print(leakage(scores))
@@ -52,21 +51,21 @@ def draw(out: epath.Path, trained: runs.Trained, without: runs.Trained) -> None:
 
 
 def leakage(scores: dict) -> str:
-    """Returns a line on how well a fresh discriminator tells pose pairs of one clip from others."""
+    """Returns how well a fresh discriminator tells poses of one clip from poses of two."""
     auc = scores["leakage"]["discriminator"]["same_clip"]
-    return f"fresh discriminator on poses, AUC (chance 0.5): {figure.interval(auc, 3)}"
+    return f"AUC of a fresh discriminator on poses (chance 0.5): {figure.interval(auc, 3)}"
 
 
-def _swap_psnr(scores: dict) -> str:
-    if scores["swap"] is None:
-        return "no truth of swaps"
-    return f"swap PSNR {figure.interval(scores['swap']['model']['psnr'], 2)} dB"
-
-
-def _titled(picture: np.ndarray, words: str) -> np.ndarray:
-    title = drawing.blank(picture.shape[1], drawing.LINE + drawing.MARGIN)
-    middle = (drawing.MARGIN, drawing.LINE // 2 + drawing.MARGIN)
-    drawing.text(title, words, middle, drawing.TEXT, anchor="lm", size=17)
+def _titled(picture: np.ndarray, weight: float, scores: dict) -> np.ndarray:
+    """Returns `picture` with the weight of the adversarial term and two scores above."""
+    lines = [f"beta = {weight:g}", leakage(scores)]
+    if scores["swap"] is not None:
+        lines[0] += f", swap PSNR {figure.interval(scores['swap']['model']['psnr'], 2)} dB"
+    title = drawing.blank(picture.shape[1], len(lines) * drawing.LINE + drawing.MARGIN)
+    for i, words in enumerate(lines):
+        place = (drawing.MARGIN, drawing.MARGIN + i * drawing.LINE + drawing.LINE // 2)
+        color, size = (drawing.MUTED, 13) if i else (drawing.TEXT, 17)
+        drawing.text(title, words, place, color, anchor="lm", size=size)
     return np.concatenate([np.asarray(title), picture])
 
 

@@ -97,14 +97,19 @@ def draw(out: epath.Path, trained: runs.Trained) -> None:
         out,
         f"nearest_neighbours_{run.config.data.name}",
         _picture(queries, frames, distances),
-        f"Generated frames ({NUM_STEPS} steps after the last observed one) and the closest of all "
-        "training frames that were looked at; on the right the real frames of the same held-out "
-        "clips. Numbers are root mean square differences, 1 being from black to white; medians of "
+        f"Generated frames ({NUM_STEPS} steps after the last observed one) and the closest of "
+        f"{_looked_at(run)}; on the right the real frames of the same held-out clips. Numbers are root mean square differences, 1 being from black to white; medians of "
         f"{NUM_CLIPS} clips: {medians[0]:.3f} generated, {medians[1]:.3f} real.",
         [trained],
         arrays=dict(queries=queries, neighbours=frames, distances=distances),
         numbers={"distance_percentiles": numbers},
     )
+
+
+def _looked_at(run: Run) -> str:
+    if isinstance(run.source, RecordedSource):
+        return f"all {run.source.stores['train'].lengths.sum():,} training frames"
+    return f"{NUM_MADE_CLIPS * FRAMES_A_CLIP:,} random training frames"
 
 
 def _picture(queries: np.ndarray, frames: np.ndarray, distances: np.ndarray) -> np.ndarray:

@@ -1,0 +1,228 @@
+"""Scripts of experiments/ on tiny finished runs."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+from test_configs import load
+
+from drnet_jax import train, viz
+from drnet_jax.arrays import as_uint8
+from drnet_jax.drawing import GENERATED, OBSERVED
+from experiments import (
+    fig3_mnist,
+    fig4_norb_adversarial,
+    fig5_interpolation,
+    fig5_suncg,
+    fig6_kth_generation,
+    fig7_kth_long,
+    figure,
+    generation,
+    held_out,
+    nearest_neighbours,
+    runs,
+)
+
+
+def tiny(name, data_dir):
+    config = load(name, "smoke")
+    config.data.update(image_size=16, data_dir=str(data_dir))
+    config.model.update(width=2, content_dim=4, pose_dim=3, discriminator_width=8)
+    config.drnet.update(batch_size=4, num_steps=2)
+    config.predictor.update(batch_size=4, num_steps=2, hidden_dim=8, num_observed=3)
+    config.evaluation.update(num_clips=4, batch_size=4, horizon=3, rollout_steps=6)
+    config.evaluation.update(probe_clips=60)
+    config.rollout.update(num_clips=2, num_steps=8, chunk_size=8)
+    return config
+
+
+@pytest.fixture(scope="module")
+def turntable(tmp_path_factory):
+    """A finished run of chairs."""
+    config = tiny("suncg", tmp_path_factory.mktemp("chairs"))
+    return runs.finish(config, tmp_path_factory.mktemp("suncg"))
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """A finished run of people, whose clips end."""
+    config = tiny("kth", tmp_path_factory.mktemp("people"))
+    config.data.procedural.update(num_people=2, clip_length=24)
+    return runs.finish(config, tmp_path_factory.mktemp("kth"))
+
+
+def written(out, name):
+    """Returns the record and the arrays of a figure whose picture can be opened."""
+    with Image.open(out / f"{name}.png") as picture:
+        picture.load()
+    with np.load(out / f"{name}.npz") as arrays:
+        return json.loads((out / f"{name}.json").read_text()), dict(arrays)
+
+
+def test_digits(trained, tmp_path):
+    config = load("mnist", "smoke")
+    stored = runs.run_lib.stored_config(trained)
+    config.update_from_flattened_dict(runs.settings.flatten(stored) | {"data.speeds": (-2, 2)})
+    run = runs.finish(config, trained)
+    fig3_mnist.draw(tmp_path, run, num_steps=6)
+    record, arrays = written(tmp_path, "fig3_left")
+    assert not record["runs"][0]["stand_in"]
+    np.testing.assert_array_equal(
+        arrays["swapped"], held_out.swap(run.model, arrays["contents"], arrays["poses"])
+    )
+    record, arrays = written(tmp_path, "fig3_right")
+    assert record["rollout"] == run.scores["rollout"]
+    assert arrays["generated"].shape == arrays["truth"].shape == (5, 6, 16, 16, 3)
+
+
+def test_swaps_of_held_out_chairs(turntable, tmp_path, capsys):
+    fig5_suncg.draw(tmp_path, turntable)
+    record, arrays = written(tmp_path, "fig5_suncg")
+    assert record["runs"][0]["stand_in"]
+    assert record["swap"] == turntable.scores["swap"]
+    assert arrays["swapped"].shape == (8, 8, 16, 16, 3)
+    printed = capsys.readouterr().out
+    assert "STAND-IN, not the data of the paper" in printed
+    assert f"{record['swap']['model']['psnr']['mean']:.2f}" in printed
+
+
+def test_interpolation_begins_and_ends_where_it_says(turntable, tmp_path):
+    fig5_interpolation.draw(tmp_path, turntable)
+    _, arrays = written(tmp_path, "fig5_interpolation_suncg")
+    model, starts, ends = turntable.model, arrays["starts"], arrays["ends"]
+    content = model.content(starts)
+    for i, frames in ((0, starts), (-1, ends)):
+        decoded = as_uint8(model.decode(content, model.pose(frames)))
+        # The last bit may differ: batches of other sizes are other programs.
+        np.testing.assert_allclose(arrays["between"][:, i].astype(int), decoded, atol=1)
+    assert arrays["between"].shape == (7, 9, 16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("script", "name", "num_steps"),
+    [(fig6_kth_generation, "fig6_kth_generation", 30), (fig7_kth_long, "fig7_kth_long", 100)],
+)
+def test_generation_of_every_action(people, tmp_path, script, name, num_steps):
+    script.draw(tmp_path, people)
+    record, arrays = written(tmp_path, name)
+    assert len(set(record["actions"])) == 6
+    assert arrays["generated"].shape == (6, num_steps, 16, 16, 1)
+    for truth, length in zip(arrays["truth"], arrays["lengths"], strict=True):
+        assert np.all(truth[length - 3 :] == generation.generate.NO_TRUTH)
+
+
+def test_clips_of_actions_are_long_enough_where_there_are_such(people):
+    names, clips = generation.one_clip_per_action(people.run, 18)
+    store = people.run.source.stores["test"]
+    feature = people.run.source.builder.info.features["action"]
+    for name, number in zip(names, clips.numbers, strict=True):
+        action = feature.str2int(name)
+        lengths = [
+            length
+            for factors, length in zip(store.factors, store.lengths, strict=True)
+            if factors["action"] == action
+        ]
+        assert store.factors[number]["action"] == action
+        assert store.lengths[number] >= min(18, max(lengths))
+
+
+def test_runs_with_and_without_adversary(turntable, tmp_path):
+    workdir = shutil.copytree(turntable.run.workdir, tmp_path / "without")
+    config = turntable.run.config.to_dict()
+    config["drnet"]["adversarial_weight"] = 0.0
+    (workdir / "config.json").write_text(json.dumps(config))
+    without = runs.finish(runs.ml_collections.ConfigDict(config), workdir)
+    fig4_norb_adversarial.draw(tmp_path, turntable, without)
+    record, arrays = written(tmp_path, "fig4_norb_adversarial")
+    np.testing.assert_array_equal(arrays["with"], arrays["without"])
+    assert record["without"]["adversarial_weight"] == 0
+    with pytest.raises(ValueError, match=r"has adversarial_weight=0.1; expected 0\.$"):
+        fig4_norb_adversarial.draw(tmp_path, without, turntable)
+
+
+def test_neighbours_of_training_frames_are_themselves(turntable):
+    batches = list(nearest_neighbours.training_frames(turntable.run))
+    queries = np.concatenate([batch[:2] for batch in batches])
+    frames, distances = nearest_neighbours.find(queries, iter(batches), 2)
+    np.testing.assert_array_equal(frames[:, 0], queries)
+    np.testing.assert_array_equal(distances[:, 0], 0)
+    assert np.all(distances[:, 1] > 0)
+
+
+def test_neighbours_are_those_of_a_plain_search():
+    rng = np.random.default_rng(0)
+    queries, training = (rng.integers(0, 256, (n, 4, 4, 3), np.uint8) for n in (5, 30))
+    frames, distances = nearest_neighbours.find(queries, iter(np.split(training, 6)), 3)
+    for i, query in enumerate(queries):
+        expected = np.sqrt(np.mean((training / 255 - query / 255) ** 2, axis=(1, 2, 3)))
+        order = np.argsort(expected)[:3]
+        np.testing.assert_allclose(distances[i], expected[order], rtol=1e-12)
+        np.testing.assert_array_equal(frames[i], training[order])
+
+
+def test_neighbours_of_rollouts(people, tmp_path, monkeypatch):
+    monkeypatch.setattr(nearest_neighbours, "NUM_CLIPS", 5)
+    monkeypatch.setattr(nearest_neighbours, "NUM_STEPS", 4)
+    nearest_neighbours.draw(tmp_path, people)
+    record, arrays = written(tmp_path, "nearest_neighbours_kth")
+    assert arrays["neighbours"].shape == (10, 3, 16, 16, 1)
+    assert np.all(np.diff(arrays["distances"], axis=1) >= 0)
+    real = np.median(arrays["distances"][5:, 0])
+    assert record["distance_percentiles"]["real"]["50"] == pytest.approx(real)
+
+
+def test_pairs_show_different_contents(turntable):
+    first, second = held_out.pairs(turntable.run, "a name", 6)
+    again, _ = held_out.pairs(turntable.run, "a name", 6)
+    np.testing.assert_array_equal(first, again)
+    assert all(not np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_a_finished_run_is_used_as_it_is(turntable, monkeypatch, capsys):
+    monkeypatch.setattr(train, "prepare", None)
+    config = load("suncg", "quick")
+    again = runs.finish(config, turntable.run.workdir)
+    assert again.run.config.to_dict() == turntable.run.config.to_dict()
+    assert "has settings of its own: config.data." in capsys.readouterr().out
+    poses = [np.asarray(each.model.pose(np.ones((2, 16, 16, 3)))) for each in (again, turntable)]
+    np.testing.assert_array_equal(*poses)
+
+
+def test_runs_of_other_data_are_refused_in_a_line(turntable, tmp_path):
+    command = [sys.executable, "-m", "experiments.fig3_mnist", f"--out={tmp_path}"]
+    command += [f"--workdir={turntable.run.workdir}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    expected = f"{turntable.run.workdir} is a run of suncg; expected one of moving_mnist."
+    assert done.stderr.strip() == expected
+
+
+def test_captions_are_below_and_stand_ins_stand_out():
+    picture = np.full((40, 300, 3), 7, np.uint8)
+    plain, stand_in = (
+        figure.with_caption(picture, "word " * 20, "note", stand_in=flag) for flag in (False, True)
+    )
+    np.testing.assert_array_equal(plain[:40], picture)
+    has = [(image == GENERATED).all(-1).any() for image in (plain, stand_in)]
+    assert has == [False, True]
+
+
+def test_rows_of_frames_have_their_places():
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 80, 80, 3), np.uint8)
+    rows = [[*frames[0]], [frames[1, 0], None, frames[1, 2]]]
+    groups = [("left", OBSERVED, 1), ("right", GENERATED, 2)]
+    picture = viz.labelled_rows(rows, ["a\nb", "c"], ["1", "2", "3"], groups=groups)
+    for row in rows:
+        for frame in row:
+            if frame is not None:
+                corners = np.argwhere((picture == frame[0, 0]).all(-1))
+                assert any(
+                    np.array_equal(picture[y : y + 80, x : x + 80], frame) for y, x in corners
+                )
+    with pytest.raises(ValueError, match=r"2 rows of \[3, 3\] frames, 1 labels, 3 headings"):
+        viz.labelled_rows(rows, ["a"], ["1", "2", "3"], groups=groups)
