@@ -13,7 +13,7 @@ from drnet_jax import drawing, files, viz, writer
 from experiments.runs import Trained
 
 _LINE = 18
-_LETTER = 6.9  # Mean width in pixels.
+_LETTER = 6.6  # Mean width in pixels.
 
 
 def write(

@@ -45,18 +45,21 @@ def draw(out: epath.Path, name: str, trained: runs.Trained, steps: Sequence[int]
     observed, generated, truth = held_out.roll_out(run, trained.model, clips, steps[-1])
     seen = np.unique(np.linspace(0, num_observed - 1, 3).round().astype(int))
     later = np.array(steps) - 1
+    # With the poses observed, too: what is blurred there is not the prediction's fault.
+    poses = trained.model.pose(observed[:, seen])
+    rebuilt = held_out.decode(trained.model, observed[:, -1], poses)
     rows, labels = [], []
     for i, action in enumerate(actions):
         real = [None if np.all(f == generate.NO_TRUTH) else f for f in truth[i, later]]
-        rows += [[*observed[i, seen], *real], [*[None] * len(seen), *generated[i, later]]]
-        labels += [f"{action}\ntruth", "\ngenerated"]
+        rows += [[*observed[i, seen], *real], [*rebuilt[i], *generated[i, later]]]
+        labels += [f"{action}\nreal", "\nmodel"]
     picture = viz.labelled_rows(
         rows,
         labels,
         [f"t = {t + 1}" for t in [*seen, *later + num_observed]],
         groups=[
-            ("observed", drawing.OBSERVED, len(seen)),
-            ("later: truth and generated", drawing.GENERATED, len(later)),
+            ("observed, rebuilt", drawing.OBSERVED, len(seen)),
+            ("what followed, generated", drawing.GENERATED, len(later)),
         ],
         rows_together=2,
     )
@@ -66,8 +69,9 @@ def draw(out: epath.Path, name: str, trained: runs.Trained, steps: Sequence[int]
         out,
         name,
         picture,
-        f"{num_observed} frames are observed, {steps[-1]} generated. Where there is no truth, the "
-        "clip has ended. All people are held out.",
+        f"{num_observed} frames are observed, {steps[-1]} generated. Upper rows: real frames, "
+        "until the clip ends. Lower rows: content of the last observed frame, with the poses "
+        "observed and then with those predicted. All people are held out.",
         [trained],
         arrays=dict(
             observed=observed, generated=generated, truth=truth, lengths=_lengths(run, clips)

@@ -98,7 +98,8 @@ def draw(out: epath.Path, trained: runs.Trained) -> None:
         f"nearest_neighbours_{run.config.data.name}",
         _picture(queries, frames, distances),
         f"Generated frames ({NUM_STEPS} steps after the last observed one) and the closest of "
-        f"{_looked_at(run)}; on the right the real frames of the same held-out clips. Numbers are root mean square differences, 1 being from black to white; medians of "
+        f"{_looked_at(run)}; on the right the real frames of the same held-out clips. Numbers are "
+        "root mean square differences, 1 being from black to white; medians of "
         f"{NUM_CLIPS} clips: {medians[0]:.3f} generated, {medians[1]:.3f} real.",
         [trained],
         arrays=dict(queries=queries, neighbours=frames, distances=distances),

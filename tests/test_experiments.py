@@ -5,15 +5,18 @@ import shutil
 import subprocess
 import sys
 
+import ml_collections
 import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
 from test_configs import load
 
-from drnet_jax import train, viz
+from drnet_jax import evaluate, generate, train, viz, writer
+from drnet_jax import run as run_lib
 from drnet_jax.arrays import as_uint8
 from drnet_jax.drawing import GENERATED, OBSERVED
+from drnet_jax.evaluation import rollouts
 from experiments import (
     fig3_mnist,
     fig4_norb_adversarial,
@@ -41,11 +44,32 @@ def tiny(name, data_dir):
     return config
 
 
+def make_finished(config, workdir):
+    """Leaves in `workdir` what a run leaves there, with networks that learned nothing."""
+    run = run_lib.create(config, workdir)
+    drnet, predictor = run.init_drnet(), run.init_predictor()
+    for stage, state in zip(run_lib.STAGES, (drnet, predictor), strict=True):
+        with run.checkpoints(stage) as checkpoints:
+            checkpoints.save(0, state)
+    writer.write_json(workdir / "config.json", run.config.to_dict())
+    if run.source.clips_end:
+        # Nothing else is read of those, and it takes its time.
+        mean_frame = np.full(run.frame_shape, 0.5, np.float32)
+        scores = rollouts.score(run, drnet, predictor, None, mean_frame)
+        writer.write_json(workdir / "evaluation.json", scores)
+    else:
+        evaluate.write(run, drnet, predictor)
+    (workdir / "report.html").write_text("")
+
+
 @pytest.fixture(scope="module")
 def turntable(tmp_path_factory):
     """A finished run of chairs."""
     config = tiny("suncg", tmp_path_factory.mktemp("chairs"))
-    return runs.finish(config, tmp_path_factory.mktemp("suncg"))
+    config.data.procedural.num_identities = 14
+    workdir = tmp_path_factory.mktemp("suncg")
+    make_finished(config, workdir)
+    return runs.finish(config, workdir)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +77,9 @@ def people(tmp_path_factory):
     """A finished run of people, whose clips end."""
     config = tiny("kth", tmp_path_factory.mktemp("people"))
     config.data.procedural.update(num_people=2, clip_length=24)
-    return runs.finish(config, tmp_path_factory.mktemp("kth"))
+    workdir = tmp_path_factory.mktemp("kth")
+    make_finished(config, workdir)
+    return runs.finish(config, workdir)
 
 
 def written(out, name):
@@ -64,20 +90,18 @@ def written(out, name):
         return json.loads((out / f"{name}.json").read_text()), dict(arrays)
 
 
-def test_digits(trained, tmp_path):
-    config = load("mnist", "smoke")
-    stored = runs.run_lib.stored_config(trained)
-    config.update_from_flattened_dict(runs.settings.flatten(stored) | {"data.speeds": (-2, 2)})
-    run = runs.finish(config, trained)
-    fig3_mnist.draw(tmp_path, run, num_steps=6)
+def test_swaps_and_rollouts(turntable, tmp_path):
+    fig3_mnist.draw(tmp_path, turntable, num_steps=6)
     record, arrays = written(tmp_path, "fig3_left")
-    assert not record["runs"][0]["stand_in"]
+    assert record["runs"] == [json.loads(json.dumps(turntable.record))]
     np.testing.assert_array_equal(
-        arrays["swapped"], held_out.swap(run.model, arrays["contents"], arrays["poses"])
+        arrays["swapped"], held_out.swap(turntable.model, arrays["contents"], arrays["poses"])
     )
     record, arrays = written(tmp_path, "fig3_right")
-    assert record["rollout"] == run.scores["rollout"]
+    assert record["rollout"] == turntable.scores["rollout"]
     assert arrays["generated"].shape == arrays["truth"].shape == (5, 6, 16, 16, 3)
+    rolled = turntable.model.rollout(arrays["observed"], 6)
+    np.testing.assert_array_equal(arrays["generated"], rolled)
 
 
 def test_swaps_of_held_out_chairs(turntable, tmp_path, capsys):
@@ -113,7 +137,7 @@ def test_generation_of_every_action(people, tmp_path, script, name, num_steps):
     assert len(set(record["actions"])) == 6
     assert arrays["generated"].shape == (6, num_steps, 16, 16, 1)
     for truth, length in zip(arrays["truth"], arrays["lengths"], strict=True):
-        assert np.all(truth[length - 3 :] == generation.generate.NO_TRUTH)
+        assert np.all(truth[length - 3 :] == generate.NO_TRUTH)
 
 
 def test_clips_of_actions_are_long_enough_where_there_are_such(people):
@@ -136,7 +160,7 @@ def test_runs_with_and_without_adversary(turntable, tmp_path):
     config = turntable.run.config.to_dict()
     config["drnet"]["adversarial_weight"] = 0.0
     (workdir / "config.json").write_text(json.dumps(config))
-    without = runs.finish(runs.ml_collections.ConfigDict(config), workdir)
+    without = runs.finish(ml_collections.ConfigDict(config), workdir)
     fig4_norb_adversarial.draw(tmp_path, turntable, without)
     record, arrays = written(tmp_path, "fig4_norb_adversarial")
     np.testing.assert_array_equal(arrays["with"], arrays["without"])
@@ -152,6 +176,15 @@ def test_neighbours_of_training_frames_are_themselves(turntable):
     np.testing.assert_array_equal(frames[:, 0], queries)
     np.testing.assert_array_equal(distances[:, 0], 0)
     assert np.all(distances[:, 1] > 0)
+
+
+def test_endless_training_frames_are_sampled(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(nearest_neighbours, "NUM_CLIPS", 4)
+    monkeypatch.setattr(nearest_neighbours, "NUM_MADE_CLIPS", 8)
+    run = run_lib.create(config, tmp_path)
+    batches = list(nearest_neighbours.training_frames(run))
+    assert [batch.shape for batch in batches] == [(40, 16, 16, 3)] * 2
+    assert not np.array_equal(*batches)
 
 
 def test_neighbours_are_those_of_a_plain_search():
@@ -191,6 +224,16 @@ def test_a_finished_run_is_used_as_it_is(turntable, monkeypatch, capsys):
     assert "has settings of its own: config.data." in capsys.readouterr().out
     poses = [np.asarray(each.model.pose(np.ones((2, 16, 16, 3)))) for each in (again, turntable)]
     np.testing.assert_array_equal(*poses)
+
+
+def test_a_run_that_is_not_finished_is_trained(turntable, tmp_path, monkeypatch):
+    def prepare(config, workdir):
+        assert config.data.image_size == 16
+        return lambda: shutil.copytree(turntable.run.workdir, workdir)
+
+    monkeypatch.setattr(train, "prepare", prepare)
+    config = ml_collections.ConfigDict(turntable.run.config.to_dict())
+    assert runs.finish(config, tmp_path / "new").scores == turntable.scores
 
 
 def test_runs_of_other_data_are_refused_in_a_line(turntable, tmp_path):
