@@ -56,10 +56,10 @@ def main(argv: Sequence[str]) -> None:
     """Runs the chosen mode; exits with 2 after a user's mistake and with 1 after a failed run."""
     del argv
     # Not before: `--help` is to be quick, and JAX takes a second to import.
-    from drnet_jax import evaluate, generate, import_torch, memory, prepare, train
+    from drnet_jax import evaluate, generate, import_torch, memory, prepare, programs, train
 
     memory.keep_freed()
-    _keep_compiled_programs()
+    programs.keep_compiled()
     arguments = (_CONFIG.value, _WORKDIR.value)
     try:
         if _MODE.value == "import_torch":
@@ -84,15 +84,6 @@ def main(argv: Sequence[str]) -> None:
     except train.StoppedError as error:
         print(f"{error} The same command goes on from there.")
         sys.exit(130)
-
-
-def _keep_compiled_programs() -> None:
-    """Has JAX keep what it compiles in the user's cache, unless JAX is already told where."""
-    import jax
-
-    if jax.config.jax_compilation_cache_dir is None:
-        folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-        jax.config.update("jax_compilation_cache_dir", str(folder / "drnet_jax" / "programs"))
 
 
 def _parse(argv: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ import ml_collections
 from absl import app, flags, logging
 from etils import epath
 
-from drnet_jax import api, memory, settings, train
+from drnet_jax import api, memory, programs, settings, train
 from drnet_jax import run as run_lib
 
 PRESETS = ("full", "quick", "smoke")
@@ -99,6 +99,7 @@ def start(
         if len(argv) > 1:
             raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
         memory.keep_freed()
+        programs.keep_compiled()
         try:
             trained = [_finish_variation(*item) for item in variations.items()]
             draw(epath.Path(flags.FLAGS.out), *trained)

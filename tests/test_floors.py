@@ -18,6 +18,7 @@ FLOORS = (
         "files",
         "drawing",
         "memory",
+        "programs",
     },
     {"nets", "losses", "metrics", "data"},
     {"state", "optim", "interop"},
