@@ -39,7 +39,7 @@ def _hasten(config: ml_collections.ConfigDict) -> None:
     config.data.procedural.update(instances_per_category=60, elevations=(40,), num_lightings=2)
     config.model.update(content_encoder="dcgan", pose_encoder="dcgan")
     config.model.update(width=16, content_dim=64, pose_dim=2)
-    config.drnet.update(batch_size=32, num_steps=4_000, learning_rate=0.004)
+    config.drnet.update(batch_size=32, num_steps=2_500, learning_rate=0.004)
     config.drnet.update(schedule="cosine", warmup_steps=100)
     # The paper's weights would let content collapse in a run as short as this.
     config.drnet.update(similarity_weight=0.01, adversarial_weight=0.05)
