@@ -37,7 +37,7 @@ def _hasten(config: ml_collections.ConfigDict) -> None:
     config.data.procedural.update(num_people=15, clip_length=50)
     config.model.update(content_encoder="dcgan_unet", pose_encoder="dcgan", decoder="dcgan_unet")
     config.model.update(width=16, content_dim=64, pose_dim=10)
-    config.drnet.update(batch_size=32, num_steps=2_000, learning_rate=0.003)
+    config.drnet.update(batch_size=32, num_steps=1_500, learning_rate=0.003)
     config.drnet.update(schedule="cosine", warmup_steps=100)
     # The paper's weights would let content collapse in a run as short as this.
     config.drnet.update(similarity_weight=0.01, adversarial_weight=0.002)
