@@ -33,17 +33,12 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
 
 def _hasten(config: ml_collections.ConfigDict) -> None:
     """Small networks, and few clips to make."""
+    defaults.hasten(config)
     config.data.update(image_size=64)
     config.data.procedural.update(num_people=15, clip_length=50)
     config.model.update(content_encoder="dcgan_unet", pose_encoder="dcgan", decoder="dcgan_unet")
-    config.model.update(width=16, content_dim=64, pose_dim=10)
-    config.drnet.update(batch_size=32, num_steps=1_500, learning_rate=0.003)
-    config.drnet.update(schedule="cosine", warmup_steps=100)
-    # The paper's weights would let content collapse in a run as short as this.
-    config.drnet.update(similarity_weight=0.01, adversarial_weight=0.002)
-    config.predictor.update(batch_size=16, num_steps=600, hidden_dim=128, learning_rate=0.005)
-    config.predictor.update(schedule="cosine", warmup_steps=50)
-    config.update(sample_every_steps=1_000, checkpoint_every_steps=500)
+    config.model.pose_dim = 10
+    config.drnet.update(num_steps=1_500, learning_rate=0.003, adversarial_weight=0.002)
 
 
 def _shrink(config: ml_collections.ConfigDict) -> None:

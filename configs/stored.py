@@ -3,15 +3,15 @@
 The modes `evaluate` and `generate` take these when no `--config` is given.
 """
 
-import json
-
 import ml_collections
 from etils import epath
+
+from drnet_jax import run
 
 
 def get_config(workdir: str) -> ml_collections.ConfigDict:
     """Returns the settings in `workdir`/config.json."""
-    path = epath.Path(workdir) / "config.json"
-    if not path.exists():
+    stored = run.stored_config(epath.Path(workdir))
+    if stored is None:
         raise FileNotFoundError(f"No config.json in {workdir}: nothing has been trained there.")
-    return ml_collections.ConfigDict(json.loads(path.read_text()))
+    return ml_collections.ConfigDict(stored)

@@ -29,7 +29,7 @@ def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Calla
     """
     del workdir
     settings.check(config.to_dict())
-    if config.data.name == "moving_mnist":
+    if config.data.name == registry.MOVING_MNIST:
         return functools.partial(print, _prepare_moving_mnist(config))
     builder = registry.make_builder(config.data)
     registry.warn_of_stand_in(builder)

@@ -13,7 +13,7 @@ import optax
 from absl import logging
 from etils import epath
 
-from drnet_jax import metrics, optim, prng, settings, sharding
+from drnet_jax import defaults, metrics, optim, prng, settings, sharding
 from drnet_jax.checkpoint import Checkpoints
 from drnet_jax.data import registry
 from drnet_jax.data.source import Source
@@ -240,9 +240,12 @@ def stored_config(workdir: epath.Path) -> dict | None:
     if not path.exists():
         return None
     try:
-        return json.loads(path.read_text())
+        stored = json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged: {error}.") from None
+    # Scores that are newer than the run can be had of it all the same.
+    evaluation = defaults.settings().evaluation.to_dict() | stored.get("evaluation", {})
+    return stored | {"evaluation": evaluation}
 
 
 def _check_lengths(config: ml_collections.ConfigDict, source: Source) -> None:

@@ -45,7 +45,6 @@ NOT_NEGATIVE = (
 )
 BELOW_ONE = ("drnet.beta1", "predictor.beta1")
 CHOICES = {
-    "data.name": ("moving_mnist", "kth", "norb", "suncg", "video_folder"),
     "dtype": ("float32", "bfloat16"),
     "drnet.schedule": ("constant", "cosine"),
     "predictor.schedule": ("constant", "cosine"),

@@ -48,19 +48,12 @@ class Toy(ClipBuilder, skip_registration=True):
 
     def make(self, job):
         thing, length = job.arguments
-        frames = [self._frame(thing, time) for time in range(length)]
-        return [Clip(job.name, np.stack(frames), {"thing": thing})]
-
-    def _frame(self, thing, time):
         size = self.builder_config.image_size
-        return np.full((size, size, 1), 20 * thing + time, np.uint8)
+        frames = [np.full((size, size, 1), 20 * thing + time, np.uint8) for time in range(length)]
+        return [Clip(job.name, np.stack(frames), {"thing": thing})]
 
 
 class ToyTurn(Toy, skip_registration=True):
     """Clips that go round, of things that can be seen from any angle."""
 
     CARD = dataclasses.replace(Toy.CARD, periodic=True)
-
-    def swap_truth(self, content, pose, time):
-        del pose  # The angle is the time.
-        return self._frame(int(content["thing"]), time)

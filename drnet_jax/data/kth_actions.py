@@ -231,6 +231,6 @@ def _unzip(path: pathlib.Path, name: str) -> bytes:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.read(info)
-    # An encrypted file is a RuntimeError, an unknown compression a NotImplementedError.
+    # A file that is encrypted, or compressed in a way that nobody knows, is a RuntimeError.
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise UnreadableError(f"{name} in {path} cannot be unpacked: {error}.") from error

@@ -63,6 +63,8 @@ class RecordedSource(Source):
         self.stores = {split: ClipStore(builder, split, max_bytes) for split in SPLITS}
         self.stand_in = builder.CARD.stand_in
         self.clips_end = not builder.CARD.periodic
+        kind = "procedural" if self.stand_in else "real"
+        self.resolved = {"source": kind, "fingerprint": builder.builder_config.name}
         self._max_step = max_step
         self._seed = seed
         self._sharding = sharding.batch_split(mesh)

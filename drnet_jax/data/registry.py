@@ -26,6 +26,7 @@ from drnet_jax.data.moving_mnist_source import MovingMnistSource
 from drnet_jax.data.recorded import RecordedSource
 from drnet_jax.data.source import Source
 
+MOVING_MNIST = "moving_mnist"
 REAL = {
     "kth": (kth_actions.KthActions, kth_actions.KthConfig),
     "norb": (small_norb.SmallNorb, small_norb.SmallNorbConfig),
@@ -48,21 +49,18 @@ def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> 
       ValueError: for settings that do not fit each other, or damaged data.
       OSError: for missing files.
     """
-    if data["name"] == "moving_mnist":
+    if data["name"] == MOVING_MNIST:
         return _moving_mnist(data, seed, mesh)
     builder = make_builder(data)
     warn_of_stand_in(builder)
     prepare.prepare(builder, max_skipped=data["max_skipped"])
-    source = RecordedSource(
+    return RecordedSource(
         builder,
         max_step=data["max_step"],
         max_bytes=data["in_memory_gb"] * _GIGABYTE,
         seed=seed,
         mesh=mesh,
     )
-    kind = "procedural" if builder.CARD.stand_in else "real"
-    source.resolved = {"source": kind, "fingerprint": builder.builder_config.name}
-    return source
 
 
 def warn_of_stand_in(builder: ClipBuilder) -> None:
@@ -82,6 +80,9 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
       FileNotFoundError: when the files of `config.data.source=real` are not there.
     """
     name, image_size = data["name"], data["image_size"]
+    if name not in REAL:
+        known = ", ".join([MOVING_MNIST, *REAL])
+        raise ValueError(f"config.data.name={name!r}; allowed: {known}.")
     folder = _real_folder(data)
     if folder is None:
         builder_class, config_class = STAND_INS[name]
