@@ -48,9 +48,11 @@ def create(
     inputs = jnp.zeros((1, tested.settings["pose_dim"] + tested.settings["content_dim"]))
     variables = predictor.init(jax.random.key(3), predictor.initial_carry(1), inputs)
     num_steps = sizes["num_steps"]
-    chunk_size = min(max(1, sizes["frames_at_once"] // sizes["batch_size"]), num_steps)
+    at_once = sizes["frames_at_once"]
     ours = jax.jit(
-        rollout.make_rollout(tested.networks, predictor, num_steps=num_steps, chunk_size=chunk_size)
+        rollout.make_rollout(
+            tested.networks, predictor, num_steps=num_steps, frames_at_once=at_once
+        )
     )
     contenders = {
         "ours": lambda: np.asarray(ours(main, variables, observed)),

@@ -21,6 +21,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         name="moving_mnist",
         digits="auto",  # full: 70,000 digits; embedded: the 5,000 that ship; auto: full if it can.
         digits_dir="",  # A folder with the four MNIST files; empty: downloaded.
+        validation=False,  # True: scored on digits held out of the training ones, to choose by.
         data_dir="~/tensorflow_datasets",  # Where prepared digits are kept.
         image_size=64,
         digit_size=32,
@@ -29,6 +30,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         speeds=(-4, 3),  # Least and greatest, in pixels per step.
         zero_speeds=True,
         max_step=20,  # K: two frames that are compared are at most this far apart.
+        consecutive=False,  # True: they follow each other, as in the authors' PyTorch code.
     )
     config.model.num_slots = 2  # One for each digit.
     return defaults.vary(config, variant, "configs/mnist.py", quick=_hasten, smoke=_shrink)

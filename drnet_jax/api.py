@@ -104,10 +104,10 @@ class Model:
             raise ValueError(f"num_steps={num_steps}; allowed: 1 and above.")
         self._check_frames(frames, with_time=(5,))
         if num_steps not in self._rollouts:
-            chunk_size = min(num_steps, self.config.rollout.chunk_size)
+            at_once = self.config.rollout.frames_at_once
             networks, predictor = self._run.networks, self._run.predictor
             self._rollouts[num_steps] = jax.jit(
-                make_rollout(networks, predictor, num_steps=num_steps, chunk_size=chunk_size)
+                make_rollout(networks, predictor, num_steps=num_steps, frames_at_once=at_once)
             )
         return self._rollouts[num_steps](self._main, self.variables["predictor"], frames)
 

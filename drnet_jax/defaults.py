@@ -57,7 +57,7 @@ def settings() -> ml_collections.ConfigDict:
         judge_steps=1_600,
         probe_clips=3_000,
     )
-    config.rollout = dict(num_clips=10, num_steps=500, chunk_size=50)
+    config.rollout = dict(num_clips=10, num_steps=500, frames_at_once=100)
     config.log_every_steps = 100
     config.sample_every_steps = 5_000
     config.checkpoint_every_steps = 1_000
@@ -71,6 +71,7 @@ def clips(**own: Any) -> dict[str, Any]:
         source="auto",  # real, procedural (a stand-in); auto: real if its files are there.
         folder="",  # The real files; empty: <data_dir>/downloads/manual/<name>.
         max_step=20,  # K: two frames that are compared are at most this far apart.
+        consecutive=False,  # True: they follow each other, as in the authors' PyTorch code.
         data_dir="~/tensorflow_datasets",  # Where prepared clips are kept.
         in_memory_gb=4.0,  # Splits up to this size are kept in memory.
         max_skipped=0.05,  # The largest share of raw files that may be unreadable.

@@ -16,7 +16,7 @@ from drnet_jax.evaluation import leakage, rollouts, summary, swaps
 from drnet_jax.run import Run
 from drnet_jax.state import DrnetState, PredictorState
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Of `evaluation.json`, as docs/evaluation.md says what is in it."""
 
 NUM_MEAN_CLIPS = 1000

@@ -151,9 +151,9 @@ def roll_out(
 @functools.lru_cache(maxsize=4)
 def _rollout_program(run: Run, num_steps: int) -> Callable[..., jax.Array]:
     """Returns the compiled rollout of `num_steps`."""
-    chunk_size = min(num_steps, run.config.rollout.chunk_size)
+    at_once = run.config.rollout.frames_at_once
     return jax.jit(
-        make_rollout(run.networks, run.predictor, num_steps=num_steps, chunk_size=chunk_size)
+        make_rollout(run.networks, run.predictor, num_steps=num_steps, frames_at_once=at_once)
     )
 
 

@@ -1,5 +1,7 @@
 """Trained networks with frozen statistics: what a frame gives does not depend on its batch."""
 
+import math
+
 import jax
 
 from drnet_jax.arrays import Array, as_float
@@ -31,6 +33,8 @@ def decode(networks: Networks, main: Player, content: Content, pose: jax.Array) 
     `pose` is `[..., pose_dim]`, and the arrays of `content` have the same leading axes.
     """
     leading = pose.shape[:-1]
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[len(leading) :]), (content, pose))
+    # Spelt out, as -1 cannot be told of a content without numbers.
+    num = math.prod(leading)
+    flat = jax.tree.map(lambda x: x.reshape(num, *x.shape[len(leading) :]), (content, pose))
     frames = networks.decoder.apply(main.variables("decoder"), *flat, train=False)
     return frames.reshape(*leading, *frames.shape[1:])

@@ -16,8 +16,11 @@ def reconstruction(predicted: jax.Array, target: jax.Array) -> jax.Array:
 def similarity(content: jax.Array, other_content: jax.Array) -> jax.Array:
     """Returns the mean squared distance of two contents of one clip, both `[batch, content_dim]`.
 
-    `other_content` is a constant target: only one side is pulled, as in the authors' code.
+    `other_content` is a constant target: only one side is pulled, as in the authors' code. It is 0
+    for a model without content.
     """
+    if not content.size:
+        return jnp.zeros(())
     return jnp.mean(jnp.square(content - jax.lax.stop_gradient(other_content)))
 
 

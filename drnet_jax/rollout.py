@@ -15,25 +15,26 @@ from drnet_jax.state import Player
 
 
 def make_rollout(
-    networks: Networks, predictor: PoseLSTM, *, num_steps: int, chunk_size: int
+    networks: Networks, predictor: PoseLSTM, *, num_steps: int, frames_at_once: int
 ) -> Callable[[Player, Tree, Array], jax.Array]:
     """Returns pure `rollout(main, predictor_variables, observed) -> generated`, one program to jit.
 
     `observed` are `[batch, num_observed, height, width, channels]`, uint8 or float in [0, 1];
     `generated` are the next `num_steps` frames, uint8 `[batch, num_steps, ...]`. Content is that
-    of the last observed frame. `chunk_size` time steps are decoded at once, so the working memory
-    does not depend on `num_steps`; statistics are frozen, so a clip's rollout does not depend on
-    its batch.
+    of the last observed frame. About `frames_at_once` frames of all clips together are decoded at
+    once, one of each clip at least, so the working memory does not depend on `num_steps`;
+    statistics are frozen, so a clip's rollout does not depend on its batch.
 
     Source: Denton & Birodkar 2017, Figure 2.
     """
 
     def rollout(main: Player, predictor_variables: Tree, observed: Array) -> jax.Array:
+        batch_size = len(observed)
+        chunk_size = min(max(1, frames_at_once // batch_size), num_steps)
         num_chunks = -(-num_steps // chunk_size)
         content, poses = predict_poses(
             networks, predictor, main, predictor_variables, observed, num_chunks * chunk_size
         )
-        batch_size = poses.shape[0]
         chunks = poses.reshape(batch_size, num_chunks, chunk_size, -1).swapaxes(0, 1)
         # One copy of the content for every time step of a chunk.
         contents = jax.tree.map(lambda x: jnp.repeat(x[:, None], chunk_size, axis=1), content)

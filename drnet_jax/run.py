@@ -243,9 +243,10 @@ def stored_config(workdir: epath.Path) -> dict | None:
         stored = json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged: {error}.") from None
-    # Scores that are newer than the run can be had of it all the same.
-    evaluation = defaults.settings().evaluation.to_dict() | stored.get("evaluation", {})
-    return stored | {"evaluation": evaluation}
+    # What is newer than the run and does not change what it learned can be had of it all the same.
+    known = defaults.settings().to_dict()
+    later = {name: known[name] | stored.get(name, {}) for name in ("evaluation", "rollout")}
+    return stored | later
 
 
 def _check_lengths(config: ml_collections.ConfigDict, source: Source) -> None:

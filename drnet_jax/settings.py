@@ -8,7 +8,6 @@ POSITIVE = (
     "data.max_step",
     "model.num_slots",
     "model.width",
-    "model.content_dim",
     "model.pose_dim",
     "drnet.num_steps",
     "drnet.learning_rate",
@@ -26,7 +25,7 @@ POSITIVE = (
     "evaluation.judge_steps",
     "rollout.num_clips",
     "rollout.num_steps",
-    "rollout.chunk_size",
+    "rollout.frames_at_once",
     "log_every_steps",
     "keep_checkpoints",
 )
@@ -36,6 +35,7 @@ MAY_BE_ABSENT = ("model.discriminator_width", "predictor.hidden_dim")
 NOT_NEGATIVE = (
     *MAY_BE_ABSENT,
     "seed",
+    "model.content_dim",
     "drnet.similarity_weight",
     "drnet.adversarial_weight",
     "drnet.warmup_steps",
@@ -96,6 +96,7 @@ def check(config: Mapping[str, Any]) -> None:
     require(("evaluation.probe_clips",), lambda value: value >= 60, "60 and above, to fit probes")
     if flat["data.name"] == "moving_mnist":
         require_choices({"data.digits": ("auto", "full", "embedded")})
+        require(("data.validation",), lambda value: isinstance(value, bool), "True, False")
         require(("data.digit_size", "data.num_digits"), lambda value: value > 0, "above 0")
         require(
             ("data.speeds",),

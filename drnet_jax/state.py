@@ -19,7 +19,7 @@ class Player:
     @classmethod
     def create(cls, variables: dict[str, Tree], tx: optax.GradientTransformation) -> "Player":
         """Returns a player at its first step; `variables` are `Module.init`'s, by network."""
-        params = {name: v["params"] for name, v in variables.items()}
+        params = {name: v.get("params", {}) for name, v in variables.items()}
         batch_stats = {name: v.get("batch_stats", {}) for name, v in variables.items()}
         return cls(params=params, batch_stats=batch_stats, opt_state=tx.init(params))
 

@@ -9,11 +9,9 @@ import numpy as np
 from etils import epath
 
 from drnet_jax import drawing, viz
-from experiments import figure, held_out, runs
+from experiments import figure, held_out, runs, variations
 
 NUM_CLIPS = 6
-
-WITHOUT = {"drnet.adversarial_weight": 0.0}
 
 
 def draw(out: epath.Path, trained: runs.Trained, without: runs.Trained) -> None:
@@ -70,4 +68,4 @@ def _titled(picture: np.ndarray, weight: float, scores: dict) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    runs.start(draw, "norb", variations={"": {}, "_no_adversary": WITHOUT})
+    runs.start(draw, "norb", variations={"": None, "_no_adversary": variations.without_adversary})

@@ -13,6 +13,9 @@ from etils import epath
 
 from drnet_jax import api, memory, programs, settings, train
 from drnet_jax import run as run_lib
+from experiments.variations import Variation
+
+Variations = Mapping[str, Variation | None]
 
 PRESETS = ("full", "quick", "smoke")
 """Variants of the settings in configs/; `smoke` takes seconds and only shows that it runs."""
@@ -82,18 +85,17 @@ def finish(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Traine
 def start(
     draw: Callable[..., None],
     *data: str,
-    variations: Mapping[str, Mapping[str, Any]] | None = None,
+    variations: Variations | Callable[[], Variations] | None = None,
 ) -> None:
     """Parses the flags, finishes the runs, and has the figure drawn.
 
     Args:
       draw: called with the folder for its files, and a `Trained` for each variation.
       *data: names of files in configs/; the flag --data chooses if there are several.
-      variations: what is added to --workdir, and settings by dotted name that differ from the
-        preset's; by default one run that is the preset's.
+      variations: what is added to --workdir, and what changes the preset's settings, if anything;
+        by default one run that is the preset's. A function is called once flags are parsed.
     """
     _define_flags(data)
-    variations = variations or {"": {}}
 
     def main(argv: list[str]) -> None:
         if len(argv) > 1:
@@ -101,7 +103,8 @@ def start(
         memory.keep_freed()
         programs.keep_compiled()
         try:
-            trained = [_finish_variation(*item) for item in variations.items()]
+            chosen = variations() if callable(variations) else variations or {"": None}
+            trained = [_finish_variation(*item) for item in chosen.items()]
             draw(epath.Path(flags.FLAGS.out), *trained)
         except (ValueError, OSError, FloatingPointError) as error:
             logging.debug("In full:", exc_info=True)
@@ -115,10 +118,11 @@ def start(
     app.run(main)
 
 
-def _finish_variation(suffix: str, changes: Mapping[str, Any]) -> Trained:
+def _finish_variation(suffix: str, change: Variation | None) -> Trained:
     given = flags.FLAGS
     config = importlib.import_module(f"configs.{given.data}").get_config(given.preset)
-    config.update_from_flattened_dict(changes)
+    if change is not None:
+        change(config)
     if given.data_dir:
         config.data.data_dir = given.data_dir
     return finish(config, (given.workdir or f"runs/{given.data}_{given.preset}") + suffix)

@@ -41,7 +41,7 @@ def tiny_config(data_dir):
     config.drnet.update(batch_size=4, num_steps=6)
     config.predictor.update(batch_size=4, num_steps=6, hidden_dim=8)
     config.evaluation.update(num_clips=10, batch_size=8)
-    config.rollout.update(num_clips=2, num_steps=12, chunk_size=5)
+    config.rollout.update(num_clips=2, num_steps=12, frames_at_once=10)
     config.update(log_every_steps=2, sample_every_steps=3, checkpoint_every_steps=2)
     return config
 

@@ -27,7 +27,7 @@ def clips_config(prepared):
     config.drnet.update(batch_size=4, num_steps=6)
     config.predictor.update(batch_size=4, num_steps=6, hidden_dim=8, num_observed=4)
     config.evaluation.update(num_clips=6, batch_size=6, horizon=3)
-    config.rollout.update(num_clips=2, num_steps=40, chunk_size=8)
+    config.rollout.update(num_clips=2, num_steps=40, frames_at_once=16)
     config.update(log_every_steps=2, sample_every_steps=3, checkpoint_every_steps=2)
     return config
 

@@ -29,6 +29,7 @@ from experiments import (
     held_out,
     nearest_neighbours,
     runs,
+    variations,
 )
 
 
@@ -40,7 +41,7 @@ def tiny(name, data_dir):
     config.predictor.update(batch_size=4, num_steps=2, hidden_dim=8, num_observed=3)
     config.evaluation.update(num_clips=4, batch_size=4, horizon=3, rollout_steps=6)
     config.evaluation.update(probe_clips=60)
-    config.rollout.update(num_clips=2, num_steps=8, chunk_size=8)
+    config.rollout.update(num_clips=2, num_steps=8, frames_at_once=16)
     return config
 
 
@@ -72,12 +73,28 @@ def turntable(tmp_path_factory):
     return runs.finish(config, workdir)
 
 
+def people_config(tmp_path_factory):
+    """Returns the settings of a run of people, whose clips end; prepared once for all tests."""
+    config = tiny("kth", tmp_path_factory.getbasetemp() / "people")
+    config.data.procedural.update(num_people=2, clip_length=30)
+    return config
+
+
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
-    """A finished run of people, whose clips end."""
-    config = tiny("kth", tmp_path_factory.mktemp("people"))
-    config.data.procedural.update(num_people=2, clip_length=24)
+    """A finished run of people."""
+    config = people_config(tmp_path_factory)
     workdir = tmp_path_factory.mktemp("kth")
+    make_finished(config, workdir)
+    return runs.finish(config, workdir)
+
+
+@pytest.fixture(scope="module")
+def autoencoder(tmp_path_factory):
+    """A finished run of people with one encoder."""
+    config = people_config(tmp_path_factory)
+    variations.one_encoder(config)
+    workdir = tmp_path_factory.mktemp("kth_one_encoder")
     make_finished(config, workdir)
     return runs.finish(config, workdir)
 
@@ -131,13 +148,28 @@ def test_interpolation_begins_and_ends_where_it_says(turntable, tmp_path):
     ("script", "name", "num_steps"),
     [(fig6_kth_generation, "fig6_kth_generation", 30), (fig7_kth_long, "fig7_kth_long", 100)],
 )
-def test_generation_of_every_action(people, tmp_path, script, name, num_steps):
-    script.draw(tmp_path, people)
+def test_generation_of_every_action(people, autoencoder, tmp_path, capsys, script, name, num_steps):
+    script.draw(tmp_path, people, autoencoder)
     record, arrays = written(tmp_path, name)
     assert len(set(record["actions"])) == 6
-    assert arrays["generated"].shape == (6, num_steps, 16, 16, 1)
+    for array, run in (("generated", people), ("generated_autoencoder", autoencoder)):
+        assert arrays[array].shape == (6, num_steps, 16, 16, 1)
+        rolled = run.model.rollout(arrays["observed"], num_steps)
+        np.testing.assert_array_equal(arrays[array], rolled)
+    printed = capsys.readouterr().out
+    for each, run in (("DrNET", people), ("autoencoder + LSTM", autoencoder)):
+        scores = record["rollout"][each]
+        assert scores == run.scores["rollout"]
+        step = 1 if 1 in script.STEPS else 10
+        at = scores["steps"].index(step)
+        assert f"{scores['psnr']['model']['mean'][at]:.2f}" in printed
     for truth, length in zip(arrays["truth"], arrays["lengths"], strict=True):
         assert np.all(truth[length - 3 :] == generate.NO_TRUTH)
+
+
+def test_a_baseline_with_two_encoders_is_refused(people, tmp_path):
+    with pytest.raises(ValueError, match=r"has content_encoder='dcgan_unet'; expected 'none'\.$"):
+        fig6_kth_generation.draw(tmp_path, people, people)
 
 
 def test_clips_of_actions_are_long_enough_where_there_are_such(people):

@@ -1,5 +1,6 @@
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from drnet_jax import losses
@@ -53,3 +54,8 @@ def test_pose_prediction_is_a_mean_over_the_poses_that_count():
     expected = [squares[:, 0].mean(), squares[:2, 1].mean(), squares[1, 2].mean(), 0.0]
     actual = losses.pose_prediction(predicted, target, is_real)
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
+
+
+def test_similarity_of_nothing_is_nothing():
+    value, grad = jax.value_and_grad(losses.similarity)(jnp.zeros((3, 0)), jnp.zeros((3, 0)))
+    assert value == 0 and grad.shape == (3, 0)

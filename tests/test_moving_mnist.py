@@ -177,3 +177,39 @@ def test_a_digit_cut_out_is_the_same_wherever_it_was():
     for picture in cut[0, 1:]:
         np.testing.assert_array_equal(picture, cut[0, 0])
     assert jnp.sum(cut[0, 0]) == pytest.approx(float(jnp.sum(frames[0, 0])), rel=1e-6)
+
+
+def test_validation_digits_are_training_digits_held_out():
+    from drnet_jax.data.digits import Digits
+    from drnet_jax.data.moving_mnist_source import without_test_digits
+
+    numbers = np.arange(43)
+    pictures = np.broadcast_to(numbers[:, None, None], (43, 28, 28)).astype(np.uint8)
+    test = np.full((5, 28, 28), 99, np.uint8), np.full(5, 99)
+    found = without_test_digits(Digits("full", pictures, numbers, *test, "note"))
+    assert found.source == "full"
+    assert found.note.startswith("note; VALIDATION: 4 of the training digits are held out")
+    np.testing.assert_array_equal(found.test_labels, [9, 19, 29, 39])
+    np.testing.assert_array_equal(found.train_labels, np.delete(numbers, [9, 19, 29, 39]))
+    for split in ("train", "test"):
+        images, labels = getattr(found, f"{split}_images"), getattr(found, f"{split}_labels")
+        np.testing.assert_array_equal(images[:, 0, 0], labels)
+    with pytest.raises(ValueError, match=r"validation=True with 9 training digits; allowed: 10"):
+        without_test_digits(Digits("full", pictures[:9], numbers[:9], *test, "note"))
+
+
+def test_a_validation_run_does_not_see_the_test_digits(config, tmp_path):
+    from drnet_jax import run as run_lib
+
+    plain = run_lib.create(config, tmp_path).source
+    config.data.validation = True
+    source = run_lib.create(config, tmp_path).source
+    assert plain.num_digits == {"train": 4500, "test": 500}
+    assert source.num_digits == {"train": 4050, "test": 450}
+    assert "VALIDATION: 450 of the training digits" in source.note
+    tracks = source.sample("test", jax.random.key(0), 20)
+    # Held out are the tenth training digit, the twentieth and so on.
+    among_all = tracks.replace(digits=tracks.digits * 10 + 9)
+    np.testing.assert_array_equal(
+        source.frames("test", tracks, np.arange(3)), plain.frames("train", among_all, np.arange(3))
+    )

@@ -180,6 +180,12 @@ def test_lstm_memory_stays_wide():
         ({"decoder": "resnet"}, "Unknown decoder 'resnet'; known: attention, dcgan, dcgan_unet, "),
         ({"decoder": "dcgan_unet"}, "content encoder 'dcgan'; allowed: attention, dcgan."),
         ({"content_encoder": "vgg_unet"}, "content encoder 'vgg_unet'; allowed: vgg_unet."),
+        ({"content_dim": 0}, "content_dim=0 with content encoder 'dcgan'; allowed: above 0."),
+        ({"content_encoder": "none"}, "content_dim=6 with content encoder 'none'; allowed: 0."),
+        (
+            {"content_encoder": "none", "content_dim": 0, "decoder": "attention"},
+            "Decoder 'attention' without content; allowed: dcgan.",
+        ),
         ({"image_size": 48}, "Impossible image_size 48; allowed: 4 times a power of two"),
         ({"image_size": 4}, "Impossible image_size 4; allowed: 4 times a power of two"),
         ({"image_size": 0}, "Impossible image_size 0; allowed: 4 times a power of two"),

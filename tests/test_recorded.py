@@ -48,6 +48,15 @@ def test_training_frames_lie_in_a_window_of_their_clip(folder, max_bytes):
         assert set(times[clips == clip]) == set(range(length))
 
 
+def test_consecutive_frames_follow_each_other(folder):
+    batches = take(make(folder, consecutive=True).train_frames(0, 4, 3), 50)
+    clips, times = np.divmod(np.stack([toy_clips.read(batch) for batch in batches]), 20)
+    np.testing.assert_array_equal(clips, clips[:, :, :1].repeat(3, axis=2))
+    np.testing.assert_array_equal(np.diff(times, axis=2), 1)
+    for clip, length in enumerate((3, 5, 8, 4)):
+        assert set(times[clips == clip]) == set(range(length))
+
+
 def test_disk_and_memory_give_the_same_batches(folder):
     batches = [take(make(folder, max_bytes=b).train_frames(0, 4, 3), 5) for b in (1e9, 0)]
     np.testing.assert_array_equal(*batches)
@@ -201,3 +210,35 @@ def test_nothing_is_known_about_clips_without_factors(folder):
     source = make(folder)
     clips = source.sample("test", jax.random.key(0), 3)
     assert source.factors("test", clips, np.zeros((3, 1), int)) is None
+
+
+def test_labels_are_those_of_the_sampled_clips(folder, monkeypatch):
+    class Labelled(toy_clips.Toy, skip_registration=True):
+        LABEL = "move"
+
+        def factor_features(self):
+            return {"move": tfds.features.ClassLabel(names=["up", "down"])}
+
+        def make(self, job):
+            [clip] = super().make(job)
+            thing = clip.factors["thing"]
+            return [dataclasses.replace(clip, factors={"move": ("up", "down")[thing % 2]})]
+
+    source = make(folder, Labelled, lengths=(3, 5, 8, 4, 6))
+    clips = source.sample("train", jax.random.key(0), 5)
+    classes, names = source.labels("train", clips)
+    things = toy_clips.read(source.frames("train", clips, np.array([0])))[:, 0] // 20
+    np.testing.assert_array_equal(classes, things % 2)
+    assert names == ["up", "down"]
+    monkeypatch.setattr(Labelled, "LABEL", "")
+    assert source.labels("train", clips) is None
+    assert make(folder).labels("train", clips) is None
+
+
+def test_all_clips_are_whole_and_in_order(folder):
+    source = make(folder)
+    np.testing.assert_array_equal(source.all_clips("train").numbers, [0, 1, 2, 3])
+    clips = source.all_clips("train", 5)
+    np.testing.assert_array_equal(
+        toy_clips.read(source.frames("train", clips, np.arange(2))), [[20, 21], [40, 41]]
+    )

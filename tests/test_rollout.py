@@ -27,8 +27,8 @@ def model():
     return main, variables, observed
 
 
-def roll(model, num_steps, chunk_size):
-    rollout = make_rollout(NETWORKS, PREDICTOR, num_steps=num_steps, chunk_size=chunk_size)
+def roll(model, num_steps, frames_at_once):
+    rollout = make_rollout(NETWORKS, PREDICTOR, num_steps=num_steps, frames_at_once=frames_at_once)
     return np.asarray(jax.jit(rollout)(*model)).astype(int)
 
 
@@ -50,25 +50,26 @@ def test_rollout_equals_a_plain_loop(model):
             expected.append(as_uint8(apply("decoder", content, pose)))
     expected = np.stack(expected, axis=1).astype(int)
     assert expected.std() > 5
-    np.testing.assert_allclose(roll(model, 9, 4), expected, atol=1)
+    np.testing.assert_allclose(roll(model, 9, 12), expected, atol=1)
 
 
 def test_chunks_do_not_show(model):
-    whole = roll(model, 10, 10)
+    whole = roll(model, 10, 30)
     assert whole.shape == (3, 10, 8, 8, 3)
-    for chunk_size in (1, 3, 7):
-        np.testing.assert_allclose(roll(model, 10, chunk_size), whole, atol=1)
+    # Three clips: chunks of 1, 1, 3 and 7 steps, and of more than there are.
+    for frames_at_once in (1, 4, 9, 21, 100):
+        np.testing.assert_allclose(roll(model, 10, frames_at_once), whole, atol=1)
 
 
 def test_a_rollout_does_not_depend_on_its_batch(model):
     main, variables, observed = model
-    alone = roll((main, variables, observed[1:2]), 30, 10)
-    np.testing.assert_allclose(alone[0], roll(model, 30, 10)[1], atol=1)
+    alone = roll((main, variables, observed[1:2]), 30, 30)
+    np.testing.assert_allclose(alone[0], roll(model, 30, 30)[1], atol=1)
 
 
 def test_working_memory_does_not_grow_with_length(model):
     def working_bytes(num_steps):
-        rollout = make_rollout(NETWORKS, PREDICTOR, num_steps=num_steps, chunk_size=10)
+        rollout = make_rollout(NETWORKS, PREDICTOR, num_steps=num_steps, frames_at_once=30)
         compiled = jax.jit(rollout).lower(*model).compile().memory_analysis()
         # What belongs to every step: its uint8 frame before the axes are put in order, its pose.
         kept = num_steps * 3 * (8 * 8 * 3 + 3 * 4)

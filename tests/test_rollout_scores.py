@@ -62,6 +62,8 @@ def test_the_truth_scores_best(run, monkeypatch):
     assert np.mean(rollout["sharpness"]["model"]["mean"]) == pytest.approx(1)
     assert rollout["position_error"]["model"] == rollout["position_error"]["truth"]
     assert rollout["identity"]["model"] == rollout["identity"]["truth"]
+    assert rollout["inception"]["model"] == rollout["inception"]["truth"]
+    assert 1 < np.min(rollout["inception"]["model"]["mean"]) < 10
     assert np.mean(rollout["position_error"]["model"]["mean"]) < 0.5
     assert np.mean(rollout["position_error"]["another_clip"]["mean"]) > 1
 
@@ -78,7 +80,7 @@ def test_a_standstill_is_called_so(run, monkeypatch):
     np.testing.assert_allclose(model, still, rtol=1e-6)
     errors = rollout["position_error"]
     np.testing.assert_allclose(errors["model"]["mean"], errors["copy_last_frame"]["mean"], atol=0.5)
-    assert rollout["identity"] is None
+    assert rollout["identity"] is None and rollout["inception"] is None
 
 
 def test_verdicts_of_a_sure_judge_are_those_of_counting():
@@ -103,6 +105,18 @@ def test_verdicts_of_a_sure_judge_are_those_of_counting():
     assert record["model"]["inception_score"]["mean"] == pytest.approx(np.exp(entropy))
     assert record["unsure"]["inception_score"]["mean"] == pytest.approx(1)
     assert record["unsure"]["entropy_given_frame"]["mean"] == pytest.approx(np.log(4))
+
+
+def test_inception_by_step_is_that_of_each_step_alone():
+    rng = np.random.default_rng(1)
+    probabilities = rng.dirichlet(np.ones(4), (30, 3, 2))
+    counted = rng.random((30, 3, 2)) < 0.7
+    by_step = verdicts.inception(probabilities, counted, seed=0)["inception_score"]
+    for step in range(3):
+        p = probabilities[:, step][counted[:, step]]
+        divergences = np.sum(p * np.log(p / p.mean(axis=0)), axis=1)
+        assert by_step["mean"][step] == pytest.approx(np.exp(divergences.mean()))
+        assert by_step["low"][step] < by_step["mean"][step] < by_step["high"][step] + 0.05
 
 
 def test_a_judge_learns_and_knows_how_well(run):

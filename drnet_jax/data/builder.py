@@ -96,6 +96,8 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
     CARD: Card
     CONTENT: tuple[str, ...] = ()
     """Factors that tell clips of different content apart; without any, all clips differ in it."""
+    LABEL: str = ""
+    """The factor that says what kind of motion a clip shows, a class; empty where none does."""
 
     @property
     def channels(self) -> int:

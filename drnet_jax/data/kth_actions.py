@@ -60,6 +60,7 @@ class KthActions(ClipBuilder):
     """A clip is one sequence of a video, squeezed to a square as in the authors' code."""
 
     CONTENT = ("person", "scenario")
+    LABEL = "action"
     CARD = Card(
         title="KTH actions",
         description=(

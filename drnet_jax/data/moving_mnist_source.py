@@ -1,5 +1,6 @@
 """Moving MNIST as a source: clips without end, made on the devices."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 
@@ -18,6 +19,9 @@ from drnet_jax.data.tracks import Tracks
 
 NUM_CLASSES = 10
 
+VALIDATION_EVERY = 10
+"""One training digit in so many is held out where there is to be a validation split."""
+
 
 class MovingMnistSource(Source):
     """Batches of Moving MNIST; the sampled clips are `Tracks`.
@@ -30,7 +34,14 @@ class MovingMnistSource(Source):
     made_on_devices = True
 
     def __init__(
-        self, generator: MovingMnist, digits: Digits, *, max_step: int, key: jax.Array, mesh: Mesh
+        self,
+        generator: MovingMnist,
+        digits: Digits,
+        *,
+        max_step: int,
+        consecutive: bool = False,
+        key: jax.Array,
+        mesh: Mesh,
     ):
         """Puts the digits on the devices.
 
@@ -38,6 +49,7 @@ class MovingMnistSource(Source):
           generator: settings and rendering.
           digits: the real digits; the test split's never occur in training clips.
           max_step: K, the longest distance in time of two frames that training compares.
+          consecutive: whether the frames of a clip that the first stage sees follow each other.
           key: of the run; batches are a function of it and of their number.
           mesh: training batches come out split over it.
         """
@@ -48,6 +60,7 @@ class MovingMnistSource(Source):
         self.num_digits = {split: len(array) for split, array in images.items()}
         self._labels = {"train": digits.train_labels, "test": digits.test_labels}
         self._max_step = max_step
+        self._consecutive = consecutive
         self._key = key
         self._images = {
             split: jax.device_put(generator.resize(array), sharding.replicated(mesh))
@@ -72,7 +85,11 @@ class MovingMnistSource(Source):
     def _random_frames(self, images, key, batch_size, num_frames):
         key, time_key = jax.random.split(key)
         tracks = self.generator.sample(key, batch_size, len(images))
-        times = self._draw_times(time_key, batch_size, num_frames)
+        if self._consecutive:
+            first = self._draw_times(time_key, batch_size, 1)
+            times = first + jnp.arange(num_frames)
+        else:
+            times = self._draw_times(time_key, batch_size, num_frames)
         return self.generator.render(images, tracks, times)
 
     def _draw_times(self, key, batch_size, num_times):
@@ -165,6 +182,29 @@ class MovingMnistSource(Source):
 
     def moved(self, things: Tracks, tracks: Tracks) -> Tracks:
         return _swapped(things, tracks, tuple(range(self.generator.num_digits)))
+
+
+def without_test_digits(digits: Digits) -> Digits:
+    """Returns digits whose test split are training digits held out, to choose settings by.
+
+    Raises:
+      ValueError: when there are too few to hold any out.
+    """
+    held_out = np.arange(len(digits.train_images)) % VALIDATION_EVERY == VALIDATION_EVERY - 1
+    if not held_out.any():
+        raise ValueError(
+            f"config.data.validation=True with {len(held_out)} training digits; allowed: "
+            f"{VALIDATION_EVERY} and more."
+        )
+    return dataclasses.replace(
+        digits,
+        train_images=digits.train_images[~held_out],
+        train_labels=digits.train_labels[~held_out],
+        test_images=digits.train_images[held_out],
+        test_labels=digits.train_labels[held_out],
+        note=f"{digits.note}; VALIDATION: {held_out.sum():,} of the training digits are held out "
+        "and scored on, the test digits are not used",
+    )
 
 
 def _swapped(content: Tracks, pose: Tracks, order: tuple[int, ...]) -> Tracks:

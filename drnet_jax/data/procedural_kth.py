@@ -66,6 +66,7 @@ class ProceduralKth(ClipBuilder):
 
     builder_config: ProceduralKthConfig
     CONTENT = CONTENT
+    LABEL = "action"
     CARD = Card(
         title="Rendered people (stand-in for KTH)",
         description=(

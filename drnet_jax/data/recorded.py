@@ -43,6 +43,7 @@ class RecordedSource(Source):
         builder: ClipBuilder,
         *,
         max_step: int,
+        consecutive: bool = False,
         max_bytes: float,
         seed: int,
         mesh: Mesh,
@@ -52,6 +53,7 @@ class RecordedSource(Source):
         Args:
           builder: of a data set that is prepared.
           max_step: K, the longest distance in time of two frames that training compares.
+          consecutive: whether the frames of a clip that the first stage sees follow each other.
           max_bytes: the largest split whose frames are kept in memory.
           seed: of the run; batches are a function of it and of their number.
           mesh: training batches come out split over it.
@@ -66,6 +68,7 @@ class RecordedSource(Source):
         kind = "procedural" if self.stand_in else "real"
         self.resolved = {"source": kind, "fingerprint": builder.builder_config.name}
         self._max_step = max_step
+        self._consecutive = consecutive
         self._seed = seed
         self._sharding = sharding.batch_split(mesh)
         counts = ", ".join(
@@ -86,7 +89,12 @@ class RecordedSource(Source):
             store = self.stores["train"]
             rng = prng.host_stream(self._seed, "drnet frames", number)
             numbers = self._shuffled("drnet order", number, batch_size)
-            times = self._times(store.lengths[numbers], num_frames, rng)
+            lengths = store.lengths[numbers]
+            if self._consecutive:
+                clips = Recorded(numbers, self._starts(lengths, num_frames, rng))
+                times = self._frame_numbers("train", clips, np.arange(num_frames))
+            else:
+                times = self._times(lengths, num_frames, rng)
             return store.gather(numbers[rows], times[rows])
 
         yield from self._batches(make, first, batch_size)
@@ -126,6 +134,13 @@ class RecordedSource(Source):
                 others = allowed[contents[allowed] != contents[numbers[i]]]
                 numbers[i] = rng.choice(others) if len(others) else numbers[i]
         return Recorded(numbers, self._starts(lengths[numbers], num_frames, rng))
+
+    def all_clips(self, split: str, num_frames: int = 1) -> Recorded:
+        """Returns the clips of `split` from their beginning, all with `num_frames` frames."""
+        numbers = np.arange(len(self.stores[split]))
+        if self.clips_end:
+            numbers = numbers[self.stores[split].lengths >= num_frames]
+        return Recorded(numbers, np.zeros(len(numbers), int))
 
     def frames(self, split: str, clips: Recorded, times: np.ndarray) -> np.ndarray:
         return self.stores[split].gather(clips.numbers, self._frame_numbers(split, clips, times))
@@ -167,6 +182,14 @@ class RecordedSource(Source):
     def _tracks(self) -> list[str]:
         """Names of the factors with a value for every frame."""
         return [name for name, value in self.stores["train"].factors[0].items() if np.ndim(value)]
+
+    def labels(self, split: str, clips: Recorded) -> tuple[np.ndarray, list[str]] | None:
+        label, features = self.builder.LABEL, self.builder.info.features
+        if label not in features:
+            return None
+        known = self.stores[split].factors
+        classes = np.array([int(known[number][label]) for number in clips.numbers])
+        return classes, list(features[label].names)
 
     def lengths(self, split: str, clips: Recorded) -> np.ndarray:
         if not self.clips_end:

@@ -22,7 +22,7 @@ from drnet_jax.data import (
 )
 from drnet_jax.data.builder import ClipBuilder
 from drnet_jax.data.moving_mnist import MovingMnist
-from drnet_jax.data.moving_mnist_source import MovingMnistSource
+from drnet_jax.data.moving_mnist_source import MovingMnistSource, without_test_digits
 from drnet_jax.data.recorded import RecordedSource
 from drnet_jax.data.source import Source
 
@@ -57,6 +57,7 @@ def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> 
     return RecordedSource(
         builder,
         max_step=data["max_step"],
+        consecutive=data["consecutive"],
         max_bytes=data["in_memory_gb"] * _GIGABYTE,
         seed=seed,
         mesh=mesh,
@@ -133,5 +134,11 @@ def _moving_mnist(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -
         folder=data["digits_dir"] or None,
         data_dir=epath.Path(data["data_dir"]).expanduser(),
     )
-    key = prng.root(seed)
-    return MovingMnistSource(generator, found, max_step=data["max_step"], key=key, mesh=mesh)
+    return MovingMnistSource(
+        generator,
+        without_test_digits(found) if data["validation"] else found,
+        max_step=data["max_step"],
+        consecutive=data["consecutive"],
+        key=prng.root(seed),
+        mesh=mesh,
+    )

@@ -42,7 +42,8 @@ class Source(abc.ABC):
         """Yields batches number `first`, `first + 1`, ...: frames at random times of random clips.
 
         A batch is uint8 `[batch, num_frames, height, width, channels]`, split over the devices; no
-        two frames of a clip are further apart than `config.data.max_step`, the paper's K.
+        two frames of a clip are further apart than `config.data.max_step`, the paper's K. With
+        `config.data.consecutive` frames of a clip follow each other instead.
         """
 
     @abc.abstractmethod
@@ -86,7 +87,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def random_times(self, split: str, clips: Any, key: jax.Array, num_times: int) -> np.ndarray:
-        """Returns int `[batch, num_times]`: times as in a batch of `train_frames`."""
+        """Returns int `[batch, num_times]`: random times, at most `max_step` apart in a clip."""
 
     def swap_truth(self, split: str, content: Any, pose: Any, time: int) -> Array | None:
         """Returns what the decoder ought to make of the content of one clip and another's pose.
@@ -108,6 +109,14 @@ class Source(abc.ABC):
     def factors(self, split: str, clips: Any, times: np.ndarray) -> Factors | None:
         """Returns what is known about frames at `times`, int `[batch, time]`; None: nothing is."""
         del split, clips, times
+        return None
+
+    def labels(self, split: str, clips: Any) -> tuple[np.ndarray, list[str]] | None:
+        """Returns what kind of motion clips show; None for data of which it is not known.
+
+        These are int `[batch]`, classes from 0 on, and the names of all classes.
+        """
+        del split, clips
         return None
 
     def things(self, split: str, clips: Any, times: np.ndarray) -> Things | None:

@@ -92,6 +92,7 @@ class VideoFolder(ClipBuilder):
     """A clip is a video, a part of a long one, or a folder of pictures."""
 
     CONTENT = ("file",)
+    LABEL = "label"  # A column of `labels.csv`, where there is one of this name.
     CARD = Card(
         title="Folder of videos",
         description=(

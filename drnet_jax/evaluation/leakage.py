@@ -44,6 +44,11 @@ class Codes:
         """Returns the codes called `name`, one of `CODES`."""
         return getattr(self, name)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Those of `CODES` that there are: an autoencoder has no content."""
+        return tuple(name for name in CODES if self.block(name).shape[1])
+
     def both(self, shuffle: str = "", rng: np.random.Generator | None = None) -> np.ndarray:
         """Returns content and pose side by side; those called `shuffle` are of other frames."""
         order = [
@@ -135,7 +140,7 @@ def probe_all(fit: Codes, tests: dict[str, Codes], seed: int) -> list[dict[str, 
             targets = {n: t for n, t in targets.items() if np.isin(t, known).all()}
             if len(np.unique(known)) < 2:
                 continue
-        for code in CODES:
+        for code in fit.names:
             for kind in probes.KINDS:
                 score = _probe(kind, fit.block(code), known, seed)
                 records.append(
@@ -218,11 +223,13 @@ def _encode_pairs(run: Run, encode, split: str, num_clips: int) -> dict[str, np.
 def score_blocks(fit: Codes, test: Codes, seed: int) -> dict[str, Any] | None:
     """Returns mutual information gap, disentanglement and completeness of the two blocks.
 
-    None where no factor is known in both `fit` and `test`.
+    None where no factor is known in both `fit` and `test`, or where there is one block only.
 
     `importance` is the skill that a linear probe of both blocks loses on `test` when one block is
     shuffled among clips; skill is R^2, or accuracy scaled so that chance is 0 and all right 1.
     """
+    if fit.names != CODES:
+        return None
     importance, gaps = {code: {} for code in CODES}, {}
     for factor in [*fit.classes, *fit.values]:
         known, target = fit.target(factor), test.target(factor)

@@ -186,12 +186,12 @@ def _measure_things(
     }
     if judge is not None:
         shown = at - 1
-        right = {
-            name: np.asarray(judge.probabilities(array[:, shown])).argmax(axis=-1)
-            == things.classes[:, None]
+        values["judged"] = {
+            name: np.asarray(judge.probabilities(array[:, shown]))
             for name, array in (("model", frames), ("truth", as_float(truth)))
         }
-        values |= {"right": right, "in_view": things.visible[:, at] >= verdicts.IN_VIEW}
+        values["classes"] = things.classes
+        values["in_view"] = things.visible[:, at] >= verdicts.IN_VIEW
     return values
 
 
@@ -210,6 +210,7 @@ def _records(values: dict[str, Any], steps: np.ndarray, seed: int) -> dict[str, 
         "lost_at": None,
         "never_lost": None,
         "identity": None,
+        "inception": None,
     }
     if "distance" in values:
         for name in ("position_error", "speed_error"):
@@ -217,10 +218,15 @@ def _records(values: dict[str, Any], steps: np.ndarray, seed: int) -> dict[str, 
         lost = lost_at(values["distance"].max(axis=2), steps, values["size"][0] / 2)
         record["lost_at"] = interval(np.where(lost > 0, lost, steps[-1]))
         record["never_lost"] = interval(lost == 0)
-    if "right" in values:
+    if "judged" in values:
+        classes, in_view, judged = values["classes"][:, None], values["in_view"], values["judged"]
         record["identity"] = {"chance": values["chance"]} | {
-            name: _identity(right, values["in_view"], seed)
-            for name, right in values["right"].items()
+            name: _identity(p.argmax(axis=-1) == classes, in_view, seed)
+            for name, p in judged.items()
+        }
+        record["inception"] = {
+            name: verdicts.inception(p, in_view, seed)["inception_score"]
+            for name, p in judged.items()
         }
     return record
 

@@ -88,10 +88,12 @@ def _leakage(record: dict[str, Any]) -> str:
         lines.append(f"{'read off, held-out clips':28}{'content':>22}{'pose':>26}{'chance':>10}")
         found = {(p["factor"], p["probe"], p["code"]): p for p in leakage["probes"]}
         for factor, probe in dict.fromkeys((factor, probe) for factor, probe, _ in found):
-            scores = [found[factor, probe, code]["held_out_clips"] for code in ("content", "pose")]
-            if None not in scores:
-                content, pose = (_cell(score, 3) for score in scores)
-                label, chance = f"{factor}, {probe}", scores[0]["chance"]
+            # An autoencoder has no content.
+            probed = [found.get((factor, probe, code), {}) for code in ("content", "pose")]
+            scores = [record.get("held_out_clips") for record in probed]
+            if scores[1] is not None:
+                content, pose = (_cell(score, 3) if score else "-" for score in scores)
+                label, chance = f"{factor}, {probe}", scores[1]["chance"]
                 lines.append(f"{label:28}{content:>22}{pose:>26}{chance:10.3f}")
     for name, score in leakage["discriminator"].items():
         if score:

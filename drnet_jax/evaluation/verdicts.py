@@ -67,14 +67,14 @@ def inception(probabilities: np.ndarray, counted: np.ndarray, seed: int) -> dict
     """Returns exp(E KL(p(y|x) || p(y))) and the two entropies behind it, in nats.
 
     Args:
-      probabilities: `[clips, things, classes]`.
-      counted: bool `[clips, things]`.
+      probabilities: `[clips, (steps,) things, classes]`; with steps each has scores of its own.
+      counted: bool `[clips, (steps,) things]`.
       seed: of the intervals.
     """
     entropies = -np.sum(_xlogx(probabilities), axis=-1)
     features = np.concatenate([np.ones_like(entropies)[..., None], entropies[..., None]], axis=-1)
     features = np.concatenate([features, probabilities], axis=-1) * counted[..., None]
-    sums = features.sum(axis=1)  # [clips, 2 + classes]
+    sums = features.sum(axis=-2)  # [clips, (steps,) 2 + classes]
 
     def conditional(means: np.ndarray) -> np.ndarray:
         return means[..., 1] / np.maximum(means[..., 0], 1e-12)

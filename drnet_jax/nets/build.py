@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import flax.linen as nn
 
 from drnet_jax.nets import attention, blocks, dcgan, resnet, vgg
+from drnet_jax.nets.content import NoContent
 from drnet_jax.nets.conv import Dtype
 from drnet_jax.nets.discriminator import SceneDiscriminator
 from drnet_jax.nets.pose_lstm import PoseLSTM
@@ -14,6 +15,7 @@ CONTENT_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
     "attention": attention.ContentEncoder,
     "dcgan": lambda **sizes: dcgan.ContentEncoder(skips=False, **sizes),
     "dcgan_unet": lambda **sizes: dcgan.ContentEncoder(skips=True, **sizes),
+    "none": lambda **sizes: NoContent(),
     "resnet": resnet.ContentEncoder,
     "vgg_unet": vgg.ContentEncoder,
 }
@@ -73,7 +75,7 @@ def create_networks(
       channels: of the frames.
       width: channels of the first stage; 64 in the paper.
       num_slots: places that attention networks look at; the others have none.
-      content_dim: length of the content vector.
+      content_dim: length of the content vector; 0 with the content encoder `none`.
       pose_dim: length of the pose vector.
       normalize: whether poses are scaled to unit length.
       discriminator_width: units of its two hidden layers; 0 for no discriminator.
@@ -86,6 +88,7 @@ def create_networks(
     pose_factory = _look_up("pose encoder", pose_encoder, POSE_ENCODERS)
     decoder_factory = _look_up("decoder", decoder, DECODERS)
     _check_skips(content_encoder, decoder)
+    _check_content(content_encoder, decoder, content_dim)
     blocks.stage_widths(image_size, width)
     if "resnet" in (content_encoder, pose_encoder):
         resnet.num_stages(image_size)
@@ -125,6 +128,18 @@ def _look_up(kind: str, name: str, table: Mapping[str, Callable]) -> Callable:
     if name not in table:
         raise ValueError(f"Unknown {kind} {name!r}; known: {', '.join(sorted(table))}.")
     return table[name]
+
+
+def _check_content(content_encoder: str, decoder: str, content_dim: int) -> None:
+    """Raises ValueError unless there is a content vector just where there is content."""
+    if (content_encoder == "none") != (content_dim == 0):
+        allowed = "0" if content_encoder == "none" else "above 0"
+        raise ValueError(
+            f"content_dim={content_dim} with content encoder {content_encoder!r}; "
+            f"allowed: {allowed}."
+        )
+    if content_encoder == "none" and decoder != "dcgan":
+        raise ValueError(f"Decoder {decoder!r} without content; allowed: dcgan.")
 
 
 def _check_skips(content_encoder: str, decoder: str) -> None:

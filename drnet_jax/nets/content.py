@@ -1,7 +1,9 @@
 """What a content encoder returns and a decoder takes."""
 
+import flax.linen as nn
 import flax.struct
 import jax
+import jax.numpy as jnp
 
 
 @flax.struct.dataclass
@@ -16,3 +18,14 @@ class Content:
 
     vector: jax.Array
     skips: tuple[jax.Array, ...] = ()
+
+
+class NoContent(nn.Module):
+    """Says nothing about frames `[batch, height, width, channels]`: pose has to tell all.
+
+    With it DrNET becomes the autoencoder with an LSTM that the paper compares with.
+    """
+
+    def __call__(self, frames: jax.Array, *, train: bool) -> Content:
+        del train
+        return Content(jnp.zeros((len(frames), 0)))

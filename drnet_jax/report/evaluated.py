@@ -29,6 +29,7 @@ _CHARTS = (
         None,
     ),
     ("speed_error", "Speed error, pixels per step", ("model", "copy_last_frame"), None),
+    ("inception", "Inception score of the judge", ("model", "truth"), None),
     ("sharpness", "Sharpness, real frames = 1", ("model", "mean_frame"), None),
     ("ssim", "SSIM", ("model", "copy_last_frame", "mean_frame"), None),
 )
