@@ -101,7 +101,7 @@ def _train(run: Run, drnet, predictor) -> None:
     print(f"Data: {run.source.note}")
     writer.write_json(run.workdir / "environment.json", environment.describe(run.source.note))
     with _stop_requests() as stop:
-        drnet = _fit(run, _drnet_stage(run), drnet, stop)
+        drnet = _fit(run, drnet_stage(run), drnet, stop)
         predictor = _fit(run, _predictor_stage(run, drnet), predictor, stop)
     print(f"Scoring {config.evaluation.num_clips} held-out clips.")
     evaluate.write(run, drnet, predictor)
@@ -110,7 +110,7 @@ def _train(run: Run, drnet, predictor) -> None:
     print(f"Open {report.write(run.workdir)}")
 
 
-def _drnet_stage(run: Run) -> Stage:
+def drnet_stage(run: Run) -> Stage:
     """Returns the first stage: encoders and decoder against the scene discriminator."""
     stage = run.config.drnet
     step = steps.make_drnet_step(

@@ -133,6 +133,7 @@ def heat_maps(
     row_name: str,
     column_name: str,
     form: str = ".2f",
+    ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> np.ndarray:
     """Returns tables side by side, their cells coloured from the least (dark) to the greatest.
 
@@ -143,6 +144,8 @@ def heat_maps(
       row_name: what the rows differ in.
       column_name: what the columns differ in.
       form: format of a number.
+      ranges: by title, the numbers of the first and the last colour; else the panel's least and
+        greatest, which makes much of small differences.
 
     Raises:
       ValueError: for no panels, or one of another shape.
@@ -166,7 +169,7 @@ def heat_maps(
             box = (left + i * (width + 22), 60, width, height)
             axes = figure.add_axes(np.divide(box, (*size, *size)))
             axes.set_title(titles[name], fontsize=_points(_SIZE), color=_TEXT, pad=8)
-            _cells(axes, np.asarray(values, float), form)
+            _cells(axes, np.asarray(values, float), form, (ranges or {}).get(name))
             axes.set_xticks(range(len(columns)), columns)
             axes.set_yticks(range(len(rows)), [] if i else rows)
             axes.tick_params(length=0)
@@ -298,10 +301,10 @@ def _bar(
     axes.annotate(words, (place, max(high, mean, 0)), (0, 3), **text)
 
 
-def _cells(axes: Axes, values: np.ndarray, form: str) -> None:
-    """Draws a table of numbers on coloured cells."""
+def _cells(axes: Axes, values: np.ndarray, form: str, ends: tuple[float, float] | None) -> None:
+    """Draws a table of numbers on cells coloured from one of `ends` to the other."""
     known = values[np.isfinite(values)]
-    low, high = (known.min(), known.max()) if known.size else (0, 1)
+    low, high = ends or ((known.min(), known.max()) if known.size else (0, 1))
     shades = np.ma.masked_invalid((values - low) / (high - low if high > low else 1))
     colors = mpl.colormaps["cividis"].with_extremes(bad=_CANVAS)
     axes.imshow(shades, cmap=colors, vmin=0, vmax=1, aspect="auto")
@@ -309,6 +312,8 @@ def _cells(axes: Axes, values: np.ndarray, form: str) -> None:
         finite = np.isfinite(value)
         dark = not finite or shades[row, column] < 0.5
         words = format(value, form) if finite else "-"
+        if not words.strip("-0."):
+            words = words.lstrip("-") or "-"  # No minus before a rounded zero.
         color = "white" if dark else "black"
         axes.text(column, row, words, ha="center", va="center", color=color)
     for spine in axes.spines.values():

@@ -213,3 +213,12 @@ def test_a_validation_run_does_not_see_the_test_digits(config, tmp_path):
     np.testing.assert_array_equal(
         source.frames("test", tracks, np.arange(3)), plain.frames("train", among_all, np.arange(3))
     )
+
+
+def test_validation_is_yes_or_no(config):
+    from drnet_jax import settings
+
+    asked = config.to_dict()
+    asked["data"]["validation"] = 0.1
+    with pytest.raises(ValueError, match=r"data.validation=0.1; allowed: True, False"):
+        settings.check(asked)

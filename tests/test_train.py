@@ -78,7 +78,7 @@ def test_a_stopped_run_resumes_to_the_same_numbers(trained, config, tmp_path, mo
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_step(config, tmp_path, monkeypatch):
-    make = train._drnet_stage
+    make = train.drnet_stage
 
     def broken_stage(run):
         built = make(run)
@@ -90,7 +90,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(config, tmp_path, monkeyp
 
         return dataclasses.replace(built, step=step)
 
-    monkeypatch.setattr(train, "_drnet_stage", broken_stage)
+    monkeypatch.setattr(train, "drnet_stage", broken_stage)
     with pytest.raises(FloatingPointError, match="reconstruction of drnet is not finite at step 3"):
         train.prepare(config, tmp_path)()
     # The last checkpoint is from before the accident.

@@ -1,0 +1,167 @@
+"""Inception score of generated steps: by hand, by a judge that learned, and the figure."""
+
+import types
+
+import jax
+import numpy as np
+import pytest
+from people import autoencoder, people  # noqa: F401 (fixtures)
+from test_experiments import written
+
+from drnet_jax.data.recorded import Recorded
+from drnet_jax.evaluation import action_judge, classifier
+from drnet_jax.evaluation.action_judge import SPAN, ActionJudge
+from experiments import actions, fig9_inception, held_out
+
+NAMES = ["down", "sideways", "still"]
+
+
+class Squares:
+    """A square that moves down, sideways or not at all, before a background of its clip."""
+
+    def all_clips(self, split, num_frames):
+        return Recorded(np.arange(30), np.zeros(30, int))
+
+    def lengths(self, split, clips):
+        return np.full(len(clips.numbers), 12)
+
+    def sample(self, split, key, num_clips, *, num_frames):
+        numbers = np.random.default_rng(np.asarray(jax.random.key_data(key))).integers(
+            30, size=(2, num_clips)
+        )
+        return Recorded(numbers[0], numbers[1] % (12 - num_frames))
+
+    def labels(self, split, clips):
+        return clips.numbers % 3, NAMES
+
+    def frames(self, split, clips, times):
+        times = clips.starts[:, None] + times
+        frames = np.empty((*times.shape, 20, 20, 1), np.uint8)
+        for i, number in enumerate(clips.numbers):
+            rng = np.random.default_rng([int(number), split == "test"])
+            y, x, shade = *rng.integers(0, 6, 2), rng.integers(100)
+            for j, time in enumerate(times[i]):
+                picture = np.full((20, 20), shade, np.uint8)
+                down, right = [(time, 0), (0, time), (0, 0)][number % 3]
+                picture[y + down : y + down + 5, x + right : x + right + 5] = 200
+                frames[i, j, :, :, 0] = picture
+        return frames
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """A judge of moving squares."""
+    config = types.SimpleNamespace(seed=0, evaluation=types.SimpleNamespace(judge_steps=60))
+    run = types.SimpleNamespace(source=Squares(), config=config, key=jax.random.key(0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(action_judge, "SIDE", 20)
+        with pytest.MonkeyPatch.context() as briefly:
+            briefly.setattr(classifier, "BATCH_SIZE", 24)
+            judge = action_judge.train(run)
+        yield run.source, judge
+
+
+def test_a_judge_learns_and_knows_how_well(judged):
+    source, judge = judged
+    record = judge.record
+    assert record["accuracy"]["mean"] > 0.9
+    assert record["chance"] == pytest.approx(1 / 3)
+    assert (record["num_clips"], record["num_windows"]) == (30, 30 * action_judge.NUM_TEST_WINDOWS)
+    clips = source.all_clips("test", 1)
+    said = judge.probabilities(source.frames("test", clips, np.arange(12)))
+    assert said.shape == (30, 12 - SPAN, 3)
+    np.testing.assert_allclose(said.sum(axis=-1), 1, rtol=1e-5)
+    assert np.mean(said.argmax(axis=-1) == clips.numbers[:, None] % 3) > 0.9
+
+
+def test_a_verdict_is_of_a_frame_and_those_just_before(judged):
+    source, judge = judged
+    frames = source.frames("test", source.all_clips("test", 1), np.arange(10))
+    said = judge.probabilities(frames)
+    for i in (0, 3):
+        alone = judge.probabilities(frames[:, i : i + SPAN + 1])[:, 0]
+        np.testing.assert_allclose(said[:, i], alone, atol=1e-5)
+    frames[:, 7, :, :10] = 255
+    changed = np.abs(judge.probabilities(frames) - said).max(axis=(0, 2)) > 1e-4
+    # Windows of frames 0, 2 and 4 before: frame 7 is in those that begin at 3, 5 and 7.
+    np.testing.assert_array_equal(changed, [False, False, False, True, False, True])
+
+
+def test_no_judge_where_nobody_knows_the_actions(judged, monkeypatch):
+    source, _ = judged
+    monkeypatch.setattr(source, "labels", lambda split, clips: None)
+    config = types.SimpleNamespace(seed=0, evaluation=types.SimpleNamespace(judge_steps=1))
+    run = types.SimpleNamespace(source=source, config=config, key=jax.random.key(0))
+    assert action_judge.train(run) is None
+
+
+def test_scores_by_step_are_the_formula():
+    rng = np.random.default_rng(0)
+    said = rng.dirichlet(np.ones(4) * 0.3, (25, 3))
+    classes, counted = rng.integers(0, 4, 25), np.ones((25, 3), bool)
+    counted[:10, 2] = False
+    record = action_judge.scores_by_step(said, classes, counted, seed=0)
+    for step in range(3):
+        p = said[counted[:, step], step]
+        divergence = np.sum(p * np.log(p / p.mean(axis=0)), axis=1)
+        score = record["inception_score"]
+        assert score["mean"][step] == pytest.approx(np.exp(divergence.mean()))
+        assert score["low"][step] < score["mean"][step] < score["high"][step]
+        right = p.argmax(axis=1) == classes[counted[:, step]]
+        assert record["accuracy"]["mean"][step] == pytest.approx(right.mean())
+
+
+def shade(frames):
+    """Returns verdicts that tell which frames they are of: brightness, and its complement."""
+    brightness = np.asarray(frames)[:, SPAN:].mean(axis=(2, 3, 4)) / 255
+    return np.stack([brightness, 1 - brightness], axis=-1)
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """A judge that knows next to nothing."""
+    own = {"mean": 0.4, "low": 0.3, "high": 0.5}
+    judge = ActionJudge(["light", "dark"], shade, {"accuracy": own, "chance": 0.25})
+    monkeypatch.setattr(action_judge, "train", lambda run: judge)
+    monkeypatch.setattr(fig9_inception, "MAX_STEPS", 9)
+    return judge
+
+
+def test_figure(people, autoencoder, stub, tmp_path, capsys):  # noqa: F811 (fixtures)
+    fig9_inception.draw(tmp_path, people, autoencoder)
+    record, arrays = written(tmp_path, "fig9_inception")
+    source = people.run.source
+    assert record["steps"] == [5, 6, 7, 8, 9]
+    assert "0.40 [0.30, 0.50] (chance 0.25), too seldom to rely on" in record["caption"]
+    clips = source.all_clips("test", 3 + 5)
+    lengths = source.stores["test"].lengths[clips.numbers]
+    # Three frames are observed, so step 5 is frame number 7.
+    assert record["num_clips"] == [int(np.sum(lengths > 2 + step)) for step in range(5, 10)]
+    real = source.frames("test", clips, np.arange(7, 12)).mean(axis=(2, 3, 4)) / 255
+    counted = arrays["counted"]
+    np.testing.assert_allclose(arrays[actions.REAL][..., 0][counted], real[counted], atol=1e-6)
+    p = arrays[actions.REAL][counted[:, 0], 0]
+    score = np.exp(np.mean(np.sum(p * np.log(p / p.mean(axis=0)), axis=1)))
+    means = record["scores"][actions.REAL]["inception_score"]["mean"]
+    assert means[0] == pytest.approx(score)
+    assert f"{means[0]:.2f}" in capsys.readouterr().out
+    for name, run in ((actions.MODEL, people), (actions.AUTOENCODER, autoencoder)):
+        _, generated, _ = held_out.roll_out(people.run, run.model, clips, 9)
+        np.testing.assert_allclose(arrays[name], shade(generated), atol=1 / 255)
+
+
+def test_judge_of_people(people, monkeypatch):  # noqa: F811 (a fixture)
+    monkeypatch.setattr(action_judge, "NUM_TRAINING_WINDOWS", 100)
+    monkeypatch.setattr(action_judge, "NUM_TEST_WINDOWS", 2)
+
+    def fit(net, pictures, classes, key, num_steps):
+        assert pictures.shape == (100, action_judge.SIDE, action_judge.SIDE, 3)
+        return net.init(key, pictures[:1], train=False)
+
+    monkeypatch.setattr(classifier, "fit", fit)
+    judge = action_judge.train(people.run)
+    assert judge.names == ["boxing", "handclapping", "handwaving", "jogging", "running", "walking"]
+    # A person does all six actions in each of four scenarios.
+    assert (judge.record["num_clips"], judge.record["num_windows"]) == (24, 48)
+    assert judge.record["chance"] == pytest.approx(1 / 6)
+    assert judge.record["num_training_windows"] == 100
