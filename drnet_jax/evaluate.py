@@ -53,7 +53,7 @@ def score(run: Run, drnet: DrnetState, predictor: PredictorState | None = None) 
     data or the model do not allow is None: docs/evaluation.md says what each is and needs.
     """
     config = run.config
-    mean_frame = _mean_training_frame(run)
+    mean_frame = mean_training_frame(run)
     judge = judge_lib.train(run)
     record = {
         "schema_version": SCHEMA_VERSION,
@@ -75,7 +75,7 @@ def score(run: Run, drnet: DrnetState, predictor: PredictorState | None = None) 
     return record | leakage.score(run, drnet)
 
 
-def _mean_training_frame(run: Run) -> jax.Array:
+def mean_training_frame(run: Run) -> jax.Array:
     """Returns the mean of random training frames, `[height, width, channels]` in [0, 1]."""
     clips = run.source.sample("train", prng.stream(run.key, "mean frame"), NUM_MEAN_CLIPS)
     return jnp.mean(as_float(run.source.frames("train", clips, np.array([0]))), axis=(0, 1))

@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from etils import epath
 
-from drnet_jax import prng, train
+from drnet_jax import evaluate, train
 from drnet_jax import run as run_lib
-from drnet_jax.arrays import as_float
 from drnet_jax.evaluation import judge as judge_lib
 from drnet_jax.evaluation import swaps
 from drnet_jax.run import Run
@@ -23,8 +21,6 @@ from drnet_jax.state import DrnetState
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
 """Of the budget, after which the state is scored."""
-
-NUM_MEAN_CLIPS = 1_000
 
 _WARM_STEPS, _STEPS_AT_ONCE = 5, 20
 _SHARE_TO_MEASURE = 0.1  # Of the budget, to find how long a step takes.
@@ -43,9 +39,7 @@ class Referee:
 
     @functools.cached_property
     def _mean_frame(self) -> jax.Array:
-        source, key = self.run.source, prng.stream(self.run.key, "mean frame")
-        frames = source.frames("train", source.sample("train", key, NUM_MEAN_CLIPS), np.array([0]))
-        return jnp.mean(as_float(frames), axis=(0, 1))
+        return evaluate.mean_training_frame(self.run)
 
     def score(self, run: Run, state: DrnetState) -> dict[str, float]:
         """Returns scores of swaps by the networks of another run, and trivial ones.

@@ -115,10 +115,7 @@ def curves(
             )
             ends.append((name, each["x"][-1], each["mean"][-1], color))
         if log_x:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-            axes.xaxis.set_minor_locator(ticker.NullLocator())
-            axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+            _make_logarithmic(axes)
         axes.margins(x=0.015)
         axes.set_xlabel(x_label)
         _finish(axes, y_label, ends, references)
@@ -150,14 +147,7 @@ def heat_maps(
     Raises:
       ValueError: for no panels, or one of another shape.
     """
-    if not panels:
-        raise ValueError("Expected at least 1 panel, got 0.")
-    for name, values in panels.items():
-        if np.shape(values) != (len(rows), len(columns)):
-            raise ValueError(
-                f"{name} has shape {np.shape(values)}; expected {(len(rows), len(columns))}: "
-                f"{len(rows)} rows and {len(columns)} columns."
-            )
+    _check_panels(panels, len(rows), len(columns))
     side, line = (78, 46), 20
     width, height = max(190, len(columns) * side[0]), len(rows) * side[1]
     titles = {name: _wrapped(name, width, _SIZE) for name in panels}
@@ -272,6 +262,25 @@ def _columns(name: str, values: Mapping[str, Sequence[float]]) -> dict[str, np.n
 def _check_number(what: str, names: Mapping | Sequence) -> None:
     if not 1 <= len(names) <= len(_COLORS):
         raise ValueError(f"Expected 1 to {len(_COLORS)} {what}, got {len(names)}.")
+
+
+def _check_panels(panels: Mapping[str, np.ndarray], num_rows: int, num_columns: int) -> None:
+    if not panels:
+        raise ValueError("Expected at least 1 panel, got 0.")
+    for name, values in panels.items():
+        if np.shape(values) != (num_rows, num_columns):
+            raise ValueError(
+                f"{name} has shape {np.shape(values)}; expected {(num_rows, num_columns)}: "
+                f"{num_rows} rows and {num_columns} columns."
+            )
+
+
+def _make_logarithmic(axes: Axes) -> None:
+    """Makes the x axis logarithmic, with plain numbers at 1, 2, 5, 10 and so on."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _bar(

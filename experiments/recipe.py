@@ -193,7 +193,7 @@ def draw(out: epath.Path, referee: Referee, records: list[dict[str, Any]]) -> No
     figure.write(
         out,
         "recipe",
-        _stacked(panels),
+        plot.stack(*panels),
         f"Swaps of {NUM_CLIPS} pairs of clips of held-out digits while training goes on: against "
         "the truth, and the share of digits in view that a judge takes for what they are. Lines "
         "are means over seeds, bands their whole range.",
@@ -232,17 +232,6 @@ def _tables(names: np.ndarray, values: dict[str, np.ndarray], budget: float) -> 
         )
         tables.append(figure.table(heads, rows))
     return "\n\n".join(tables)
-
-
-def _stacked(pictures: list[np.ndarray]) -> np.ndarray:
-    """Returns pictures below each other, those that are narrower filled up on the right."""
-    width = max(picture.shape[1] for picture in pictures)
-    return np.concatenate(
-        [
-            np.pad(picture, ((0, 0), (0, width - picture.shape[1]), (0, 0)), mode="edge")
-            for picture in pictures
-        ]
-    )
 
 
 def main(argv: list[str]) -> None:

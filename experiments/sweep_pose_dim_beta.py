@@ -30,8 +30,8 @@ SCORES = {
     "swap": ("swap PSNR [dB], higher is better", 2),
     "class_from_pose": ("class read from pose, best at chance", 3),
     "auc": ("AUC of a fresh discriminator, best at 0.5", 3),
-    "pose_from_pose": ("R^2 of the true pose read from pose, higher is better", 3),
     "class_from_content": ("class read from content, higher is better", 3),
+    "pose_from_pose": ("R^2 of the true pose read from pose, higher is better", 3),
 }
 """Title and digits of each score, those that are drawn first."""
 
@@ -155,7 +155,7 @@ def over_seeds(scores: Sequence[Score]) -> Score:
 def table(found: Mapping[tuple[int, float], Mapping[str, Score]], first: Mapping[str, Any]) -> str:
     """Returns the lines of the table, the last of which are what to compare with."""
     heads = ["pose dim, beta", "swap PSNR [dB]", "class from pose", "AUC, same clip"]
-    heads += ["R^2, true pose", "class from content"]
+    heads += ["class from content", "R^2, true pose"]
     rows = [
         [f"{dim}, {beta:g}"]
         + [
@@ -182,7 +182,7 @@ def ranges(scores: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     known = read(scores)
     return {
         name: (known[name]["chance"], 1.0)
-        for name in ("class_from_pose", "auc", "pose_from_pose")
+        for name in ("class_from_pose", "auc", "class_from_content")
         if known[name]
     }
 

@@ -153,7 +153,7 @@ def test_scores_compare_the_right_frames(trained, config):
 
 def test_mean_training_frame_is_digits_spread_over_their_places(trained, config):
     run = run_lib.create(config, trained)
-    mean = np.asarray(evaluate._mean_training_frame(run))
+    mean = np.asarray(evaluate.mean_training_frame(run))
     assert mean.shape == (16, 16, 3)
     np.testing.assert_array_equal(mean[:, :, 2], 0)
     # A digit fills a quarter of the frame; half of them lie behind the other one, in part.

@@ -58,7 +58,7 @@ def test_scores_are_in_their_cells(trained, tmp_path, capsys):
     (line,) = (line for line in printed if line.startswith("3, 0.1 "))
     assert line.split()[2] == "18.10"
     (line,) = (line for line in printed if line.startswith("chance"))
-    assert line.split()[-5:] == ["17.00", "0.200", "0.500", "0.000", "0.200"]
+    assert line.split()[-5:] == ["17.00", "0.200", "0.500", "0.200", "0.000"]
 
 
 def test_a_cell_that_was_not_run_is_a_dash(trained, tmp_path):
