@@ -39,7 +39,7 @@ def _hasten(config: ml_collections.ConfigDict) -> None:
     defaults.hasten(config)
     config.data.procedural.update(instances_per_category=60, elevations=(40,), num_lightings=2)
     config.model.update(content_encoder="dcgan", pose_encoder="dcgan")
-    config.drnet.update(num_steps=2_500, learning_rate=0.004, adversarial_weight=0.5)
+    config.drnet.update(num_steps=2_500, learning_rate=0.004)
 
 
 def _shrink(config: ml_collections.ConfigDict) -> None:
