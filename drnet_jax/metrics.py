@@ -112,7 +112,11 @@ def bootstrap(values: np.ndarray, seed: int) -> dict[str, Any]:
 
 
 def bootstrap_statistic(
-    statistic: Callable[[np.ndarray], np.ndarray], values: np.ndarray, seed: int
+    statistic: Callable[[np.ndarray], np.ndarray],
+    values: np.ndarray,
+    seed: int,
+    *,
+    centred: bool = False,
 ) -> dict[str, Any]:
     """Returns a statistic and the ends of its 95 % bootstrap interval over clips.
 
@@ -120,6 +124,9 @@ def bootstrap_statistic(
       statistic: maps means over clips `[..., features]` to `[...]`, or any other shape.
       values: `[clips, features]`, or `[clips]`.
       seed: the same one gives the same interval.
+      centred: whether the interval is moved to where the mean of the resampled statistics is the
+        statistic itself. For those that resampling biases, as it does an entropy, which falls with
+        every clip that is missing: the interval may lie beside the statistic otherwise.
     """
     values = np.asarray(values, np.float64)
     num_clips = len(values)
@@ -127,6 +134,7 @@ def bootstrap_statistic(
     rows = rng.integers(num_clips, size=(NUM_RESAMPLES, num_clips))
     counts = np.stack([np.bincount(row, minlength=num_clips) for row in rows])
     resampled = statistic(np.tensordot(counts / num_clips, values, axes=1))
-    low, high = np.percentile(resampled, [2.5, 97.5], axis=0)
     mean = np.asarray(statistic(values.mean(axis=0)))
+    bias = resampled.mean(axis=0) - mean if centred else 0.0
+    low, high = np.percentile(resampled, [2.5, 97.5], axis=0) - bias
     return {"mean": mean.tolist(), "low": low.tolist(), "high": high.tolist()}

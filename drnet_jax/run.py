@@ -153,6 +153,7 @@ def create(
       ValueError: for impossible settings, or a workdir of another run.
       OSError: for missing or unreadable data, or a workdir that cannot be used.
     """
+    registry.check_name(config.data.name)
     settings.check(config.to_dict())
     workdir = epath.Path(workdir)
     config = ml_collections.ConfigDict(config.to_dict())
@@ -246,7 +247,14 @@ def stored_config(workdir: epath.Path) -> dict | None:
     # What is newer than the run and does not change what it learned can be had of it all the same.
     known = defaults.settings().to_dict()
     later = {name: known[name] | stored.get(name, {}) for name in ("evaluation", "rollout")}
+    later["data"] = _as_before(stored["data"]["name"]) | stored["data"]
     return stored | later
+
+
+def _as_before(data_name: str) -> dict[str, bool]:
+    """Returns what runs of some data did before there were settings for it."""
+    known = {"consecutive": False}
+    return known | {"validation": False} if data_name == registry.MOVING_MNIST else known
 
 
 def _check_lengths(config: ml_collections.ConfigDict, source: Source) -> None:

@@ -94,6 +94,7 @@ def check(config: Mapping[str, Any]) -> None:
     require(("drnet.batch_size",), lambda value: value >= 2, "2 and above, to pair clips")
     require(("seed",), lambda value: value < 2**32, "below 2**32")
     require(("evaluation.probe_clips",), lambda value: value >= 60, "60 and above, to fit probes")
+    require(("data.consecutive",), lambda value: isinstance(value, bool), "True, False")
     if flat["data.name"] == "moving_mnist":
         require_choices({"data.digits": ("auto", "full", "embedded")})
         require(("data.validation",), lambda value: isinstance(value, bool), "True, False")

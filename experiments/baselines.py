@@ -16,13 +16,6 @@ from etils import epath
 
 from experiments import figure, plot, probed, runs, variations
 
-VARIATIONS = {
-    "": None,
-    "_no_adversary": variations.without_adversary,
-    "_consecutive": variations.consecutive_frames,
-    "_one_encoder": variations.one_encoder,
-}
-
 COPY = "copy last frame"
 PICTURES = ("reconstruction", "swap", "prediction")
 LEAKS = ("auc", "class")
@@ -84,12 +77,12 @@ def read(scores: Mapping[str, Any], *, has_content: bool) -> Row:
     of the same things on other tracks where there are such; `class`, the kind of thing read from
     pose by a linear probe.
     """
-    swap, pairs = scores["swap"], scores["leakage"]["discriminator"]
+    swap = scores["swap"]
     return {
         "reconstruction": scores["reconstruction"]["psnr"],
         "swap": swap["model"]["psnr"] if swap and has_content else None,
         "prediction": scores["prediction"]["model"]["psnr"],
-        "auc": pairs["same_things"] or pairs["same_clip"],
+        "auc": probed.auc(scores),
         "class": probed.score(scores, probed.identity(scores), "pose"),
     }
 
@@ -132,4 +125,4 @@ def picture(rows: Mapping[str, Row], heads: Mapping[str, str]) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    runs.start(draw, "mnist", "norb", "suncg", "kth", variations=VARIATIONS)
+    runs.start(draw, "mnist", "norb", "suncg", "kth", variations=variations.ALL)

@@ -41,11 +41,10 @@ class Referee:
     def _mean_frame(self) -> jax.Array:
         return evaluate.mean_training_frame(self.run)
 
-    def score(self, run: Run, state: DrnetState) -> dict[str, float]:
+    def score(self, run: Run, state: DrnetState) -> dict[str, float | None]:
         """Returns scores of swaps by the networks of another run, and trivial ones.
 
-        Raises:
-          FloatingPointError: when the networks paint what is not finite.
+        Those of a run that has diverged are None.
         """
         judging = dataclasses.replace(self.run, networks=run.networks)
         record = swaps.score(judging, state, None, self._judge, self._mean_frame)
@@ -59,9 +58,7 @@ class Referee:
             "position_error": judged["position_error"]["mean"],
             "reconstruction_psnr": record["reconstruction"]["psnr"]["mean"],
         }
-        if not np.isfinite(list(scores.values())).all():
-            raise FloatingPointError(f"Scores are not finite at step {int(state.step):,}: {scores}")
-        return scores
+        return {name: value if np.isfinite(value) else None for name, value in scores.items()}
 
 
 def steps_that_fit(config: ml_collections.ConfigDict, workdir: epath.Path, budget: float) -> int:
@@ -79,7 +76,7 @@ def steps_that_fit(config: ml_collections.ConfigDict, workdir: epath.Path, budge
 
 def fit(
     config: ml_collections.ConfigDict, workdir: epath.Path, referee: Referee
-) -> list[dict[str, float]]:
+) -> list[dict[str, float | None]]:
     """Trains for `config.drnet.num_steps` and returns the scores after each of `SHARES`.
 
     Each has the step, and the seconds of training until then: compiling and scoring do not count.

@@ -68,4 +68,4 @@ def _titled(picture: np.ndarray, weight: float, scores: dict) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    runs.start(draw, "norb", variations={"": None, "_no_adversary": variations.without_adversary})
+    runs.start(draw, "norb", variations=variations.ADVERSARY)

@@ -27,6 +27,7 @@ def interpolate(model, starts: np.ndarray, ends: np.ndarray, num_steps: int) -> 
 def draw(out: epath.Path, trained: runs.Trained) -> None:
     """Writes a row for every pair of held-out clips."""
     starts, ends = held_out.pairs(trained.run, "interpolation", NUM_ROWS)
+    print(held_out.swap_scores(trained.scores))
     between = interpolate(trained.model, starts, ends, NUM_STEPS)
     shares = [f"{share:.3g}" for share in np.linspace(0, 1, NUM_STEPS)]
     picture = viz.labelled_rows(
@@ -48,7 +49,7 @@ def draw(out: epath.Path, trained: runs.Trained) -> None:
         "(0) to that of the right one (1), which is of another clip. All are held out.",
         [trained],
         arrays=dict(starts=starts, ends=ends, between=between),
-        numbers={},
+        numbers={"swap": trained.scores["swap"]},
     )
 
 

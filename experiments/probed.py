@@ -42,6 +42,16 @@ def score(
     return None
 
 
+def auc(scores: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns how well a fresh discriminator tells pairs of poses.
+
+    They are of the same things on other tracks where such clips can be made, else of one clip:
+    those the motion alone may tell.
+    """
+    pairs = scores["leakage"]["discriminator"]
+    return pairs["same_things"] or pairs["same_clip"]
+
+
 def mean(records: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
     """Returns the mean of several scores, and of the ends of their intervals; None for none.
 

@@ -12,7 +12,6 @@ import dataclasses
 import importlib
 import json
 import os
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,7 +24,7 @@ from etils import epath
 from drnet_jax import memory, programs, settings, writer
 from drnet_jax import run as run_lib
 from drnet_jax.run import Run
-from experiments import figure, plot
+from experiments import figure, plot, runs
 from experiments.budget import SHARES, Referee, fit, steps_that_fit
 
 PRESETS = ("quick", "smoke")
@@ -107,11 +106,12 @@ def measure(
     # The workdirs are names alone: nothing is written there.
     referee = Referee(run_lib.create(base, out / "referee"))
     todo = [(seed, recipe) for seed in seeds for recipe in RECIPES]
-    num_steps, records = {}, []
+    kept = {key: _kept(*_place(base, out, *key), budget) for key in todo}
+    num_steps = {recipe: record["num_steps"] for (_, recipe), record in kept.items() if record}
+    records = []
     for number, (seed, recipe) in enumerate(todo, 1):
-        name = f"{recipe}_seed{seed}"
-        path, config = out / f"{name}.json", recipe_config(base, recipe, seed)
-        record = _kept(path, config, budget)
+        path, config = _place(base, out, seed, recipe)
+        record, name = kept[seed, recipe], path.stem
         if record is None:
             if recipe not in num_steps:
                 num_steps[recipe] = steps_that_fit(config, out / name, budget)
@@ -123,15 +123,25 @@ def measure(
                 "budget": budget,
                 "num_steps": config.drnet.num_steps,
                 "data": referee.run.source.note,
-                "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-                "cpus": os.cpu_count(),
+                "device": _device(),
                 "settings": config.to_dict(),
                 "scores": fit(config, out / name, referee),
             }
             writer.write_json(path, record)
-        num_steps[recipe] = record["num_steps"]
         records.append(record)
     return referee, records
+
+
+def _place(
+    base: ml_collections.ConfigDict, out: epath.Path, seed: int, recipe: str
+) -> tuple[epath.Path, ml_collections.ConfigDict]:
+    """Returns where the record of a recipe with a seed is kept, and its settings."""
+    return out / f"{recipe}_seed{seed}.json", recipe_config(base, recipe, seed)
+
+
+def _device() -> str:
+    kind, count = jax.devices()[0].device_kind, jax.device_count()
+    return f"{count} x {kind}, {os.cpu_count()} CPUs"
 
 
 def _kept(path: epath.Path, config: ml_collections.ConfigDict, budget: float) -> dict | None:
@@ -145,6 +155,10 @@ def _kept(path: epath.Path, config: ml_collections.ConfigDict, budget: float) ->
     if record["budget"] != budget:
         raise ValueError(
             f"{path} is of --budget={record['budget']:g}; expected {budget:g}: give another --out."
+        )
+    if record["device"] != _device():
+        raise ValueError(
+            f"{path} was measured on {record['device']}; expected {_device()}: give another --out."
         )
     asked = config.to_dict()
     asked["drnet"]["num_steps"] = record["num_steps"]
@@ -165,7 +179,7 @@ class Behind:
 def draw(out: epath.Path, referee: Referee, records: list[dict[str, Any]]) -> None:
     """Writes both plots as one figure, and prints the table."""
     values = {
-        name: np.array([[score[name] for score in r["scores"]] for r in records])
+        name: np.array([[score[name] for score in r["scores"]] for r in records], float)
         for name in records[0]["scores"][0]
     }
     names = np.array([record["recipe"] for record in records])
@@ -174,7 +188,7 @@ def draw(out: epath.Path, referee: Referee, records: list[dict[str, Any]]) -> No
     print(_tables(names, values, budget))
     panels = [
         plot.curves(
-            {name: _series(names == name, values, key) for name in RECIPES},
+            _drawn({name: _series(names == name, values, key) for name in RECIPES}),
             x_label="seconds of training",
             y_label=label,
             references={words: first[answer] for words, answer in answers.items()},
@@ -188,8 +202,10 @@ def draw(out: epath.Path, referee: Referee, records: list[dict[str, Any]]) -> No
             ),
         )
     ]
-    device = f"{records[0]['device']}, {records[0]['cpus']} CPUs"
-    note = f"{records[0]['data']}. {budget:g} s of training each, seeds: {num_seeds}, on {device}."
+    note = (
+        f"{records[0]['data']}. {budget:g} s of training each, seeds: {num_seeds}, on "
+        f"{records[0]['device']}."
+    )
     figure.write(
         out,
         "recipe",
@@ -207,6 +223,16 @@ def _series(chosen: np.ndarray, values: dict[str, np.ndarray], key: str) -> dict
     of_seeds = values[key][chosen]
     ends = {"low": of_seeds.min(axis=0), "high": of_seeds.max(axis=0)}
     return {"x": values["seconds"][chosen].mean(axis=0), "mean": of_seeds.mean(axis=0)} | ends
+
+
+def _drawn(series: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
+    """Returns the points at which no seed has diverged."""
+    finite = {name: np.isfinite(each["mean"]) for name, each in series.items()}
+    return {
+        name: {key: column[finite[name]] for key, column in each.items()}
+        for name, each in series.items()
+        if finite[name].any()
+    }
 
 
 def _tables(names: np.ndarray, values: dict[str, np.ndarray], budget: float) -> str:
@@ -228,7 +254,7 @@ def _tables(names: np.ndarray, values: dict[str, np.ndarray], budget: float) -> 
         heads = (
             f"{title}, mean and range",
             "steps",
-            *(f"{share * budget:.3g} s" for share in SHARES),
+            *(f"about {share * budget:.3g} s" for share in SHARES),
         )
         tables.append(figure.table(heads, rows))
     return "\n\n".join(tables)
@@ -242,16 +268,9 @@ def main(argv: list[str]) -> None:
     memory.keep_freed()
     programs.keep_compiled()
     out = epath.Path(given.out)
-    try:
+    with runs.errors_in_one_line():
         base = base_config(given.preset, given.data_dir)
         draw(out, *measure(base, out, given.budget, range(1, given.seeds + 1)))
-    except (ValueError, OSError, FloatingPointError) as error:
-        logging.debug("In full:", exc_info=True)
-        print(str(error).splitlines()[0], file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print(f"Stopped. What is finished is in {out}: the same command goes on from there.")
-        sys.exit(130)
 
 
 def _define_flags() -> None:

@@ -1,10 +1,11 @@
 """What every script here begins with: its flags, and finished runs to draw figures of."""
 
+import contextlib
 import dataclasses
 import importlib
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -102,20 +103,41 @@ def start(
             raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
         memory.keep_freed()
         programs.keep_compiled()
-        try:
+        with errors_in_one_line():
             chosen = variations() if callable(variations) else variations or {"": None}
             trained = [_finish_variation(*item) for item in chosen.items()]
+            check_same_data(trained)
             draw(epath.Path(flags.FLAGS.out), *trained)
-        except (ValueError, OSError, FloatingPointError) as error:
-            logging.debug("In full:", exc_info=True)
-            print(str(error).splitlines()[0], file=sys.stderr)
-            sys.exit(2)
-        except train.StoppedError as error:
-            print(f"{error} The same command goes on from there.")
-            sys.exit(130)
 
     logging.set_verbosity(logging.WARNING)
     app.run(main)
+
+
+@contextlib.contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """Ends the program after what is a user's to mend, or after a signal, with one line."""
+    try:
+        yield
+    except (ValueError, OSError, FloatingPointError) as error:
+        logging.debug("In full:", exc_info=True)
+        print(str(error).splitlines()[0], file=sys.stderr)
+        sys.exit(2)
+    except (train.StoppedError, KeyboardInterrupt) as error:
+        print(f"{error or 'Stopped.'} The same command goes on from there.")
+        sys.exit(130)
+
+
+def check_same_data(trained: Sequence[Trained]) -> None:
+    """Raises ValueError unless all runs are of the same data, so that none has seen test clips."""
+    first, *others = (
+        {"data": each.run.config.data.to_dict() | {"consecutive": False}} for each in trained
+    )
+    for each, other in zip(trained[1:], others, strict=True):
+        if difference := settings.difference(first, other):
+            raise ValueError(
+                f"{trained[0].run.workdir} and {each.run.workdir} are not of the same data: "
+                f"{difference}."
+            )
 
 
 def _finish_variation(suffix: str, change: Variation | None) -> Trained:

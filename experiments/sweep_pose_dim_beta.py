@@ -29,7 +29,7 @@ Score = dict[str, Any] | None
 SCORES = {
     "swap": ("swap PSNR [dB], higher is better", 2),
     "class_from_pose": ("class read from pose, best at chance", 3),
-    "auc": ("AUC of a fresh discriminator, best at 0.5", 3),
+    "auc": ("AUC of a fresh discriminator, lower is better", 3),
     "class_from_content": ("class read from content, higher is better", 3),
     "pose_from_pose": ("R^2 of the true pose read from pose, higher is better", 3),
 }
@@ -62,7 +62,7 @@ def _change(
         config.data.image_size = 32  # A quarter of the time; Moving MNIST's has it anyhow.
         config.drnet.num_steps = 800
         # None of the scores shown here is a prediction's.
-        config.predictor.update(num_steps=1, hidden_dim=8, num_layers=1, batch_size=2)
+        config.predictor.update(num_steps=1, hidden_dim=8, num_layers=1)
         config.evaluation.update(num_clips=200, judge_steps=1, probe_clips=1_000)
         config.evaluation.update(rollout_clips=4, rollout_steps=12)
         config.rollout.update(num_clips=2, num_steps=12)
@@ -132,7 +132,7 @@ def read(scores: Mapping[str, Any]) -> dict[str, Score]:
     return {
         "swap": scores["swap"] and scores["swap"]["model"]["psnr"],
         "class_from_pose": probed.score(scores, kind, "pose"),
-        "auc": scores["leakage"]["discriminator"]["same_clip"],
+        "auc": probed.auc(scores),
         "pose_from_pose": probed.mean(
             [probed.score(scores, factor, "pose", "mlp") for factor in factors]
         ),
@@ -154,7 +154,7 @@ def over_seeds(scores: Sequence[Score]) -> Score:
 
 def table(found: Mapping[tuple[int, float], Mapping[str, Score]], first: Mapping[str, Any]) -> str:
     """Returns the lines of the table, the last of which are what to compare with."""
-    heads = ["pose dim, beta", "swap PSNR [dB]", "class from pose", "AUC, same clip"]
+    heads = ["pose dim, beta", "swap PSNR [dB]", "class from pose", "AUC"]
     heads += ["class from content", "R^2, true pose"]
     rows = [
         [f"{dim}, {beta:g}"]
@@ -192,7 +192,11 @@ def beside(scores: Mapping[str, Any]) -> str:
     best, known = trivial(scores), read(scores)["class_from_pose"]
     words = [] if best is None else [f"the best trivial swap has {best:.2f} dB"]
     words += [] if known is None else [f"chance is {known['chance']:.2f} for the class"]
-    return "Compare: " + ", ".join([*words, "chance is 0.5 for the AUC."])
+    words.append("chance is 0.5 for the AUC")
+    by_factors = scores["leakage"]["discriminator"]["same_clip_by_factors"]
+    if by_factors and not scores["leakage"]["discriminator"]["same_things"]:
+        words.append(f"which the true factors of pose alone put at {by_factors['mean']:.2f}")
+    return f"Compare: {', '.join(words)}."
 
 
 def probe_note(scores: Mapping[str, Any]) -> str:

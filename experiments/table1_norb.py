@@ -112,4 +112,4 @@ def table(names: Mapping[str, str], cells: Mapping[str, Cells], *, is_paper: boo
 
 
 if __name__ == "__main__":
-    runs.start(draw, "norb", variations={"": None, "_no_adversary": variations.without_adversary})
+    runs.start(draw, "norb", variations=variations.ADVERSARY)

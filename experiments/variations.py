@@ -29,3 +29,10 @@ def one_encoder(config: ml_collections.ConfigDict) -> None:
     if model.pose_encoder == "attention":
         model.pose_encoder = "dcgan"
     config.drnet.update(similarity_weight=0.0, adversarial_weight=0.0)
+
+
+_PRESET: dict[str, Variation | None] = {"": None}
+ADVERSARY = _PRESET | {"_no_adversary": without_adversary}
+ENCODERS = _PRESET | {"_one_encoder": one_encoder}
+ALL = ADVERSARY | {"_consecutive": consecutive_frames} | ENCODERS
+"""Runs that scripts compare: what is added to --workdir, and what changes the preset's settings."""

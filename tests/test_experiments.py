@@ -1,5 +1,6 @@
 """Scripts of experiments/ on tiny finished runs."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -301,3 +302,16 @@ def test_rows_of_frames_have_their_places():
                 )
     with pytest.raises(ValueError, match=r"2 rows of \[3, 3\] frames, 1 labels, 3 headings"):
         viz.labelled_rows(rows, ["a"], ["1", "2", "3"], groups=groups)
+
+
+def test_runs_of_other_data_are_not_compared(turntable, tmp_path):
+    runs.check_same_data([turntable, turntable])
+    config = ml_collections.ConfigDict(turntable.run.config.to_dict())
+    config.data.consecutive = True  # The same clips, and the same of them are held out.
+    same = dataclasses.replace(turntable.run, config=config)
+    runs.check_same_data([turntable, dataclasses.replace(turntable, run=same)])
+    config = ml_collections.ConfigDict(turntable.run.config.to_dict())
+    config.data.procedural.num_identities = 7
+    other = dataclasses.replace(turntable.run, config=config, workdir=tmp_path)
+    with pytest.raises(ValueError, match="are not of the same data: config.data.procedural.num_id"):
+        runs.check_same_data([turntable, dataclasses.replace(turntable, run=other)])

@@ -76,3 +76,11 @@ def test_a_stand_in_that_is_asked_for_is_taken_in_any_case(tmp_path):
 def test_what_does_not_fit_is_refused(tmp_path, name, changes, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         registry.make_builder(settings(tmp_path, name, **changes))
+
+
+def test_the_name_of_no_data_is_refused_with_those_that_there_are():
+    registry.check_name("moving_mnist")
+    with pytest.raises(ValueError) as error:
+        registry.check_name("kht")
+    names = "moving_mnist, kth, norb, suncg, video_folder"
+    assert str(error.value) == f"config.data.name='kht'; allowed: {names}."

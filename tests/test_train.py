@@ -153,6 +153,25 @@ def test_damaged_settings_of_a_workdir_are_refused(trained, config, tmp_path):
         train.prepare(config, workdir)
 
 
+def test_a_run_from_before_there_were_some_settings_goes_on(trained, config, tmp_path, capsys):
+    workdir = tmp_path / "copy"
+    shutil.copytree(trained, workdir)
+    stored = json.loads((workdir / "config.json").read_text())
+    for section, name in (
+        ("data", "consecutive"),
+        ("data", "validation"),
+        ("evaluation", "judge_steps"),
+        ("rollout", "frames_at_once"),
+    ):
+        del stored[section][name]
+    (workdir / "config.json").write_text(json.dumps(stored))
+    train.prepare(config, workdir)()
+    assert "is finished" in capsys.readouterr().out
+    config.data.consecutive = True
+    with pytest.raises(ValueError, match="config.data.consecutive is False there and True here"):
+        train.prepare(config, workdir)
+
+
 def test_losses_fall(config, tmp_path):
     config.drnet.update(num_steps=60, batch_size=16, learning_rate=0.01)
     config.predictor.update(num_steps=60, learning_rate=0.03)

@@ -64,6 +64,13 @@ def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> 
     )
 
 
+def check_name(name: str) -> None:
+    """Raises ValueError for the name of no data set."""
+    known = [MOVING_MNIST, *REAL]
+    if name not in known:
+        raise ValueError(f"config.data.name={name!r}; allowed: {', '.join(known)}.")
+
+
 def warn_of_stand_in(builder: ClipBuilder) -> None:
     """Says loudly when the clips take the place of data that cannot be had."""
     if builder.CARD.stand_in:
@@ -81,9 +88,6 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
       FileNotFoundError: when the files of `config.data.source=real` are not there.
     """
     name, image_size = data["name"], data["image_size"]
-    if name not in REAL:
-        known = ", ".join([MOVING_MNIST, *REAL])
-        raise ValueError(f"config.data.name={name!r}; allowed: {known}.")
     folder = _real_folder(data)
     if folder is None:
         builder_class, config_class = STAND_INS[name]

@@ -172,7 +172,7 @@ def _probe(kind: str, codes: np.ndarray, targets: np.ndarray, seed: int) -> Call
 def _pairs(run: Run, encode) -> dict[str, Any]:
     """Returns what fresh discriminators reach on held-out clips, area under the curve.
 
-    `same_clip` are pairs as the model's own discriminator sees them. Motion alone may tell them:
+    `same_clip` are poses at random times of a clip. Motion alone may tell them:
     `same_clip_by_factors` is what a discriminator reaches that sees the true factors of pose.
     `same_things` are poses of the same things on independent tracks: only what content there is
     in pose can tell them.

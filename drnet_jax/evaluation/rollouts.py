@@ -93,7 +93,11 @@ def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
         values = measure(frames, truth, observed[:, -1], mean_frame)
         things = source.things("test", clips, np.insert(times, 0, num_observed - 1, axis=1))
         if things is not None:
-            values |= _measure_things(run, judge, clips, things, frames, truth, steps, decoded)
+            values |= _measure_things(run, clips, things, frames, truth, steps, decoded)
+            if judge is not None:
+                at = np.searchsorted(decoded, steps)
+                answers = {"model": frames, "truth": as_float(truth)}
+                values |= _judge(judge, things, answers, observed[:, -1:], at)
         batches.append(jax.device_get(values))
     count = config.evaluation.rollout_clips
     values = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:count], *batches)
@@ -144,7 +148,6 @@ def _measure_frames(
 
 def _measure_things(
     run: Run,
-    judge: Judge | None,
     clips: Any,
     things: Things,
     frames: jax.Array,
@@ -152,7 +155,7 @@ def _measure_things(
     steps: np.ndarray,
     decoded: np.ndarray,
 ) -> dict[str, Any]:
-    """Returns where things were painted, and as what; `things` begin with what was seen last."""
+    """Returns where things were painted; `things` begin with what was seen last."""
     locate = functools.partial(run.source.locate, "test", clips)
     start, positions = things.positions[:, :1], things.positions
     at = np.searchsorted(decoded, steps) + 1  # One further on, after the last observed frame.
@@ -169,7 +172,7 @@ def _measure_things(
     model, real = track(frames), track(truth)
     still = np.broadcast_to(start, positions.shape)
     others = np.roll(positions, 1, axis=0)
-    values = {
+    return {
         "distance": distance(model),
         "position_error": {
             "model": distance(model).mean(axis=2),
@@ -184,15 +187,21 @@ def _measure_things(
         },
         "size": np.full(len(model), things.size),
     }
-    if judge is not None:
-        shown = at - 1
-        values["judged"] = {
-            name: np.asarray(judge.probabilities(array[:, shown]))
-            for name, array in (("model", frames), ("truth", as_float(truth)))
-        }
-        values["classes"] = things.classes
-        values["in_view"] = things.visible[:, at] >= verdicts.IN_VIEW
-    return values
+
+
+def _judge(
+    judge: Judge, things: Things, answers: dict[str, Array], last: Array, at: np.ndarray
+) -> dict[str, Any]:
+    """Returns what the judge says of frames number `at`, and of the last observed one."""
+    judged = {name: np.asarray(judge.probabilities(a[:, at])) for name, a in answers.items()}
+    still = np.asarray(judge.probabilities(as_float(last)))
+    judged["copy_last_frame"] = np.broadcast_to(still, judged["model"].shape)
+    return {
+        "judged": judged,
+        "classes": things.classes,
+        # Of the true frames; `things` begin with what was seen last.
+        "in_view": things.visible[:, at + 1] >= verdicts.IN_VIEW,
+    }
 
 
 def _records(values: dict[str, Any], steps: np.ndarray, seed: int) -> dict[str, Any]:

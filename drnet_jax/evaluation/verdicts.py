@@ -88,7 +88,7 @@ def inception(probabilities: np.ndarray, counted: np.ndarray, seed: int) -> dict
         "entropy": marginal,
     }
     return {
-        name: metrics.bootstrap_statistic(statistic, sums, seed)
+        name: metrics.bootstrap_statistic(statistic, sums, seed, centred=True)
         for name, statistic in statistics.items()
     }
 
