@@ -313,5 +313,5 @@ def test_runs_of_other_data_are_not_compared(turntable, tmp_path):
     config = ml_collections.ConfigDict(turntable.run.config.to_dict())
     config.data.procedural.num_identities = 7
     other = dataclasses.replace(turntable.run, config=config, workdir=tmp_path)
-    with pytest.raises(ValueError, match="are not of the same data: config.data.procedural.num_id"):
+    with pytest.raises(ValueError, match=r"not of the same data: config.data.procedural.num_"):
         runs.check_same_data([turntable, dataclasses.replace(turntable, run=other)])

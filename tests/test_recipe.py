@@ -173,7 +173,7 @@ def test_all_seeds_take_the_steps_that_were_measured_once(base, kept, monkeypatc
 
 def test_records_of_another_machine_are_refused(base, kept, monkeypatch):
     monkeypatch.setattr(recipe, "_device", lambda: "8 x TPU, 96 CPUs")
-    with pytest.raises(ValueError, match="was measured on .*; expected 8 x TPU, 96 CPUs: give"):
+    with pytest.raises(ValueError, match=r"was measured on .*; expected 8 x TPU, 96 CPUs: give"):
         recipe.measure(base, kept, 8.0, (1, 2))
 
 

@@ -168,7 +168,7 @@ def test_a_run_from_before_there_were_some_settings_goes_on(trained, config, tmp
     train.prepare(config, workdir)()
     assert "is finished" in capsys.readouterr().out
     config.data.consecutive = True
-    with pytest.raises(ValueError, match="config.data.consecutive is False there and True here"):
+    with pytest.raises(ValueError, match=r"config.data.consecutive is False there and True here"):
         train.prepare(config, workdir)
 
 
