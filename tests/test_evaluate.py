@@ -34,6 +34,8 @@ def test_record_has_every_score_with_its_interval(trained):
     assert "embedded" in record["data"]["note"]
     for part in ("reconstruction", "prediction", "swap", "swap_judge", "rollout"):
         assert len(list(intervals(record[part]))) > 3
+    assert len(list(intervals(record["neighbours"]))) == 2
+    assert record["few_shot"] is None and record["actions"] is None
     for mean, low, high in intervals(record):
         assert np.all(low <= mean + 1e-9) and np.all(mean <= high + 1e-9)
     answers = {"model", "predicted", *swaps.TRIVIAL_ANSWERS}
@@ -44,20 +46,22 @@ def test_record_has_every_score_with_its_interval(trained):
     }
 
 
-def test_every_name_is_documented_and_there(trained):
-    record = json.loads((trained / "evaluation.json").read_text())
+def check_documented(record):
+    """Asserts that docs/evaluation.md has all names of a record, and no others of its parts."""
     text = (pathlib.Path(__file__).parent.parent / "docs" / "evaluation.md").read_text()
     table = "".join(line for line in text.splitlines() if line.startswith("| `"))
     documented = set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)?)`", table))
-    names = {
-        f"{part}.{name}"
-        for part, value in record.items()
-        if isinstance(value, dict)
-        for name in value
-    }
-    names |= {part for part, value in record.items() if not isinstance(value, dict)}
+    parts = {part for part, value in record.items() if isinstance(value, dict)}
+    names = {f"{part}.{name}" for part in parts for name in record[part]}
+    names |= {part for part, value in record.items() if value is not None} - parts
     assert names <= documented
-    assert {name for name in documented if name.split(".")[0] in record and "." in name} <= names
+    assert {name for name in documented if "." in name and name.split(".")[0] in parts} <= names
+    # What these data do not allow has names all the same.
+    assert record.keys() <= {name.split(".")[0] for name in documented}
+
+
+def test_every_name_is_documented_and_there(trained):
+    check_documented(json.loads((trained / "evaluation.json").read_text()))
 
 
 def test_evaluating_again_gives_the_same_numbers(trained, config):
@@ -69,7 +73,8 @@ def test_evaluating_again_gives_the_same_numbers(trained, config):
 def test_a_model_without_predictor_has_no_rollouts(trained, config):
     run = run_lib.create(config, trained)
     record = evaluate.score(run, run.restore()[0])
-    assert record["rollout"] is None and record["prediction"] is None
+    for part in ("rollout", "prediction", "actions", "neighbours"):
+        assert record[part] is None
     assert "predicted" not in record["swap"]
 
 
