@@ -13,7 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from drnet_jax import evaluate
 from drnet_jax import run as run_lib
 from drnet_jax.data.tracks import Tracks
-from drnet_jax.evaluation import swaps
+from drnet_jax.evaluation import summary, swaps
 from drnet_jax.nets import build
 from drnet_jax.nets.content import Content
 
@@ -68,6 +68,28 @@ def test_evaluating_again_gives_the_same_numbers(trained, config):
     run = run_lib.create(config, trained)
     record = json.loads((trained / "evaluation.json").read_text())
     assert json.loads(json.dumps(evaluate.score(run, *run.restore()))) == record
+
+
+def test_summary_of_what_few_data_allow(trained):
+    record = json.loads((trained / "evaluation.json").read_text())
+    plain = summary.text(record)
+    assert "closest of 20,000 training frames" in plain
+    assert "action" not in plain
+    over = {"mean": [0.25, 0.5, 0.75]}
+    answer = {"inception_score": over, "accuracy": over}
+    own = {"accuracy": {"mean": 0.9, "low": 0.8, "high": 0.95}, "chance": 0.2}
+    actions = {"judge": own, "steps": [5, 6, 7], "model": answer, "truth": answer}
+    few_shot = {"pose": over | {"num_labelled": [1, 2, 3.5], "chance": 0.2}, "content": None}
+    text = summary.text(record | {"actions": actions, "few_shot": few_shot})
+    assert "judge of actions: 0.900 [0.800, 0.950] right on real clips, chance 0.200" in text
+    lines = text.splitlines()
+    assert [line.split() for line in lines if "inception score" in line] == [
+        ["inception", "score", "0.250", "0.500", "0.750"]
+    ]
+    assert [line.split()[2:] for line in lines if "from pose" in line] == [
+        ["0.250", "0.500", "0.750", "0.200"]
+    ]
+    assert "from content" not in text
 
 
 def test_a_model_without_predictor_has_no_rollouts(trained, config):
