@@ -52,13 +52,13 @@ def _table(scores: Mapping[str, Any]) -> str:
 
 def _caption(scores: Mapping[str, Any]) -> str:
     looked_at, known = scores["num_training_frames"], scores["num_known_frames"]
+    which = f"all {known:,}" if looked_at == known else f"{looked_at:,} random"
     medians = (figure.interval(scores[name]["median"], 3) for name in ("generated", "real"))
     return (
         f"Generated frames ({scores['step']} steps after the last observed one) and the closest of "
-        f"{'all' if looked_at == known else 'random'} {looked_at:,} training frames; on the right "
-        "the real frames of the same held-out clips. Numbers are root mean square differences, 1 "
-        f"being from black to white; medians of {scores['num_clips']} clips: {next(medians)} "
-        f"generated, {next(medians)} real."
+        f"{which} training frames; on the right the real frames of the same held-out clips. "
+        "Numbers are root mean square differences, 1 being from black to white; medians of "
+        f"{scores['num_clips']} clips: {next(medians)} generated, {next(medians)} real."
     )
 
 

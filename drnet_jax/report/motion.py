@@ -16,7 +16,7 @@ def actions(inputs: Inputs) -> str:
     """Returns charts of how generated motion is recognised, and of what few labels tell."""
     steps, drawn = inputs.ascending("actions", "steps"), []
     for key, title, chance, limits in (
-        ("inception_score", "Inception score of the judge of actions", None, None),
+        ("inception_score", "Inception score", None, None),
         ("accuracy", "Action recognised", inputs.at("actions", "judge", "chance"), (0.0, 1.0)),
     ):
         series = {
@@ -29,14 +29,14 @@ def actions(inputs: Inputs) -> str:
     if not any(drawn):
         return ""
     own = inputs.score("actions", "judge", "accuracy")
-    judge = f", which gets {own['mean']:.1%} of real, unseen clips right" if own else ""
+    judge = f"; it gets {own['mean']:.1%} of real, unseen clips right" if own else ""
     return (
         "<h3>Actions</h3>"
-        "<p>What a classifier trained on real clips recognises in a few generated frames in a "
-        f"row{judge}, by steps after the last observed frame; bands are 95&nbsp;% bootstrap "
-        "intervals over clips. And what a linear classifier tells from the vectors of held-out "
-        "clips, by the number of labelled clips of each action that it was fitted to; bands are "
-        f'the middle 95&nbsp;% of random choices.</p><div class="charts">{"".join(drawn)}</div>'
+        "<p>A classifier trained on real clips says what it recognises in a few generated frames "
+        f"in a row{judge}. Steps are those after the last observed frame, bands 95&nbsp;% "
+        "bootstrap intervals over clips. At the last chart a linear classifier reads the action of "
+        "held-out clips off their vectors, after so many labelled clips of each; bands are the "
+        f'middle 95&nbsp;% of random choices.</p><div class="charts">{"".join(drawn)}</div>'
     )
 
 
@@ -46,7 +46,7 @@ def _few_shot(inputs: Inputs) -> str:
         words: (css, inputs.columns(numbers, "few_shot", name))
         for name, (words, css) in _CODES.items()
     }
-    title = "Action told after few labelled clips"
+    title = "Action from few labels"
     label = f"{title}: accuracy against the number of labelled clips of each"
     chance = inputs.at("few_shot", "pose", "chance")
     return _chart(title, label, numbers, series, chance, (0.0, 1.0))
