@@ -11,8 +11,16 @@ from etils import epath
 from drnet_jax import prng, report, writer
 from drnet_jax import run as run_lib
 from drnet_jax.arrays import as_float
+from drnet_jax.evaluation import (
+    action_judge,
+    few_shot,
+    leakage,
+    neighbours,
+    rollouts,
+    summary,
+    swaps,
+)
 from drnet_jax.evaluation import judge as judge_lib
-from drnet_jax.evaluation import leakage, rollouts, summary, swaps
 from drnet_jax.run import Run
 from drnet_jax.state import DrnetState, PredictorState
 
@@ -69,9 +77,12 @@ def score(run: Run, drnet: DrnetState, predictor: PredictorState | None = None) 
         "judge": judge and judge.record,
     }
     record |= swaps.score(run, drnet, predictor, judge, mean_frame)
-    record |= {"prediction": None, "rollout": None}
+    record |= {"prediction": None, "rollout": None, "actions": None, "neighbours": None}
     if predictor is not None:
         record |= rollouts.score(run, drnet, predictor, judge, mean_frame)
+        record["actions"] = action_judge.score(run, drnet, predictor)
+        record["neighbours"] = neighbours.score(run, drnet, predictor)
+    record["few_shot"] = few_shot.score(run, drnet)
     return record | leakage.score(run, drnet)
 
 

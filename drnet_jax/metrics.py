@@ -138,3 +138,10 @@ def bootstrap_statistic(
     bias = resampled.mean(axis=0) - mean if centred else 0.0
     low, high = np.percentile(resampled, [2.5, 97.5], axis=0) - bias
     return {"mean": mean.tolist(), "low": low.tolist(), "high": high.tolist()}
+
+
+def bootstrap_median(values: np.ndarray, seed: int) -> dict[str, Any]:
+    """Returns the median of `values` `[clips]` as `mean`, and its interval as `bootstrap` does."""
+    rows = np.random.default_rng(seed).integers(len(values), size=(NUM_RESAMPLES, len(values)))
+    low, high = np.percentile(np.median(values[rows], axis=1), [2.5, 97.5])
+    return {"mean": float(np.median(values)), "low": float(low), "high": float(high)}

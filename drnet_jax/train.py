@@ -102,7 +102,7 @@ def _train(run: Run, drnet, predictor) -> None:
     writer.write_json(run.workdir / "environment.json", environment.describe(run.source.note))
     with _stop_requests() as stop:
         drnet = _fit(run, drnet_stage(run), drnet, stop)
-        predictor = _fit(run, _predictor_stage(run, drnet), predictor, stop)
+        predictor = _fit(run, predictor_stage(run, drnet), predictor, stop)
     print(f"Scoring {config.evaluation.num_clips} held-out clips.")
     evaluate.write(run, drnet, predictor)
     print(f"Generating {config.rollout.num_steps} steps of {config.rollout.num_clips} clips.")
@@ -136,7 +136,7 @@ def drnet_stage(run: Run) -> Stage:
     )
 
 
-def _predictor_stage(run: Run, drnet) -> Stage:
+def predictor_stage(run: Run, drnet) -> Stage:
     """Returns the second stage: the pose LSTM, on the finished encoders."""
     stage = run.config.predictor
     step = jax.jit(

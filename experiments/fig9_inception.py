@@ -1,58 +1,42 @@
 """Figure 9 of the paper: Inception score of generated people, step by step.
 
-The judge is a small network, trained here on real clips to tell the six actions from three frames
-in a row. So the score begins where all three are generated. The run of the autoencoder with an LSTM
-is in `<workdir>_one_encoder`.
+Read from `evaluation.json` of the run, and of the autoencoder with an LSTM, whose run is in
+`<workdir>_one_encoder`. The judge sees three frames in a row, so the score begins where all of them
+are generated.
 
   python -m experiments.fig9_inception --preset=quick
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from etils import epath
 
-from drnet_jax import api
-from drnet_jax.data.recorded import Recorded
-from drnet_jax.evaluation import action_judge
-from drnet_jax.evaluation.action_judge import SPAN, ActionJudge
-from drnet_jax.run import Run
-from experiments import actions, figure, held_out, plot, runs
+from experiments import actions, figure, plot, runs
 
-MAX_STEPS = 100
 SHOWN = (5, 10, 20, 30, 40, 60, 80, 100)
 """Steps in the table."""
 
 POOR = 0.75
 """Accuracy of a judge below which its verdicts say little."""
 
-_CLIPS_AT_ONCE = 20
-
 
 def draw(out: epath.Path, trained: runs.Trained, autoencoder: runs.Trained) -> None:
     """Writes the scores over steps, and prints some of them.
 
     Raises:
-      ValueError: when the second run has a content encoder, or nobody knows what clips show.
+      ValueError: when the second run has a content encoder, or a run has no such scores, or they
+        are not of the same clips.
     """
-    actions.check_baseline(autoencoder)
-    run = trained.run
-    num_observed = run.config.predictor.num_observed
-    num_steps = min(MAX_STEPS, run.source.max_frames - num_observed)
-    steps = np.arange(SPAN + 1, num_steps + 1)
-    if not len(steps):
-        raise ValueError(f"Clips go on for {num_steps} frames; expected {SPAN + 1} and more.")
-    clips = run.source.all_clips("test", num_observed + SPAN + 1)
-    classes, _ = actions.labels(run, "test", clips)
-    judge = action_judge.train(run)
-    models = {actions.MODEL: trained.model, actions.AUTOENCODER: autoencoder.model}
-    judged = judge_all(run, judge, models, clips, num_steps)
-    ends = run.source.lengths("test", clips)[:, None]
-    counted = steps + num_observed <= ends
+    same = ("steps", "num_clips", "judge.names", "judge.num_steps")
+    own, baseline = actions.read_both("actions", same, trained, autoencoder)
     scores = {
-        name: action_judge.scores_by_step(each, classes, counted, run.config.seed)
-        for name, each in judged.items()
+        actions.REAL: own["truth"],
+        actions.MODEL: own["model"],
+        actions.AUTOENCODER: baseline["model"],
     }
+    steps = own["steps"]
     print(_table(scores, steps))
     figure.write(
         out,
@@ -63,43 +47,23 @@ def draw(out: epath.Path, trained: runs.Trained, autoencoder: runs.Trained) -> N
             y_label="Inception score",
             references={"no action recognised": 1.0},
         ),
-        _caption(judge, counted.sum(axis=0)),
+        _caption(own["judge"], own["num_clips"]),
         [trained, autoencoder],
-        arrays={"classes": classes, "counted": counted} | judged,
+        arrays={"steps": np.array(steps)}
+        | {name: np.array(score["inception_score"]["mean"]) for name, score in scores.items()},
         numbers={
-            "judge": judge.record,
-            "steps": steps.tolist(),
-            "num_clips": counted.sum(axis=0).tolist(),
+            "judge": own["judge"],
+            "steps": steps,
+            "num_clips": own["num_clips"],
             "scores": scores,
         },
     )
 
 
-def judge_all(
-    run: Run,
-    judge: ActionJudge,
-    models: Mapping[str, api.Model],
-    clips: Recorded,
-    num_steps: int,
-) -> dict[str, np.ndarray]:
-    """Returns what the judge says of real and generated frames, the same clips for all.
-
-    These are `[clips, num_steps - SPAN, actions]` by name; where a clip is over, the real ones mean
-    nothing.
-    """
-    parts = {name: [] for name in (actions.REAL, *models)}
-    for batch in actions.in_batches(clips, _CLIPS_AT_ONCE):
-        for name, model in models.items():
-            _, generated, truth = held_out.roll_out(run, model, batch, num_steps)
-            parts[name].append(judge.probabilities(generated))
-        parts[actions.REAL].append(judge.probabilities(truth))
-    return {name: np.concatenate(part)[: len(clips.numbers)] for name, part in parts.items()}
-
-
-def _table(scores: dict[str, dict], steps: np.ndarray) -> str:
+def _table(scores: Mapping[str, Mapping[str, Any]], steps: Sequence[int]) -> str:
     rows = []
-    for step in sorted({*SHOWN, int(steps[-1])} & set(steps.tolist())):
-        at = int(step - steps[0])
+    for step in sorted({*SHOWN, steps[-1]} & set(steps)):
+        at = steps.index(step)
         cells = [
             actions.cell(score[name], at, 2)
             for name in ("inception_score", "accuracy")
@@ -110,10 +74,10 @@ def _table(scores: dict[str, dict], steps: np.ndarray) -> str:
     return figure.table(("step", *heads), rows)
 
 
-def _caption(judge: ActionJudge, num_clips: np.ndarray) -> str:
-    own, chance = judge.record["accuracy"], judge.record["chance"]
+def _caption(judge: Mapping[str, Any], num_clips: Sequence[int]) -> str:
+    own, chance = judge["accuracy"], judge["chance"]
     words = (
-        f"exp(E KL(p(y|x) || p(y))) of a judge of {len(judge.names)} actions that sees three "
+        f"exp(E KL(p(y|x) || p(y))) of a judge of {len(judge['names'])} actions that sees three "
         "frames in a row, all of them generated; bands are 95 % intervals over clips. On real "
         f"clips of held-out people it is right in {figure.interval(own, 2)} (chance {chance:.2f})"
     )

@@ -57,6 +57,21 @@ class Trained:
         }
 
 
+def part(trained: Trained, name: str) -> dict[str, Any]:
+    """Returns a part of what `evaluation.json` has.
+
+    Raises:
+      ValueError: where it has none.
+    """
+    found = trained.scores.get(name)
+    if found is None:
+        raise ValueError(
+            f"{trained.run.workdir / 'evaluation.json'} has no {name}; --mode=evaluate adds that "
+            "where data and model allow it (docs/evaluation.md)."
+        )
+    return found
+
+
 def finish(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Trained:
     """Returns the run in `workdir`, trained first where it is not finished.
 

@@ -1,19 +1,17 @@
-"""Runs of people with networks that learned nothing, for figures that need no scores of theirs."""
+"""Runs of people, whose motion has a name, with networks that learned nothing."""
 
 import pytest
 from test_experiments import people_config
 
-from drnet_jax import api
 from drnet_jax import run as run_lib
-from experiments import runs, variations
+from experiments import variations
 
 
 def untrained(config, workdir):
-    """Returns a run that nobody has trained."""
+    """Returns a run that nobody has trained, and the states of both its stages."""
+    config.evaluation.update(num_clips=30, rollout_steps=9)
     run = run_lib.create(config, workdir)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run_lib.Run, "restore", lambda run: (run.init_drnet(), run.init_predictor()))
-        return runs.Trained(run, api.Model(run))
+    return run, run.init_drnet(), run.init_predictor()
 
 
 @pytest.fixture(scope="module")
@@ -28,3 +26,12 @@ def autoencoder(tmp_path_factory):
     config = people_config(tmp_path_factory)
     variations.one_encoder(config)
     return untrained(config, tmp_path_factory.mktemp("kth_one_encoder"))
+
+
+def finish_both(finish, tmp_path_factory, record, baseline):
+    """Returns finished runs of both, by `finished.finish`, with scores that are given."""
+    folder = tmp_path_factory.mktemp("scored_people")
+    config = people_config(tmp_path_factory)
+    own = finish(config, folder / "kth", record)
+    variations.one_encoder(config)
+    return own, finish(config, folder / "kth_one_encoder", baseline)

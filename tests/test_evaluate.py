@@ -13,7 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from drnet_jax import evaluate
 from drnet_jax import run as run_lib
 from drnet_jax.data.tracks import Tracks
-from drnet_jax.evaluation import swaps
+from drnet_jax.evaluation import summary, swaps
 from drnet_jax.nets import build
 from drnet_jax.nets.content import Content
 
@@ -34,6 +34,8 @@ def test_record_has_every_score_with_its_interval(trained):
     assert "embedded" in record["data"]["note"]
     for part in ("reconstruction", "prediction", "swap", "swap_judge", "rollout"):
         assert len(list(intervals(record[part]))) > 3
+    assert len(list(intervals(record["neighbours"]))) == 2
+    assert record["few_shot"] is None and record["actions"] is None
     for mean, low, high in intervals(record):
         assert np.all(low <= mean + 1e-9) and np.all(mean <= high + 1e-9)
     answers = {"model", "predicted", *swaps.TRIVIAL_ANSWERS}
@@ -44,20 +46,22 @@ def test_record_has_every_score_with_its_interval(trained):
     }
 
 
-def test_every_name_is_documented_and_there(trained):
-    record = json.loads((trained / "evaluation.json").read_text())
+def check_documented(record):
+    """Asserts that docs/evaluation.md has all names of a record, and no others of its parts."""
     text = (pathlib.Path(__file__).parent.parent / "docs" / "evaluation.md").read_text()
     table = "".join(line for line in text.splitlines() if line.startswith("| `"))
     documented = set(re.findall(r"`([a-z_]+(?:\.[a-z_]+)?)`", table))
-    names = {
-        f"{part}.{name}"
-        for part, value in record.items()
-        if isinstance(value, dict)
-        for name in value
-    }
-    names |= {part for part, value in record.items() if not isinstance(value, dict)}
+    parts = {part for part, value in record.items() if isinstance(value, dict)}
+    names = {f"{part}.{name}" for part in parts for name in record[part]}
+    names |= {part for part, value in record.items() if value is not None} - parts
     assert names <= documented
-    assert {name for name in documented if name.split(".")[0] in record and "." in name} <= names
+    assert {name for name in documented if "." in name and name.split(".")[0] in parts} <= names
+    # What these data do not allow has names all the same.
+    assert record.keys() <= {name.split(".")[0] for name in documented}
+
+
+def test_every_name_is_documented_and_there(trained):
+    check_documented(json.loads((trained / "evaluation.json").read_text()))
 
 
 def test_evaluating_again_gives_the_same_numbers(trained, config):
@@ -66,10 +70,33 @@ def test_evaluating_again_gives_the_same_numbers(trained, config):
     assert json.loads(json.dumps(evaluate.score(run, *run.restore()))) == record
 
 
+def test_summary_of_what_few_data_allow(trained):
+    record = json.loads((trained / "evaluation.json").read_text())
+    plain = summary.text(record)
+    assert "closest of 20,000 training frames" in plain
+    assert "action" not in plain
+    over = {"mean": [0.25, 0.5, 0.75]}
+    answer = {"inception_score": over, "accuracy": over}
+    own = {"accuracy": {"mean": 0.9, "low": 0.8, "high": 0.95}, "chance": 0.2}
+    actions = {"judge": own, "steps": [5, 6, 7], "model": answer, "truth": answer}
+    few_shot = {"pose": over | {"num_labelled": [1, 2, 3.5], "chance": 0.2}, "content": None}
+    text = summary.text(record | {"actions": actions, "few_shot": few_shot})
+    assert "judge of actions: 0.900 [0.800, 0.950] right on real clips, chance 0.200" in text
+    lines = text.splitlines()
+    assert [line.split() for line in lines if "inception score" in line] == [
+        ["inception", "score", "0.250", "0.500", "0.750"]
+    ]
+    assert [line.split()[2:] for line in lines if "from pose" in line] == [
+        ["0.250", "0.500", "0.750", "0.200"]
+    ]
+    assert "from content" not in text
+
+
 def test_a_model_without_predictor_has_no_rollouts(trained, config):
     run = run_lib.create(config, trained)
     record = evaluate.score(run, run.restore()[0])
-    assert record["rollout"] is None and record["prediction"] is None
+    for part in ("rollout", "prediction", "actions", "neighbours"):
+        assert record[part] is None
     assert "predicted" not in record["swap"]
 
 

@@ -17,7 +17,7 @@ from drnet_jax import evaluate, generate, train, viz, writer
 from drnet_jax import run as run_lib
 from drnet_jax.arrays import as_uint8
 from drnet_jax.drawing import GENERATED, OBSERVED
-from drnet_jax.evaluation import rollouts
+from drnet_jax.evaluation import neighbours, rollouts
 from experiments import (
     fig3_mnist,
     fig4_norb_adversarial,
@@ -58,6 +58,7 @@ def make_finished(config, workdir):
         # Nothing else is read of those, and it takes its time.
         mean_frame = np.full(run.frame_shape, 0.5, np.float32)
         scores = rollouts.score(run, drnet, predictor, None, mean_frame)
+        scores["neighbours"] = neighbours.score(run, drnet, predictor)
         writer.write_json(workdir / "evaluation.json", scores)
     else:
         evaluate.write(run, drnet, predictor)
@@ -202,44 +203,24 @@ def test_runs_with_and_without_adversary(turntable, tmp_path):
         fig4_norb_adversarial.draw(tmp_path, without, turntable)
 
 
-def test_neighbours_of_training_frames_are_themselves(turntable):
-    batches = list(nearest_neighbours.training_frames(turntable.run))
-    queries = np.concatenate([batch[:2] for batch in batches])
-    frames, distances = nearest_neighbours.find(queries, iter(batches), 2)
-    np.testing.assert_array_equal(frames[:, 0], queries)
-    np.testing.assert_array_equal(distances[:, 0], 0)
-    assert np.all(distances[:, 1] > 0)
-
-
-def test_endless_training_frames_are_sampled(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(nearest_neighbours, "NUM_CLIPS", 4)
-    monkeypatch.setattr(nearest_neighbours, "NUM_MADE_CLIPS", 8)
-    run = run_lib.create(config, tmp_path)
-    batches = list(nearest_neighbours.training_frames(run))
-    assert [batch.shape for batch in batches] == [(40, 16, 16, 3)] * 2
-    assert not np.array_equal(*batches)
-
-
-def test_neighbours_are_those_of_a_plain_search():
-    rng = np.random.default_rng(0)
-    queries, training = (rng.integers(0, 256, (n, 4, 4, 3), np.uint8) for n in (5, 30))
-    frames, distances = nearest_neighbours.find(queries, iter(np.split(training, 6)), 3)
-    for i, query in enumerate(queries):
-        expected = np.sqrt(np.mean((training / 255 - query / 255) ** 2, axis=(1, 2, 3)))
-        order = np.argsort(expected)[:3]
-        np.testing.assert_allclose(distances[i], expected[order], rtol=1e-12)
-        np.testing.assert_array_equal(frames[i], training[order])
-
-
-def test_neighbours_of_rollouts(people, tmp_path, monkeypatch):
-    monkeypatch.setattr(nearest_neighbours, "NUM_CLIPS", 5)
-    monkeypatch.setattr(nearest_neighbours, "NUM_STEPS", 4)
+def test_neighbours_of_rollouts(people, tmp_path, capsys):
     nearest_neighbours.draw(tmp_path, people)
     record, arrays = written(tmp_path, "nearest_neighbours_kth")
-    assert arrays["neighbours"].shape == (10, 3, 16, 16, 1)
+    scores = people.scores["neighbours"]
+    assert record["neighbours"] == scores
+    # Rollouts of all four clips are shown: three training frames for each, and for the real ones.
+    assert arrays["neighbours"].shape == (8, 3, 16, 16, 1)
     assert np.all(np.diff(arrays["distances"], axis=1) >= 0)
-    real = np.median(arrays["distances"][5:, 0])
-    assert record["distance_percentiles"]["real"]["50"] == pytest.approx(real)
+    printed = capsys.readouterr().out
+    for name, closest in zip(("generated", "real"), np.split(arrays["distances"], 2), strict=True):
+        assert scores[name]["median"]["mean"] == pytest.approx(np.median(closest[:, 0]))
+        assert f"{np.median(closest[:, 0]):.4f}" in printed
+    assert f"closest of all {scores['num_known_frames']:,} training frames" in record["caption"]
+
+
+def test_scores_that_a_run_lacks_are_named(people, tmp_path):
+    with pytest.raises(ValueError, match=r"json has no few_shot; --mode=evaluate adds that"):
+        runs.part(people, "few_shot")
 
 
 def test_pairs_show_different_contents(turntable):

@@ -1,17 +1,22 @@
-"""Inception score of generated steps: by hand, by a judge that learned, and the figure."""
+"""Inception score of generated steps: by hand, by a judge that learned, of a run, the figure."""
 
+import dataclasses
 import types
 
+import finished
 import jax
+import ml_collections
 import numpy as np
 import pytest
-from people import autoencoder, people  # noqa: F401 (fixtures)
+from people import finish_both, people  # noqa: F401 (a fixture)
+from test_evaluate import check_documented
 from test_experiments import written
 
 from drnet_jax.data.recorded import Recorded
 from drnet_jax.evaluation import action_judge, classifier
 from drnet_jax.evaluation.action_judge import SPAN, ActionJudge
-from experiments import actions, fig9_inception, held_out
+from drnet_jax.evaluation.generated import make_rollout
+from experiments import actions, fig9_inception
 
 NAMES = ["down", "sideways", "still"]
 
@@ -87,14 +92,6 @@ def test_a_verdict_is_of_a_frame_and_those_just_before(judged):
     np.testing.assert_array_equal(changed, [False, False, False, True, False, True])
 
 
-def test_no_judge_where_nobody_knows_the_actions(judged, monkeypatch):
-    source, _ = judged
-    monkeypatch.setattr(source, "labels", lambda split, clips: None)
-    config = types.SimpleNamespace(seed=0, evaluation=types.SimpleNamespace(judge_steps=1))
-    run = types.SimpleNamespace(source=source, config=config, key=jax.random.key(0))
-    assert action_judge.train(run) is None
-
-
 def test_scores_by_step_are_the_formula():
     rng = np.random.default_rng(0)
     said = rng.dirichlet(np.ones(4) * 0.3, (25, 3))
@@ -119,35 +116,99 @@ def shade(frames):
 
 @pytest.fixture
 def stub(monkeypatch):
-    """A judge that knows next to nothing."""
-    own = {"mean": 0.4, "low": 0.3, "high": 0.5}
-    judge = ActionJudge(["light", "dark"], shade, {"accuracy": own, "chance": 0.25})
+    """A judge that tells how light it is."""
+    judge = ActionJudge(["light", "dark"], shade, {"names": ["light", "dark"]})
     monkeypatch.setattr(action_judge, "train", lambda run: judge)
-    monkeypatch.setattr(fig9_inception, "MAX_STEPS", 9)
-    return judge
 
 
-def test_figure(people, autoencoder, stub, tmp_path, capsys):  # noqa: F811 (fixtures)
-    fig9_inception.draw(tmp_path, people, autoencoder)
-    record, arrays = written(tmp_path, "fig9_inception")
-    source = people.run.source
+def test_scores_of_a_run(people, stub):  # noqa: F811 (fixtures)
+    """Real frames by plain arithmetic, on the clips that go on so long."""
+    run, state, predictor = people
+    record = action_judge.score(run, state, predictor)
+    check_documented({"actions": record})
     assert record["steps"] == [5, 6, 7, 8, 9]
-    assert "0.40 [0.30, 0.50] (chance 0.25), too seldom to rely on" in record["caption"]
-    clips = source.all_clips("test", 3 + 5)
-    lengths = source.stores["test"].lengths[clips.numbers]
+    clips = run.source.all_clips("test", 3 + 5)
+    lengths = run.source.stores["test"].lengths[clips.numbers]
     # Three frames are observed, so step 5 is frame number 7.
     assert record["num_clips"] == [int(np.sum(lengths > 2 + step)) for step in range(5, 10)]
-    real = source.frames("test", clips, np.arange(7, 12)).mean(axis=(2, 3, 4)) / 255
-    counted = arrays["counted"]
-    np.testing.assert_allclose(arrays[actions.REAL][..., 0][counted], real[counted], atol=1e-6)
-    p = arrays[actions.REAL][counted[:, 0], 0]
-    score = np.exp(np.mean(np.sum(p * np.log(p / p.mean(axis=0)), axis=1)))
-    means = record["scores"][actions.REAL]["inception_score"]["mean"]
-    assert means[0] == pytest.approx(score)
-    assert f"{means[0]:.2f}" in capsys.readouterr().out
-    for name, run in ((actions.MODEL, people), (actions.AUTOENCODER, autoencoder)):
-        _, generated, _ = held_out.roll_out(people.run, run.model, clips, 9)
-        np.testing.assert_allclose(arrays[name], shade(generated), atol=1 / 255)
+    light = run.source.frames("test", clips, np.arange(7, 12)).mean(axis=(2, 3, 4)) / 255
+    classes, _ = run.source.labels("test", clips)
+    for step in range(5):
+        p = light[lengths > 7 + step, step]
+        p = np.stack([p, 1 - p], axis=-1)
+        truth = record["truth"]
+        score = np.exp(np.mean(np.sum(p * np.log(p / p.mean(axis=0)), axis=1)))
+        assert truth["inception_score"]["mean"][step] == pytest.approx(score)
+        entropy = -np.sum(p * np.log(p), axis=1).mean()
+        assert truth["entropy_given_frame"]["mean"][step] == pytest.approx(entropy)
+        right = p.argmax(axis=1) == classes[lengths > 7 + step]
+        assert truth["accuracy"]["mean"][step] == pytest.approx(right.mean())
+
+
+def test_generated_frames_are_judged_in_their_order(people, stub, monkeypatch):  # noqa: F811
+    run, state, predictor = people
+    seen = []
+    monkeypatch.setattr(action_judge, "scores_by_step", lambda p, *_: seen.append(p))
+    monkeypatch.setattr(action_judge, "_CLIPS_AT_ONCE", 7)
+    action_judge.score(run, state, predictor)
+    clips = run.source.all_clips("test", 3 + 5)
+    generated, _ = make_rollout(run, state, predictor, 9)(clips)
+    np.testing.assert_allclose(seen[0], shade(generated), atol=1 / 255)
+
+
+def test_no_more_clips_than_asked_for(people):  # noqa: F811 (a fixture)
+    run = people[0]
+    config = ml_collections.ConfigDict(run.config.to_dict())
+    config.evaluation.num_clips = 5
+    some = action_judge._clips(dataclasses.replace(run, config=config), 8)
+    assert len(set(some.numbers.tolist())) == 5
+    assert len(action_judge._clips(run, 8).numbers) == 24
+
+
+def test_data_without_labels_or_long_clips_have_none(people, monkeypatch):  # noqa: F811
+    with monkeypatch.context() as patch:
+        patch.setattr(action_judge, "MAX_STEPS", SPAN)
+        assert action_judge.score(*people) is None
+    monkeypatch.setattr(type(people[0].source.builder), "LABEL", "")
+    assert action_judge.score(*people) is None
+
+
+def steps_of(mean):
+    return {"mean": [mean, mean + 0.5], "low": [mean - 0.25] * 2, "high": [mean + 1] * 2}
+
+
+def record_of(score):
+    answer = {"inception_score": steps_of(score), "accuracy": steps_of(score / 10)}
+    judge = {"accuracy": {"mean": 0.4, "low": 0.3, "high": 0.5}, "chance": 0.25}
+    judge |= {"names": ["up", "down"], "num_steps": 2}
+    return {
+        "judge": judge,
+        "steps": [5, 6],
+        "num_clips": [20, 18],
+        "model": answer,
+        "truth": {"inception_score": steps_of(5.5), "accuracy": steps_of(0.9)},
+    }
+
+
+def test_figure(tmp_path_factory, tmp_path, capsys):
+    pair = [{"actions": record_of(score)} for score in (3.5, 2.5)]
+    fig9_inception.draw(tmp_path, *finish_both(finished.finish, tmp_path_factory, *pair))
+    record, arrays = written(tmp_path, "fig9_inception")
+    assert "0.40 [0.30, 0.50] (chance 0.25), too seldom to rely on" in record["caption"]
+    assert "20 at the first step and 18 at the last" in record["caption"]
+    for name, score in ((actions.REAL, 5.5), (actions.MODEL, 3.5), (actions.AUTOENCODER, 2.5)):
+        assert record["scores"][name]["inception_score"] == steps_of(score)
+        np.testing.assert_array_equal(arrays[name], [score, score + 0.5])
+    assert "3.50 [3.25, 4.50]" in capsys.readouterr().out
+
+
+def test_verdicts_of_other_judges_are_refused(tmp_path_factory, tmp_path):
+    pair = [{"actions": record_of(score)} for score in (3.5, 2.5)]
+    pair[1]["actions"]["judge"]["num_steps"] = 3
+    runs = finish_both(finished.finish, tmp_path_factory, *pair)
+    expected = r"differ in actions.judge.num_steps: 3 and 2; expected the same\.$"
+    with pytest.raises(ValueError, match=expected):
+        fig9_inception.draw(tmp_path, *runs)
 
 
 def test_judge_of_people(people, monkeypatch):  # noqa: F811 (a fixture)
@@ -159,7 +220,7 @@ def test_judge_of_people(people, monkeypatch):  # noqa: F811 (a fixture)
         return net.init(key, pictures[:1], train=False)
 
     monkeypatch.setattr(classifier, "fit", fit)
-    judge = action_judge.train(people.run)
+    judge = action_judge.train(people[0])
     assert judge.names == ["boxing", "handclapping", "handwaving", "jogging", "running", "walking"]
     # A person does all six actions in each of four scenarios.
     assert (judge.record["num_clips"], judge.record["num_windows"]) == (24, 48)

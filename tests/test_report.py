@@ -116,6 +116,24 @@ LONG = {
         ],
         "discriminator": {"same_clip": _interval(0.62), "same_things": None},
     },
+    "actions": {
+        "judge": {"accuracy": _interval(0.953), "chance": 0.17},
+        "steps": [5, 6, 7],
+        "model": {
+            "inception_score": _over_steps(4, 3, 2),
+            "accuracy": _over_steps(0.6, 0.5, 0.4),
+        },
+        "truth": {"inception_score": _over_steps(5, 5, 5)},
+    },
+    "few_shot": {
+        "pose": _over_steps(0.3, 0.5) | {"num_labelled": [1, 7.5], "chance": 0.17},
+        "content": None,
+    },
+    "neighbours": {
+        "num_training_frames": 20000,
+        "generated": {"median": _interval(0.0613)},
+        "real": {"median": _interval(0.0947)},
+    },
     "blocks": {"mig": 0.177, "disentanglement": 0.951, "completeness": 0.94},
 }
 
@@ -231,11 +249,13 @@ def test_any_score_may_be_missing_or_empty(workdir, key):
 def test_long_rollouts_judged_swaps_and_leakage(workdir):
     (workdir / "evaluation.json").write_text(json.dumps(EVALUATION | LONG))
     text, page = _read(workdir)
-    # Three charts over steps and two of probes more than without them.
-    assert len(page.all("svg")) == 10
+    # Three charts over steps, two of probes and three of actions more than without them.
+    assert len(page.all("svg")) == 13
     assert "lost after 37 steps" in page.text and "25% never are" in page.text
     assert "0.854" in page.text and "97.1%" in page.text and "0.620" in page.text
     assert "disentanglement 0.95" in page.text
+    assert "95.3% of real, unseen clips" in page.text
+    assert "0.061" in page.text and "0.095" in page.text and "20,000 training" in page.text
     for part in text.split("<svg")[1:]:
         ET.fromstring("<svg" + part.split("</svg>")[0] + "</svg>")
 

@@ -48,7 +48,7 @@ def test_a_finished_run_does_nothing_but_say_so(trained, config, capsys):
 
 def stop_in(patch, stage: str, after: int) -> None:
     """Has SIGTERM arrive while `stage` makes the step after `after` finished ones."""
-    make = getattr(train, f"_{stage}_stage")
+    make = getattr(train, f"{stage}_stage")
 
     def stopping_stage(*args):
         built = make(*args)
@@ -60,7 +60,7 @@ def stop_in(patch, stage: str, after: int) -> None:
 
         return dataclasses.replace(built, step=step)
 
-    patch.setattr(train, f"_{stage}_stage", stopping_stage)
+    patch.setattr(train, f"{stage}_stage", stopping_stage)
 
 
 def test_a_stopped_run_resumes_to_the_same_numbers(trained, config, tmp_path, monkeypatch):

@@ -12,8 +12,13 @@ import numpy as np
 from drnet_jax import metrics, prng
 from drnet_jax.arrays import Array, as_float
 from drnet_jax.data.recorded import Recorded
-from drnet_jax.evaluation import classifier, verdicts
+from drnet_jax.evaluation import classifier, labelled, verdicts
+from drnet_jax.evaluation.generated import make_rollout
 from drnet_jax.run import Run
+from drnet_jax.state import DrnetState, PredictorState
+
+MAX_STEPS = 100
+"""Generated steps that are judged, as far as rollouts and clips go."""
 
 SIDE = 32
 """Side of the pictures that the judge sees, whatever the size of the frames."""
@@ -28,6 +33,7 @@ NUM_TEST_WINDOWS = 8
 """Of each test clip, from its beginning to its end."""
 
 _CHUNK = 100
+_CLIPS_AT_ONCE = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,17 +52,52 @@ class ActionJudge:
     record: dict[str, Any]
 
 
-def train(run: Run) -> ActionJudge | None:
-    """Returns a judge of what clips show; None where that is not known.
+def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, Any] | None:
+    """Returns what a judge says of generated and of real frames, step by step.
+
+    None where it is not known what clips show, or none goes on long enough. Steps begin where all
+    that the judge sees at once is generated. Clips are those of the test split from their
+    beginning, at most `num_clips`; at each step those count whose real frames still go on, the same
+    for both answers, as the inception score depends on their number.
+    """
+    config, source = run.config, run.source
+    num_observed = config.predictor.num_observed
+    longest = min(MAX_STEPS, config.evaluation.rollout_steps, source.max_frames - num_observed)
+    steps = np.arange(SPAN + 1, longest + 1)
+    if not len(steps) or not labelled.known(run, num_observed + SPAN + 1):
+        return None
+    clips, judge = _clips(run, num_observed + SPAN + 1), train(run)
+    classes, _ = source.labels("test", clips)
+    counted = num_observed + steps <= source.lengths("test", clips)[:, None]
+    roll_out, said = make_rollout(run, state, predictor, longest), []
+    for batch in clips.batches(_CLIPS_AT_ONCE):
+        said.append([judge.probabilities(frames) for frames in roll_out(batch)])
+    answers = (np.concatenate(parts)[: len(classes)] for parts in zip(*said, strict=True))
+    record = {"judge": judge.record, "steps": steps.tolist(), "num_clips": counted.sum(0).tolist()}
+    for name, probabilities in zip(("model", "truth"), answers, strict=True):
+        record[name] = scores_by_step(probabilities, classes, counted, config.seed)
+    return record
+
+
+def _clips(run: Run, num_frames: int) -> Recorded:
+    """Returns the test clips to continue, random ones where there are more than enough."""
+    clips, most = run.source.all_clips("test", num_frames), run.config.evaluation.num_clips
+    if len(clips.numbers) <= most:
+        return clips
+    rng = prng.host_generator(prng.stream(run.key, "clips to judge"))
+    rows = np.sort(rng.choice(len(clips.numbers), most, replace=False))
+    return Recorded(clips.numbers[rows], clips.starts[rows])
+
+
+def train(run: Run) -> ActionJudge:
+    """Returns a judge of what clips show, of data of which that is known.
 
     It learns from random windows of real training clips, half of them mirrored.
     """
     num_steps = run.config.evaluation.judge_steps
     # No more than it will see.
-    learned = _training_windows(run, min(NUM_TRAINING_WINDOWS, num_steps * classifier.BATCH_SIZE))
-    if learned is None:
-        return None
-    pictures, classes, names = learned
+    num_windows = min(NUM_TRAINING_WINDOWS, num_steps * classifier.BATCH_SIZE)
+    pictures, classes, names = _training_windows(run, num_windows)
     net = classifier.Classifier(len(names))
     key = prng.stream(run.key, "action judge")
     variables = classifier.fit(net, pictures, classes, key, num_steps)
@@ -71,8 +112,8 @@ def train(run: Run) -> ActionJudge | None:
     def probabilities(frames: Array) -> np.ndarray:
         return np.asarray(of_frames(frames))
 
-    record = {"num_training_windows": len(classes)} | _own_score(run, probabilities)
-    return ActionJudge(names, probabilities, {"names": names} | record)
+    record = {"names": names, "num_steps": num_steps, "num_training_windows": len(classes)}
+    return ActionJudge(names, probabilities, record | _own_score(run, probabilities))
 
 
 def scores_by_step(
@@ -97,26 +138,21 @@ def scores_by_step(
     return {"accuracy": accuracy} | inception
 
 
-def _training_windows(
-    run: Run, num_windows: int
-) -> tuple[np.ndarray, np.ndarray, list[str]] | None:
+def _training_windows(run: Run, num_windows: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Returns pictures `[windows, SIDE, SIDE, channels]`, their classes, and the actions' names.
 
-    Half of them are mirrored: who walks to the right may walk to the left as well. None where it is
-    not known what clips show.
+    Half of them are mirrored: who walks to the right may walk to the left as well.
     """
     parts = []
     for number in range(-(-num_windows // _CHUNK)):
         key = prng.stream(run.key, "windows of actions", number)
         clips = run.source.sample("train", key, min(_CHUNK, num_windows), num_frames=SPAN + 1)
-        known = run.source.labels("train", clips)
-        if known is None:
-            return None
+        labels, names = run.source.labels("train", clips)
         frames = run.source.frames("train", clips, np.array(WINDOW))
-        parts.append((np.array(_as_pictures(_shrink(frames))), known[0]))
+        parts.append((np.array(_as_pictures(_shrink(frames))), labels))
     pictures, classes = map(np.concatenate, zip(*parts, strict=True))
     pictures[::2] = pictures[::2, :, ::-1]
-    return pictures, classes, known[1]
+    return pictures, classes, names
 
 
 def _shrink(frames: Array) -> jax.Array:

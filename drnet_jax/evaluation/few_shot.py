@@ -1,14 +1,20 @@
-"""What clips show, read off their codes by a classifier that has seen few of them labelled.
+"""What clips show, read off their codes by a classifier that has seen few of them labelled."""
 
-Arrays in, records out.
-"""
-
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
-from drnet_jax import metrics
-from drnet_jax.evaluation import probes
+from drnet_jax import inference, metrics, prng
+from drnet_jax.arrays import Array
+from drnet_jax.data.recorded import Recorded
+from drnet_jax.evaluation import labelled, probes
+from drnet_jax.run import Run
+from drnet_jax.state import DrnetState
+
+NUM_FRAMES = 24
+"""In a row, whose poses are the features."""
 
 NUM_LABELLED = (1, 2, 5, 10, 20)
 """Labelled clips of each class, as far as there are more of the rarest one."""
@@ -16,8 +22,37 @@ NUM_LABELLED = (1, 2, 5, 10, 20)
 NUM_DRAWS = 10
 """How often labelled clips are drawn."""
 
+_CLIPS_AT_ONCE = 20
 
-def score(
+
+def score(run: Run, state: DrnetState) -> dict[str, Any] | None:
+    """Returns the curves of `pose` and `content`; None where it is not known what clips show.
+
+    Features are the poses of `NUM_FRAMES` frames from a random one on, and the content of the first
+    of them, None for a model without. Clips are all that are long enough, at most `probe_clips` to
+    train and half as many to test. The same seed gives the same clips and draws for all models.
+    """
+    if not labelled.known(run, NUM_FRAMES):
+        return None
+    encode, most = _make_encoder(run, state), run.config.evaluation.probe_clips
+    clips = {"train": _clips(run, "train", most), "test": _clips(run, "test", most // 2)}
+    classes = {split: run.source.labels(split, clips[split])[0] for split in clips}
+    if len(np.unique(classes["train"])) < 2:
+        return None
+    codes = {split: _encode(run, encode, split, clips[split]) for split in clips}
+    record = {
+        "num_frames": NUM_FRAMES,
+        "num_clips": {split: len(known) for split, known in classes.items()},
+    }
+    for name in ("pose", "content"):
+        fit, test = codes["train"][name], codes["test"][name]
+        has_code = fit.shape[1] > 0
+        fitted = (fit, classes["train"], test, classes["test"], run.config.seed)
+        record[name] = curve(*fitted) if has_code else None
+    return record
+
+
+def curve(
     codes: np.ndarray,
     classes: np.ndarray,
     test_codes: np.ndarray,
@@ -64,6 +99,38 @@ def score(
         "draws": [draw.tolist() for draw in draws],
         "over_clips": metrics.bootstrap(per_clip, seed),
         "chance": float(np.unique(test_classes, return_counts=True)[1].max() / len(test_classes)),
+    }
+
+
+def _make_encoder(run: Run, state: DrnetState) -> Callable[[Array], dict[str, jax.Array]]:
+    """Returns a compiled function of frames `[clips, time, ...]` to features `[clips, dims]`."""
+
+    @jax.jit
+    def encode(frames: Array) -> dict[str, jax.Array]:
+        poses = inference.encode_pose(run.networks, state.main, frames)
+        content = inference.encode_content(run.networks, state.main, frames[:, 0])
+        return {"pose": poses.reshape(len(poses), -1), "content": content.vector}
+
+    return encode
+
+
+def _clips(run: Run, split: str, most: int) -> Recorded:
+    """Returns all clips that are long enough, or `most` of them, each from a random frame on."""
+    number = min(most, len(run.source.all_clips(split, NUM_FRAMES).numbers))
+    key = prng.stream(run.key, f"few-shot {split}")
+    return run.source.sample(split, key, number, num_frames=NUM_FRAMES)
+
+
+def _encode(run: Run, encode: Callable, split: str, clips: Recorded) -> dict[str, np.ndarray]:
+    """Returns the features of all clips, float32 `[clips, dims]` by name."""
+    times = np.arange(NUM_FRAMES)
+    parts = [
+        jax.device_get(encode(run.source.frames(split, batch, times)))
+        for batch in clips.batches(_CLIPS_AT_ONCE)
+    ]
+    return {
+        name: np.concatenate([part[name] for part in parts])[: len(clips.numbers)]
+        for name in parts[0]
     }
 
 

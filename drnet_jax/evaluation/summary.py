@@ -16,7 +16,8 @@ _NAMES = {
 
 def text(record: dict[str, Any]) -> str:
     """Returns the scores of `evaluation.json` as small tables; absent parts are left out."""
-    blocks = [_pictures(record), _judged(record), _rollout(record), _leakage(record)]
+    blocks = [_pictures(record), _judged(record), _rollout(record), _actions(record)]
+    blocks += [_few_shot(record), _neighbours(record), _leakage(record)]
     accuracy = record["discriminator"]["accuracy"]
     if accuracy is not None:
         mean = accuracy["mean"]
@@ -80,6 +81,46 @@ def _rollout(record: dict[str, Any]) -> str:
         lines.append(f"track lost at step {_cell(rollout['lost_at'], 0)}")
     lines.append(f"frozen frames {rollout['frozen_rate']['model']['mean']:.1%}")
     return "\n".join(lines)
+
+
+def _actions(record: dict[str, Any]) -> str:
+    actions = record["actions"]
+    if not actions:
+        return ""
+    judge, steps = actions["judge"], actions["steps"]
+    at = sorted({0, len(steps) // 2, len(steps) - 1})
+    lines = [
+        f"judge of actions: {_cell(judge['accuracy'], 3)} right on real clips, "
+        f"chance {judge['chance']:.3f}",
+        f"{'generated actions, step':28}" + "".join(f"{steps[i]:>9}" for i in at),
+    ]
+    for key, words in (("inception_score", "inception score"), ("accuracy", "recognised")):
+        for name, label in (("model", words), ("truth", _NAMES["truth"])):
+            means = actions[name][key]["mean"]
+            lines.append(f"{label:28}" + "".join(f"{means[i]:9.3f}" for i in at))
+    return "\n".join(lines)
+
+
+def _few_shot(record: dict[str, Any]) -> str:
+    few_shot = record["few_shot"]
+    if not few_shot:
+        return ""
+    pose = few_shot["pose"]
+    numbers = "".join(f"{number:>9.4g}" for number in pose["num_labelled"])
+    lines = [f"{'action by labelled clips':28}{numbers}{'chance':>10}"]
+    for name in ("pose", "content"):
+        if curve := few_shot[name]:
+            means = "".join(f"{mean:9.3f}" for mean in curve["mean"])
+            lines.append(f"{'  from ' + name:28}{means}{curve['chance']:10.3f}")
+    return "\n".join(lines)
+
+
+def _neighbours(record: dict[str, Any]) -> str:
+    neighbours = record["neighbours"]
+    if not neighbours:
+        return ""
+    made, real = (_cell(neighbours[name]["median"], 3) for name in ("generated", "real"))
+    return f"closest of {neighbours['num_training_frames']:,} training frames {made}, real {real}"
 
 
 def _leakage(record: dict[str, Any]) -> str:

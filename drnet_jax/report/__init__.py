@@ -6,7 +6,7 @@ import string
 from etils import epath
 
 from drnet_jax import files
-from drnet_jax.report import evaluated, sections
+from drnet_jax.report import evaluated, motion, sections
 from drnet_jax.report.inputs import Inputs
 
 
@@ -44,6 +44,8 @@ def write(workdir: epath.PathLike) -> epath.Path:
         horizons=evaluated.horizons(inputs),
         judged=evaluated.judged(inputs),
         leakage=evaluated.leakage(inputs),
+        actions=motion.actions(inputs),
+        neighbours=motion.neighbours(inputs),
         curves=sections.curves(inputs),
         progress=sections.progress(inputs),
         settings=sections.settings(inputs),

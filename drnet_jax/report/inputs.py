@@ -83,7 +83,11 @@ class Inputs:
 
     def score_over_steps(self, *path: str) -> dict[str, list[float]] | None:
         """Returns mean, low and high of a score of rollouts at each of their steps, or None."""
-        node, steps = self.at("rollout", *path), self.rollout_steps()
+        return self.columns(self.rollout_steps(), "rollout", *path)
+
+    def columns(self, steps: Sequence[float], *path: str) -> dict[str, list[float]] | None:
+        """Returns mean, low and high of a score at each of `steps`, None when it is not there."""
+        node = self.at(*path)
         if not isinstance(node, Mapping) or not steps:
             return None
         columns = {end: node.get(end) for end in ("mean", "low", "high")}
@@ -91,7 +95,11 @@ class Inputs:
 
     def rollout_steps(self) -> list[int]:
         """Returns the steps at which rollouts were scored, ascending and above 0; may be none."""
-        steps = self.at("rollout", "steps")
+        return self.ascending("rollout", "steps")
+
+    def ascending(self, *path: str) -> list[float]:
+        """Returns the numbers under nested names; none unless they ascend and are above 0."""
+        steps = self.at(*path)
         if not _is_column(steps, None):
             return []
         ascending = all(a < b for a, b in itertools.pairwise([0, *steps]))

@@ -1,0 +1,135 @@
+"""Closest training frames of generated ones: does a model repeat what it was trained on?
+
+Real held-out frames are the yardstick: a model that repeats training frames lies much closer to
+them than those do. Blurred frames lie closer too.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from drnet_jax import metrics, prng
+from drnet_jax.data.recorded import RecordedSource
+from drnet_jax.evaluation.generated import make_rollout
+from drnet_jax.run import Run
+from drnet_jax.state import DrnetState, PredictorState
+
+MOST_FRAMES = 20_000
+"""Training frames that are looked at; random ones where there are more."""
+
+PERCENTILES = (5, 25, 50, 75, 95)
+
+_FRAMES_A_CLIP = 10
+"""Of clips that are made, of which there is no end."""
+
+_FRAMES_AT_ONCE = 1_000
+
+
+def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, Any]:
+    """Returns how far generated frames, and the real ones in their place, are from training frames.
+
+    `generated` and `real` have `percentiles` over clips of the distance of `find`, by percent, and
+    `median`, the one in the middle with its 95 % bootstrap interval over clips. Frames are those
+    `step` steps after the last observed one.
+    """
+    clips, step = held_out(run), run.config.evaluation.horizon
+    generated, truth = make_rollout(run, state, predictor, step)(clips)
+    queries = np.concatenate([generated[:, -1], truth[:, -1]])
+    distances = find(queries, training_frames(run), 1)[1][:, 0]
+    looked_at, known = num_training_frames(run)
+    record = {
+        "step": step,
+        "num_clips": len(generated),
+        "num_training_frames": looked_at,
+        "num_known_frames": known,
+    }
+    for name, closest in zip(("generated", "real"), np.split(distances, 2), strict=True):
+        values = np.percentile(closest, PERCENTILES)
+        record[name] = {
+            "median": metrics.bootstrap_median(closest, run.config.seed),
+            "percentiles": {str(p): float(v) for p, v in zip(PERCENTILES, values, strict=True)},
+        }
+    return record
+
+
+def held_out(run: Run) -> Any:
+    """Returns the test clips that are continued."""
+    config = run.config
+    return run.source.sample(
+        "test",
+        prng.stream(run.key, "neighbours of"),
+        config.evaluation.rollout_clips,
+        num_frames=config.predictor.num_observed + config.evaluation.horizon,
+    )
+
+
+def num_training_frames(run: Run) -> tuple[int, int | None]:
+    """Returns how many training frames are looked at, and how many there are.
+
+    The latter is None where clips are made, and there is no end of them.
+    """
+    if not isinstance(run.source, RecordedSource):
+        return MOST_FRAMES, None
+    known = int(run.source.stores["train"].lengths.sum())
+    return min(known, MOST_FRAMES), known
+
+
+def training_frames(run: Run) -> Iterator[np.ndarray]:
+    """Yields the training frames that are looked at, uint8 `[some, height, width, channels]`."""
+    source, num = run.source, num_training_frames(run)[0]
+    if isinstance(source, RecordedSource):
+        yield from _recorded_frames(run, num)
+        return
+    num_clips = min(num, _FRAMES_AT_ONCE) // _FRAMES_A_CLIP
+    for i in range(num // (num_clips * _FRAMES_A_CLIP)):
+        clips = source.sample("train", prng.stream(run.key, "neighbours", i), num_clips)
+        key = prng.stream(run.key, "neighbours' times", i)
+        times = source.random_times("train", clips, key, _FRAMES_A_CLIP)
+        frames = jax.device_get(source.frames("train", clips, times))
+        yield frames.reshape(-1, *frames.shape[2:])
+
+
+def _recorded_frames(run: Run, num: int) -> Iterator[np.ndarray]:
+    """Yields `num` different frames of the training split, all of them if these are so many."""
+    store = run.source.stores["train"]
+    ends = np.cumsum(store.lengths)
+    rng = prng.host_generator(prng.stream(run.key, "neighbours"))
+    rows = np.sort(rng.choice(ends[-1], num, replace=False))
+    for part in np.array_split(rows, -(-num // _FRAMES_AT_ONCE)):
+        numbers = np.searchsorted(ends, part, side="right")
+        times = part - (ends - store.lengths)[numbers]
+        # Clip by clip: where they are packed, one has to be read as a whole.
+        clips = [(number, times[numbers == number]) for number in np.unique(numbers)]
+        yield np.concatenate([store.gather(np.array([n]), t[None])[0] for n, t in clips])
+
+
+def find(
+    queries: np.ndarray, batches: Iterable[np.ndarray], num: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the closest frames in `batches`, closest first, and their distances.
+
+    Args:
+      queries: uint8 `[num_queries, height, width, channels]`.
+      batches: each uint8 `[some, height, width, channels]`.
+      num: how many for each query; there must be so many.
+
+    Returns:
+      uint8 `[num_queries, num, height, width, channels]`, and the root mean square differences
+      `[num_queries, num]` over pixels and channels, 1 being from black to white.
+    """
+    # Sums of products of bytes are whole numbers far below 2**53: nothing is rounded.
+    flat = queries.reshape(len(queries), -1).astype(np.float64)
+    frames = np.empty((len(queries), 0, *queries.shape[1:]), np.uint8)
+    squares = np.empty((len(queries), 0))
+    for batch in batches:
+        others = batch.reshape(len(batch), -1).astype(np.float64)
+        new = (flat**2).sum(1)[:, None] + (others**2).sum(1) - 2 * flat @ others.T
+        best = np.argsort(new, axis=1, kind="stable")[:, :num]
+        squares = np.concatenate([squares, np.take_along_axis(new, best, axis=1)], axis=1)
+        frames = np.concatenate([frames, batch[best]], axis=1)
+        best = np.argsort(squares, axis=1, kind="stable")[:, :num]
+        squares = np.take_along_axis(squares, best, axis=1)
+        frames = np.take_along_axis(frames, best[:, :, None, None, None], axis=1)
+    return frames, np.sqrt(squares / flat.shape[1]) / 255
