@@ -24,7 +24,7 @@ from drnet_jax.evaluation import judge as judge_lib
 from drnet_jax.run import Run
 from drnet_jax.state import DrnetState, PredictorState
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Of `evaluation.json`, as docs/evaluation.md says what is in it."""
 
 NUM_MEAN_CLIPS = 1000
@@ -69,7 +69,7 @@ def score(run: Run, drnet: DrnetState, predictor: PredictorState | None = None) 
             "name": config.data.name,
             "note": run.source.note,
             "stand_in": run.source.stand_in,
-            "split": "test",
+            "split": "validation" if config.data.get("validation") else "test",
         },
         "num_clips": config.evaluation.num_clips,
         "seed": config.seed,

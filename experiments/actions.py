@@ -8,10 +8,7 @@ import numpy as np
 
 from drnet_jax.data.recorded import Recorded
 from drnet_jax.run import Run
-from experiments import figure, runs, variations
-
-VARIATIONS = {"": None, "_one_encoder": variations.one_encoder}
-"""Runs that a script needs: the model's, and the autoencoder's with an LSTM."""
+from experiments import figure, runs
 
 MODEL, AUTOENCODER, REAL = "DrNET", "autoencoder + LSTM", "real frames"
 

@@ -8,7 +8,7 @@ shows MCNet too, which is not here.
 
 from etils import epath
 
-from experiments import actions, generation, runs
+from experiments import generation, runs, variations
 
 STEPS = (1, 5, 10, 15, 20, 25, 30)
 
@@ -19,4 +19,4 @@ def draw(out: epath.Path, trained: runs.Trained, autoencoder: runs.Trained) -> N
 
 
 if __name__ == "__main__":
-    runs.start(draw, "kth", variations=actions.VARIATIONS)
+    runs.start(draw, "kth", variations=variations.ENCODERS)

@@ -7,7 +7,7 @@ Beside the model an autoencoder with an LSTM, whose run is in `<workdir>_one_enc
 
 from etils import epath
 
-from experiments import actions, generation, runs
+from experiments import generation, runs, variations
 
 STEPS = (10, 20, 30, 40, 60, 80, 100)
 
@@ -18,4 +18,4 @@ def draw(out: epath.Path, trained: runs.Trained, autoencoder: runs.Trained) -> N
 
 
 if __name__ == "__main__":
-    runs.start(draw, "kth", variations=actions.VARIATIONS)
+    runs.start(draw, "kth", variations=variations.ENCODERS)

@@ -13,7 +13,7 @@ import numpy as np
 from etils import epath
 
 from drnet_jax.evaluation import few_shot
-from experiments import actions, figure, plot, runs
+from experiments import actions, figure, plot, runs, variations
 
 Curves = dict[str, dict[str, Any]]
 
@@ -74,4 +74,4 @@ def _caption(record: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    runs.start(draw, "kth", variations=actions.VARIATIONS)
+    runs.start(draw, "kth", variations=variations.ENCODERS)

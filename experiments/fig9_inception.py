@@ -1,8 +1,8 @@
 """Figure 9 of the paper: Inception score of generated people, step by step.
 
 Read from `evaluation.json` of the run, and of the autoencoder with an LSTM, whose run is in
-`<workdir>_one_encoder`. The judge sees three frames in a row, so the score begins where all of them
-are generated.
+`<workdir>_one_encoder`. The judge sees every other of five frames, so the score begins where all of
+them are generated.
 
   python -m experiments.fig9_inception --preset=quick
 """
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from experiments import actions, figure, plot, runs
+from experiments import actions, figure, plot, runs, variations
 
 SHOWN = (5, 10, 20, 30, 40, 60, 80, 100)
 """Steps in the table."""
@@ -77,8 +77,8 @@ def _table(scores: Mapping[str, Mapping[str, Any]], steps: Sequence[int]) -> str
 def _caption(judge: Mapping[str, Any], num_clips: Sequence[int]) -> str:
     own, chance = judge["accuracy"], judge["chance"]
     words = (
-        f"exp(E KL(p(y|x) || p(y))) of a judge of {len(judge['names'])} actions that sees three "
-        "frames in a row, all of them generated; bands are 95 % intervals over clips. On real "
+        f"exp(E KL(p(y|x) || p(y))) of a judge of {len(judge['names'])} actions that sees every "
+        "other of five frames, all of them generated; bands are 95 % intervals over clips. On real "
         f"clips of held-out people it is right in {figure.interval(own, 2)} (chance {chance:.2f})"
     )
     words += ". " if own["mean"] >= POOR else ", too seldom to rely on. "
@@ -89,4 +89,4 @@ def _caption(judge: Mapping[str, Any], num_clips: Sequence[int]) -> str:
 
 
 if __name__ == "__main__":
-    runs.start(draw, "kth", variations=actions.VARIATIONS)
+    runs.start(draw, "kth", variations=variations.ENCODERS)

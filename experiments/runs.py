@@ -12,7 +12,7 @@ import ml_collections
 from absl import app, flags, logging
 from etils import epath
 
-from drnet_jax import api, memory, programs, settings, train
+from drnet_jax import api, evaluate, memory, programs, settings, train
 from drnet_jax import run as run_lib
 from experiments.variations import Variation
 
@@ -94,8 +94,19 @@ def finish(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Traine
     # Written last: see `train`.
     if not (workdir / "report.html").exists():
         train.prepare(config, workdir)()
+    elif _scored_by(workdir) != evaluate.SCHEMA_VERSION:
+        print(f"{workdir} is scored again, as its scores are of another version.")
+        evaluate.prepare(config, workdir)()
     run = run_lib.create(config, workdir)
     return Trained(run, api.Model(run))
+
+
+def _scored_by(workdir: epath.Path) -> Any:
+    """Returns the version of the scores of a finished run; None where there are none to read."""
+    try:
+        return json.loads((workdir / "evaluation.json").read_text()).get("schema_version")
+    except (OSError, ValueError):
+        return None
 
 
 def start(

@@ -59,6 +59,7 @@ def make_finished(config, workdir):
         mean_frame = np.full(run.frame_shape, 0.5, np.float32)
         scores = rollouts.score(run, drnet, predictor, None, mean_frame)
         scores["neighbours"] = neighbours.score(run, drnet, predictor)
+        scores["schema_version"] = evaluate.SCHEMA_VERSION
         writer.write_json(workdir / "evaluation.json", scores)
     else:
         evaluate.write(run, drnet, predictor)
@@ -296,3 +297,19 @@ def test_runs_of_other_data_are_not_compared(turntable, tmp_path):
     other = dataclasses.replace(turntable.run, config=config, workdir=tmp_path)
     with pytest.raises(ValueError, match=r"not of the same data: config.data.procedural.num_"):
         runs.check_same_data([turntable, dataclasses.replace(turntable, run=other)])
+
+
+def test_scores_of_another_version_are_made_again(turntable, tmp_path, monkeypatch, capsys):
+    workdir = tmp_path / "run"
+    shutil.copytree(turntable.run.workdir, workdir)
+    asked = []
+    monkeypatch.setattr(evaluate, "prepare", lambda *args: lambda: asked.append(args[1]))
+    config = ml_collections.ConfigDict(turntable.run.config.to_dict())
+    runs.finish(config, workdir)
+    assert not asked
+    record = json.loads((workdir / "evaluation.json").read_text())
+    record["schema_version"] -= 1
+    (workdir / "evaluation.json").write_text(json.dumps(record))
+    runs.finish(config, workdir)
+    assert asked == [workdir]
+    assert "is scored again" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""A classifier of actions, trained here, that judges generated clips by a few frames in a row."""
+"""A classifier of actions, trained here, that judges clips by every other of five frames."""
 
 import dataclasses
 from collections.abc import Callable

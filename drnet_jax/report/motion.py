@@ -32,8 +32,8 @@ def actions(inputs: Inputs) -> str:
     judge = f"; it gets {own['mean']:.1%} of real, unseen clips right" if own else ""
     return (
         "<h3>Actions</h3>"
-        "<p>A classifier trained on real clips says what it recognises in a few generated frames "
-        f"in a row{judge}. Steps are those after the last observed frame, bands 95&nbsp;% "
+        "<p>A classifier trained on real clips says what it recognises in every other of five "
+        f"generated frames{judge}. Steps are those after the last observed frame, bands 95&nbsp;% "
         "bootstrap intervals over clips. At the last chart a linear classifier reads the action of "
         "held-out clips off their vectors, after so many labelled clips of each; bands are the "
         f'middle 95&nbsp;% of random choices.</p><div class="charts">{"".join(drawn)}</div>'
