@@ -38,7 +38,7 @@ def _hasten(config: ml_collections.ConfigDict) -> None:
     config.data.procedural.update(num_people=15, clip_length=50)
     config.model.update(content_encoder="dcgan_unet", pose_encoder="dcgan", decoder="dcgan_unet")
     config.model.pose_dim = 10
-    config.evaluation.judge_steps = 800  # Of the judge of actions.
+    config.evaluation.judge_steps = 500  # Of the judge of actions.
     config.drnet.update(num_steps=1_500, learning_rate=0.003, adversarial_weight=0.002)
 
 
