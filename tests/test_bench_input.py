@@ -99,7 +99,8 @@ def test_the_data_set_that_the_document_shows(arrays, tmp_path, monkeypatch):
     (tmp_path / "train" / "9.npy").write_bytes(b"damaged")
     monkeypatch.setitem(registry.REAL, "arrays", (arrays.Arrays, arrays.ArraysConfig))
     data = dict(name="arrays", source="real", folder=str(tmp_path), image_size=8, coloured=False)
-    data |= dict(max_step=2, consecutive=False, in_memory_gb=1, max_skipped=0.2, data_dir=str(tmp_path / "data"))
+    data |= dict(max_step=2, consecutive=False, data_dir=str(tmp_path / "data"))
+    data |= dict(in_memory_gb=1, max_skipped=0.2)
     source = registry.open_source(data, 0, sharding.data_mesh())
     assert source.stores["train"].names == ["train/0.npy", "train/1.npy", "train/2.npy"]
     [card] = (tmp_path / "data").rglob("card.md")
