@@ -226,10 +226,10 @@ def _series(chosen: np.ndarray, values: dict[str, np.ndarray], key: str) -> dict
 
 
 def _drawn(series: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
-    """Returns the points at which no seed has diverged."""
+    """Returns the points at which no seed has diverged, by the name that the plot shows."""
     finite = {name: np.isfinite(each["mean"]) for name, each in series.items()}
     return {
-        name: {key: column[finite[name]] for key, column in each.items()}
+        name.replace("_", " "): {key: column[finite[name]] for key, column in each.items()}
         for name, each in series.items()
         if finite[name].any()
     }
