@@ -3,7 +3,6 @@
 import ast
 import dataclasses
 import importlib.resources
-import json
 import pathlib
 import re
 import string
@@ -15,6 +14,7 @@ from PIL import Image
 
 from drnet_jax import files
 from drnet_jax.report import markup
+from drnet_jax.report.inputs import read_json
 
 _LOGGED = re.compile(r"[IWEF]\d{4} \d\d:\d\d:\d\d")
 """How lines of absl's and XLA's logs begin."""
@@ -124,7 +124,7 @@ def _lines(log: epath.Path) -> list[str]:
 
 
 def _section(out: epath.Path, name: str) -> str:
-    printed, outcome = read_log(out / f"{name}.log"), _read_json(out / "outcomes" / f"{name}.json")
+    printed, outcome = read_log(out / f"{name}.log"), read_json(out / "outcomes" / f"{name}.json")
     took = f"{outcome['seconds']:,.0f} s, " if "seconds" in outcome else ""
     parts = [
         f'<section id="{name}">',
@@ -144,7 +144,7 @@ def _section(out: epath.Path, name: str) -> str:
 
 def _figure(out: epath.Path, name: str) -> str:
     """Returns a figure with its caption, its data and links to its files."""
-    record = _read_json(out / f"{name}.json")
+    record = read_json(out / f"{name}.json")
     caption, runs = record.get("caption", ""), record.get("runs", [])
     try:
         with Image.open(out / f"{name}.png") as picture:
@@ -191,11 +191,3 @@ def _title(name: str) -> str:
     except OSError:
         words = None
     return words.splitlines()[0].rstrip(".") if words else name
-
-
-def _read_json(path: epath.Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}

@@ -149,7 +149,7 @@ def errors_in_one_line() -> Iterator[None]:
         print(str(error).splitlines()[0], file=sys.stderr)
         sys.exit(2)
     except (train.StoppedError, KeyboardInterrupt) as error:
-        print(f"{error or 'Stopped.'} The same command goes on from there.")
+        print(f"{str(error) or 'Stopped.'} The same command goes on from there.")
         sys.exit(130)
 
 

@@ -313,3 +313,19 @@ def test_scores_of_another_version_are_made_again(turntable, tmp_path, monkeypat
     runs.finish(config, workdir)
     assert asked == [workdir]
     assert "is scored again" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "Stopped. The same command goes on from there."),
+        (train.StoppedError("Saved."), 130, "Saved. The same command goes on from there."),
+        (ValueError("What is\nwrong."), 2, "What is"),
+    ],
+)
+def test_a_script_ends_with_one_line(error, code, said, capsys):
+    with pytest.raises(SystemExit) as end, runs.errors_in_one_line():
+        raise error
+    assert end.value.code == code
+    printed = capsys.readouterr()
+    assert (printed.out + printed.err).splitlines() == [said]

@@ -47,9 +47,7 @@ _DAMAGE = (
     AttributeError,
     LookupError,
     MemoryError,
-    NotImplementedError,  # What zipfile raises for a compression that it does not know.
-    RecursionError,
-    RuntimeError,
+    RuntimeError,  # Of which kind are those of zipfile for a compression it does not know.
     TypeError,
     ValueError,
 )

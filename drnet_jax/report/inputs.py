@@ -38,9 +38,9 @@ class Inputs:
         """Reads all but the pictures."""
         return cls(
             workdir=workdir,
-            config=_read_json(workdir / "config.json"),
-            environment=_read_json(workdir / "environment.json"),
-            evaluation=_read_json(workdir / "evaluation.json"),
+            config=read_json(workdir / "config.json"),
+            environment=read_json(workdir / "environment.json"),
+            evaluation=read_json(workdir / "evaluation.json"),
             curves=read_curves(workdir / "metrics.jsonl"),
         )
 
@@ -142,7 +142,8 @@ def spread(items: Sequence[Any], count: int) -> list[Any]:
     return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
 
 
-def _read_json(path: epath.Path) -> Mapping[str, Any]:
+def read_json(path: epath.Path) -> Mapping[str, Any]:
+    """Returns the object in a file; an empty one where there is none that can be read."""
     try:
         record = json.loads(path.read_text())
     except (OSError, ValueError):
