@@ -94,7 +94,7 @@ def test_distant_times_equal_numpy():
 def test_a_motion_repeats_at_the_largest_time():
     # Speed 1 over 5 positions: 0 1 2 3 4 4 3 2 1 0, then the same again.
     tracks = tracks_lib.Tracks(*map(jnp.asarray, ([[0]], [[[0, 2]]], [[[1, -1]]], [0])))
-    last = 2**tracks_lib.NUM_JUMPS - 1
+    last = tracks_lib.NUM_TIMES - 1
     near, far = np.array([[last % 10]]), np.array([[last]])
     np.testing.assert_array_equal(
         tracks_lib.at_times(tracks, far, 5, 1), tracks_lib.at_times(tracks, near, 5, 1)

@@ -69,7 +69,7 @@ class MovingMnist:
     @property
     def max_frames(self) -> int:
         """Length of a clip: motion never ends, but times beyond this have no table."""
-        return 2**tracks_lib.NUM_JUMPS
+        return tracks_lib.NUM_TIMES
 
     @property
     def max_speed(self) -> int:

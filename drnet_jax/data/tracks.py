@@ -2,8 +2,8 @@
 
 On each axis a digit has an integer position in `[0, span)` and an integer velocity. A step adds the
 velocity; where that leaves the range, the position is clamped and the velocity flips. So position
-and velocity form a small finite state, and its successor is a table look-up. Tables of 2^i steps at
-once answer any time with one look-up per binary digit of it.
+and velocity form a small finite state, and its successor is a table look-up. Tables of as many steps
+as each digit of a time may say answer any time with one look-up per digit.
 
 Source: drnet-py, data/moving_mnist.py.
 """
@@ -13,7 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-NUM_JUMPS = 20
+DIGIT_BITS = 5
+NUM_DIGITS = 4
+"""Of a time, in base 32: few look-ups, one after the other, in small tables."""
+
+NUM_TIMES = 2 ** (DIGIT_BITS * NUM_DIGITS)
 """Times up to 2^20 - 1 have an answer."""
 
 
@@ -35,7 +39,8 @@ class Tracks:
 
 
 def jump_tables(span: int, max_speed: int) -> np.ndarray:
-    """Returns int32 `[NUM_JUMPS, num_states]`: row i maps a state to the one 2^i steps later.
+    """Returns int32 `[NUM_DIGITS, 32, num_states]`: `[i, n]` leads from a state to the one 32^i n
+    steps later.
 
     A state is `position * (2 * max_speed + 1) + velocity + max_speed`, positions in `[0, span)`,
     velocities in `[-max_speed, max_speed]`.
@@ -46,10 +51,15 @@ def jump_tables(span: int, max_speed: int) -> np.ndarray:
     moved = position + velocity
     outside = (moved < 0) | (moved >= span)
     velocity = np.where(outside, -velocity, velocity)
-    jumps = [np.clip(moved, 0, span - 1) * num_velocities + velocity + max_speed]
-    while len(jumps) < NUM_JUMPS:
-        jumps.append(jumps[-1][jumps[-1]])
-    return np.stack(jumps).astype(np.int32)
+    jump = np.clip(moved, 0, span - 1) * num_velocities + velocity + max_speed
+    tables = []
+    for _ in range(NUM_DIGITS):
+        table = [np.arange(len(jump))]
+        for _ in range(2**DIGIT_BITS):
+            table.append(jump[table[-1]])
+        jump = table.pop()  # Of the whole digit: one of the next digit.
+        tables.append(table)
+    return np.array(tables, np.int32)
 
 
 def at_times(
@@ -59,7 +69,7 @@ def at_times(
 
     Args:
       tracks: a batch of clips.
-      times: int32 `[batch, time]` in `[0, 2^NUM_JUMPS)`.
+      times: int32 `[batch, time]` in `[0, NUM_TIMES)`.
       span: number of positions on an axis.
       max_speed: largest speed on an axis.
     """
@@ -67,12 +77,9 @@ def at_times(
     state = tracks.positions * num_velocities + tracks.velocities + max_speed
     times = times[:, :, None, None]
     state = jnp.broadcast_to(state[:, None], (*times.shape[:2], *state.shape[1:]))
-    jumps = jnp.asarray(jump_tables(span, max_speed))
-
-    def jump(i: int, state: jax.Array) -> jax.Array:
-        return jnp.where(times >> i & 1, jumps[i][state], state)
-
-    state = jax.lax.fori_loop(0, NUM_JUMPS, jump, state)
+    tables = jnp.asarray(jump_tables(span, max_speed))
+    for i, table in enumerate(tables):
+        state = table[times >> (i * DIGIT_BITS) & (2**DIGIT_BITS - 1), state]
     return state // num_velocities, state % num_velocities - max_speed
 
 
