@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from drnet_jax import optim, steps
+from drnet_jax import optim, run, steps
 from drnet_jax.nets import build
 from drnet_jax.state import DrnetState, Player, first_step
 
@@ -88,6 +88,6 @@ def create(config: ml_collections.ConfigDict) -> Subject:
     settings = config.model.to_dict() | {
         "image_size": config.data.image_size,
         "channels": 3 if config.data.get("coloured", True) else 1,
-        "dtype": config.dtype,
+        "dtype": run.computation_dtype(config.dtype),
     }
     return Subject(settings, config.drnet, build.create_networks(**settings))

@@ -38,6 +38,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
 
 def _hasten(config: ml_collections.ConfigDict) -> None:
     """Small frames, and networks that need minutes where the paper's need days."""
+    config.dtype = "float32"
     config.data.update(digits="embedded", image_size=32, digit_size=16)
     # Frames far apart, and no digit that stands still: else two frames of a clip look alike in
     # position, and the adversarial term works against what the pose has to carry.

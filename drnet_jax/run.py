@@ -171,6 +171,7 @@ def create(
             f"config.data.image_size={config.data.image_size}; allowed: "
             f"{metrics.SSIM_WINDOW} and above, the window of the SSIM score."
         )
+    config.dtype = computation_dtype(config.dtype)
     mesh = sharding.data_mesh()
     for name in ("drnet.batch_size", "predictor.batch_size"):
         section, key = name.split(".")
@@ -247,6 +248,7 @@ def stored_config(workdir: epath.Path) -> dict | None:
     # What is newer than the run and does not change what it learned can be had of it all the same.
     known = defaults.settings().to_dict()
     later = {name: known[name] | stored.get(name, {}) for name in ("evaluation", "rollout")}
+    later["steps_at_once"] = stored.get("steps_at_once", known["steps_at_once"])
     later["data"] = _as_before(stored["data"]["name"]) | stored["data"]
     return stored | later
 
@@ -255,6 +257,13 @@ def _as_before(data_name: str) -> dict[str, bool]:
     """Returns what runs of some data did before there were settings for it."""
     known = {"consecutive": False}
     return known | {"validation": False} if data_name == registry.MOVING_MNIST else known
+
+
+def computation_dtype(dtype: str) -> str:
+    """Returns what `config.dtype` stands for: matrix units of TPUs and GPUs are for bfloat16."""
+    if dtype != "auto":
+        return dtype
+    return "float32" if jax.default_backend() == "cpu" else "bfloat16"
 
 
 def _check_lengths(config: ml_collections.ConfigDict, source: Source) -> None:

@@ -40,23 +40,25 @@ NOT_NEGATIVE = (
     "drnet.adversarial_weight",
     "drnet.warmup_steps",
     "predictor.warmup_steps",
+    "steps_at_once",
     "sample_every_steps",
     "checkpoint_every_steps",
 )
 BELOW_ONE = ("drnet.beta1", "predictor.beta1")
 CHOICES = {
-    "dtype": ("float32", "bfloat16"),
+    "dtype": ("auto", "float32", "bfloat16"),
     "drnet.schedule": ("constant", "cosine"),
     "predictor.schedule": ("constant", "cosine"),
 }
 
-OPEN = {"data.digits": "auto", "data.source": "auto", "data.fingerprint": ""}
+OPEN = {"dtype": "auto", "data.digits": "auto", "data.source": "auto", "data.fingerprint": ""}
 """Settings that may be left open, and how they say so: a run keeps what they turned out to be."""
 
 FREE = (
     *("evaluation.", "rollout.", "data.data_dir", "data.folder"),
     *("data.in_memory_gb", "data.max_skipped"),
     *("log_every_steps", "sample_every_steps", "checkpoint_every_steps", "keep_checkpoints"),
+    "steps_at_once",
 )
 """Settings that do not change what is learned: a finished run may be used with others."""
 

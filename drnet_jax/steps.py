@@ -11,6 +11,7 @@ import optax
 from drnet_jax import losses
 from drnet_jax.arrays import Array, Metrics, Tree, as_float
 from drnet_jax.nets.build import Networks
+from drnet_jax.nets.norm import MOMENTUM
 from drnet_jax.nets.pose_lstm import PoseLSTM
 from drnet_jax.nets.unroll import teacher_forced
 from drnet_jax.state import DrnetState, Player, PredictorState
@@ -59,6 +60,38 @@ def _train_pass(module: nn.Module, variables: dict[str, Tree], *inputs):
     return output, updates.get("batch_stats", {})
 
 
+def _train_passes(module: nn.Module, variables: dict[str, Tree], frames: jax.Array):
+    """Makes several passes with statistics of their own in one call, which fills devices better.
+
+    Args:
+      module: an encoder.
+      variables: its parameters and running statistics.
+      frames: `[batch, passes, height, width, channels]`.
+
+    Returns:
+      Outputs `[passes, batch, ...]`, and the new running statistics of each pass, all of them made
+      from `variables`; `_averaged_in_turn` joins them.
+    """
+    num = frames.shape[1]
+    repeated = jax.tree.map(lambda x: jnp.stack([x] * num), variables["batch_stats"])
+    variables = variables | {"batch_stats": repeated}
+    output, stats = _train_pass(module, variables, frames.reshape(-1, *frames.shape[2:]))
+    outputs = output.reshape(-1, num, *output.shape[1:]).swapaxes(0, 1)
+    return outputs, [jax.tree.map(lambda x, i=i: x[i], stats) for i in range(num)]
+
+
+def _averaged_in_turn(start: Tree, updated: list[Tree]) -> Tree:
+    """Returns running statistics after several passes, from those after each alone.
+
+    A pass that finds `old` leaves `m old + (1 - m) new`. Its own share `(1 - m) new` is what it
+    made of `start`, less `m start`.
+    """
+    stats = updated[0]
+    for alone in updated[1:]:
+        stats = jax.tree.map(lambda x, y, z: y + MOMENTUM * (x - z), stats, alone, start)
+    return stats
+
+
 def make_drnet_step(
     networks: Networks,
     main_tx: optax.GradientTransformation,
@@ -86,7 +119,7 @@ def make_drnet_step(
         accuracy = jnp.mean((logits > 0) == (targets > 0.5), dtype=logits.dtype)
         return losses.same_clip(logits, targets), accuracy
 
-    def main_loss(params: Tree, batch_stats: Tree, discriminator: Player, frames: list[jax.Array]):
+    def main_loss(params: Tree, batch_stats: Tree, discriminator: Player, frames, other_pose):
         def run(name: str, params: Tree, *inputs):
             variables = {"params": params[name], "batch_stats": batch_stats[name]}
             output, batch_stats[name] = _train_pass(getattr(networks, name), variables, *inputs)
@@ -94,14 +127,13 @@ def make_drnet_step(
 
         batch_stats = dict(batch_stats)
         constant = jax.lax.stop_gradient(params)
-        content = run("content_encoder", params, frames[0])
-        other_content = run("content_encoder", constant, frames[1])
-        pose = run("pose_encoder", params, frames[2])
-        other_pose = run("pose_encoder", constant, frames[3])
+        content = run("content_encoder", params, frames[:, 0])
+        other_content = run("content_encoder", constant, frames[:, 1])
+        pose = run("pose_encoder", params, frames[:, 2])
         decoded = run("decoder", params, content, pose)
         logits = discriminate(discriminator.params, pose, other_pose)
         terms = {
-            "reconstruction": losses.reconstruction(decoded, frames[2]),
+            "reconstruction": losses.reconstruction(decoded, frames[:, 2]),
             "similarity": losses.similarity(content.vector, other_content.vector),
             "adversarial": losses.pose_confusion(logits),
         }
@@ -113,13 +145,11 @@ def make_drnet_step(
         return total, (terms | {"total": total}, batch_stats)
 
     def step(state: DrnetState, batch: DrnetBatch) -> tuple[DrnetState, Metrics]:
-        frames = [as_float(batch.frames[:, i]) for i in range(NUM_FRAMES)]
-        main = state.main
-        poses = []
-        for frame in frames[:2]:
-            pose, stats = _train_pass(networks.pose_encoder, main.variables("pose_encoder"), frame)
-            main = main.replace(batch_stats=main.batch_stats | {"pose_encoder": stats})
-            poses.append(pose)
+        frames, main = as_float(batch.frames), state.main
+        # All poses that are constants here: the encoder does not move before the end of the step.
+        poses, pose_stats = _train_passes(
+            networks.pose_encoder, main.variables("pose_encoder"), jnp.delete(frames, 2, axis=1)
+        )
         (loss, accuracy), grads = jax.value_and_grad(discriminator_loss, has_aux=True)(
             state.discriminator.params,
             poses[0],
@@ -129,8 +159,10 @@ def make_drnet_step(
         discriminator = state.discriminator.descend(discriminator_tx, grads)
         # The main networks answer the discriminator that has just moved.
         grads, (terms, batch_stats) = jax.grad(main_loss, has_aux=True)(
-            main.params, main.batch_stats, discriminator, frames
+            main.params, main.batch_stats, discriminator, frames, poses[2]
         )
+        in_turn = [*pose_stats[:2], batch_stats["pose_encoder"], pose_stats[2]]
+        batch_stats["pose_encoder"] = _averaged_in_turn(main.batch_stats["pose_encoder"], in_turn)
         main = main.descend(main_tx, grads).replace(batch_stats=batch_stats)
         metrics = terms | {"discriminator": loss, "discriminator_accuracy": accuracy}
         return DrnetState(state.step + 1, main, discriminator), metrics

@@ -1,7 +1,6 @@
 """Training, from nothing or from where it stopped, to evaluation, rollouts and report."""
 
 import contextlib
-import dataclasses
 import functools
 import signal
 import sys
@@ -21,41 +20,20 @@ from drnet_jax import (
     environment,
     evaluate,
     generate,
-    prng,
     report,
     settings,
-    sharding,
-    steps,
     writer,
 )
 from drnet_jax import run as run_lib
 from drnet_jax.arrays import Metrics
+from drnet_jax.data.source import HostSource
 from drnet_jax.run import Run
 from drnet_jax.schedule import is_due
-from drnet_jax.state import DrnetState
+from drnet_jax.stages import Stage, drnet_stage, predictor_stage
 
 
 class StoppedError(Exception):
     """A signal asked the run to stop; what it had done is saved."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Stage:
-    """One of the two things that are trained, as the loop sees it.
-
-    Attributes:
-      name: one of `run.STAGES`.
-      num_steps: where it ends.
-      step: `step(state, batch) -> (state, metrics)`, compiled.
-      batches: yields the batches from one number on, always the same ones.
-      write_sample: writes a picture of a state under a file name.
-    """
-
-    name: str
-    num_steps: int
-    step: Callable[[Any, Any], tuple[Any, Metrics]]
-    batches: Callable[[int], Iterator[Any]]
-    write_sample: Callable[[Any, str], None]
 
 
 def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Callable[[], None]:
@@ -110,51 +88,6 @@ def _train(run: Run, drnet, predictor) -> None:
     print(f"Open {report.write(run.workdir)}")
 
 
-def drnet_stage(run: Run) -> Stage:
-    """Returns the first stage: encoders and decoder against the scene discriminator."""
-    stage = run.config.drnet
-    step = steps.make_drnet_step(
-        run.networks,
-        run.main_tx,
-        run.discriminator_tx,
-        similarity_weight=stage.similarity_weight,
-        adversarial_weight=stage.adversarial_weight,
-    )
-
-    def step_on_frames(state: DrnetState, frames: jax.Array) -> tuple[DrnetState, Metrics]:
-        key = prng.stream(run.key, "drnet pairs", state.step)
-        pairs = steps.sample_pairs(key, stage.batch_size)
-        pairs = jax.lax.with_sharding_constraint(pairs, sharding.batch_split(run.mesh))
-        return step(state, steps.DrnetBatch(frames, pairs))
-
-    return Stage(
-        name="drnet",
-        num_steps=stage.num_steps,
-        step=jax.jit(step_on_frames, donate_argnums=0),
-        batches=lambda first: run.source.train_frames(first, stage.batch_size, steps.NUM_FRAMES),
-        write_sample=lambda state, name: generate.write_sample(run, state, None, name),
-    )
-
-
-def predictor_stage(run: Run, drnet) -> Stage:
-    """Returns the second stage: the pose LSTM, on the finished encoders."""
-    stage = run.config.predictor
-    step = jax.jit(
-        steps.make_predictor_step(
-            run.networks, run.predictor, run.predictor_tx, num_observed=stage.num_observed
-        ),
-        donate_argnums=0,
-    )
-    num_frames = stage.num_observed + stage.num_predicted
-    return Stage(
-        name="predictor",
-        num_steps=stage.num_steps,
-        step=lambda state, batch: step(state, batch[0], drnet.main, batch[1]),
-        batches=lambda first: run.source.train_clips(first, stage.batch_size, num_frames),
-        write_sample=lambda state, name: generate.write_sample(run, drnet, state, name),
-    )
-
-
 def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
     """Returns the state after the stage's last step; logs, draws and saves on the way.
 
@@ -166,20 +99,21 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
     if first == stage.num_steps:
         return state
     all_finite = jax.jit(_all_finite)
-    # Where the devices make the batches, waiting for one is waiting for the steps before it.
-    meter = _Meter(stage.name, first, measure_waiting=not run.source.made_on_devices)
+    meter = _Meter(stage.name, first, measure_waiting=isinstance(run.source, HostSource))
     with (
         contextlib.closing(stage.batches(first)) as batches,
         run.checkpoints(stage.name) as checkpoints,
         writer.MetricsWriter(run.workdir, stage.name, first) as log,
         _progress_bar(stage, first) as bar,
     ):
-        for step in range(first + 1, stage.num_steps + 1):
+        step = first
+        while step < stage.num_steps:
             state, metrics = stage.step(state, meter.next(batches))
-            meter.add(metrics)
-            if step == first + 1:
-                bar.write(f"First step of {stage.name} after {meter.seconds():.1f} s.")
-            bar.update()
+            made = meter.add(metrics)
+            if step == first:
+                bar.write(f"First steps of {stage.name} after {meter.seconds():.1f} s.")
+            step += made
+            bar.update(made)
             stopping = stop()
             due = functools.partial(is_due, step, num_steps=stage.num_steps)
             save = stopping or due(config.checkpoint_every_steps)
@@ -222,9 +156,10 @@ class _Meter:
         self._waited += time.monotonic() - asked
         return batch
 
-    def add(self, metrics: Metrics) -> None:
-        """Takes the metrics of a step, without waiting for them."""
+    def add(self, metrics: Metrics) -> int:
+        """Takes the metrics of some steps, without waiting for them; returns of how many."""
         self._pending.append(metrics)
+        return next(iter(metrics.values())).size
 
     def seconds(self) -> float:
         """Returns how long it took until all that was added is there."""
@@ -239,15 +174,16 @@ class _Meter:
 
     def finite_means(self, step: int) -> dict[str, float]:
         """Returns the means of the metrics; this is where they leave the device."""
-        rows = jax.device_get(self._pending)
-        for i, row in enumerate(rows):
-            bad = [name for name, value in row.items() if not np.isfinite(value)]
-            if bad:
-                at = step - len(rows) + 1 + i
-                raise FloatingPointError(
-                    f"{', '.join(bad)} of {self._stage} is not finite at step {at:,}."
-                )
-        return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        pending = jax.device_get(self._pending)
+        values = {name: np.hstack([found[name] for found in pending]) for name in pending[0]}
+        bad = {name: ~np.isfinite(found) for name, found in values.items()}
+        at_fault = np.any(list(bad.values()), axis=0)
+        if at_fault.any():
+            i = np.argmax(at_fault)
+            names = ", ".join(name for name in bad if bad[name][i])
+            at = step - len(at_fault) + 1 + i
+            raise FloatingPointError(f"{names} of {self._stage} is not finite at step {at:,}.")
+        return {name: float(np.mean(found)) for name, found in values.items()}
 
 
 def _all_finite(state) -> jax.Array:

@@ -51,13 +51,14 @@ def tiny(kinds=KINDS[0], image_size=8, **overrides):
 SIZES = [(KINDS[0], 8), pytest.param(KINDS[1], 16, marks=pytest.mark.slow)]
 
 
+@pytest.mark.parametrize("num_steps", [1, 3])
 @pytest.mark.parametrize(("kinds", "image_size"), SIZES, ids=str)
-def test_train_step_agrees_with_the_peer_and_is_timed(kinds, image_size):
-    result = train_step.measure(tiny(kinds, image_size), NAMES, 1)
+def test_train_step_agrees_with_the_peer_and_is_timed(kinds, image_size, num_steps):
+    result = train_step.measure(tiny(kinds, image_size), NAMES, 1, num_steps)
     assert result["ours_s"] > 0
     assert result["executed_flops"] > 0
     if "torch" in NAMES:
-        assert result["ratio"] == result["ours_s"] / result["peer_s"]
+        np.testing.assert_allclose(result["ratio"], result["ours_s"] / result["peer_s"])
 
 
 def test_losses_that_differ_are_refused():
@@ -95,18 +96,22 @@ def test_losses_of_devices_that_differ_are_refused():
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
-def test_no_convolution_of_the_step_is_rewritten_for(platform):
-    tested = tiny(image_size=16, batch_size=32, width=16)
+def test_convolutions_of_the_step_by_platform(platform):
+    tested = tiny(image_size=32, batch_size=32, width=16)
     arguments = jax.eval_shape(tested.init), jax.eval_shape(tested.batch)
     module = jax.export.export(jax.jit(tested.step()), platforms=[platform])(*arguments)
     text = module.mlir_module()
-    # Two stages of each network: 6 passes of encoders and 1 of the decoder; 3 with gradients, of
-    # which those of the encoders end at the frames.
-    forward, kernels, maps = 7 * 2, 3 * 2, 1 + 1 + 2
-    assert text.count("stablehlo.convolution") == forward + kernels + maps
+    # Three stages of each network: four passes of encoders, that of three pose frames together, and
+    # one of the decoder; three with gradients, of which those of the encoders end at the frames.
+    stages, passes = 3, 5
+    forward, kernels, maps = passes * stages, 3 * stages, 2 * (stages - 1) + stages
+    # On GPUs those of frames, and kernel gradients of maps of 8 x 8, are products of patches.
+    of_frames, small_kernels = (passes + 3 + 1, 3) if platform == "cuda" else (0, 0)
+    rewritten = of_frames + small_kernels
+    assert text.count("stablehlo.convolution") == forward + kernels + maps - rewritten
     # One pixel at the encoders' end and the decoder's begin, and the discriminator.
-    heads, discriminator = 7 + 3 + 3, 2 * 3 + 3 + 2 + 3
-    assert text.count("stablehlo.dot_general") <= heads + discriminator
+    heads, discriminator = passes + 3 + 3, 2 * 3 + 3 + 2 + 3
+    assert text.count("stablehlo.dot_general") <= heads + discriminator + rewritten
 
 
 def test_ratio_is_the_median_of_pairs():

@@ -28,6 +28,7 @@ FLOORS = (
     {"run"},
     {"evaluation"},
     {"evaluate", "generate", "api", "import_torch", "prepare"},
+    {"stages"},
     {"train"},
     {"main"},
 )

@@ -7,7 +7,7 @@ from flax import traverse_util
 from torch import nn
 
 from benchmarks.torch_peer import networks, weights
-from benchmarks.torch_peer.train_step import to_maps
+from benchmarks.torch_peer.train_step import device, to_maps
 from drnet_jax.arrays import Tree
 from drnet_jax.state import Player
 
@@ -55,6 +55,8 @@ class Rollout:
         self.networks = networks.create(settings).eval()
         for name in ("content_encoder", "pose_encoder", "decoder"):
             weights.copy(main.variables(name), self.networks[name])
+            self.networks[name].to(device(), memory_format=torch.channels_last)
+        lstm = lstm.to(device())
         self.lstm, self.num_steps, self.num_layers = lstm.eval(), num_steps, num_layers
         self.normalize = settings["normalize"]
 
@@ -70,7 +72,7 @@ class Rollout:
         for _ in range(self.num_steps):
             decoded = self.networks["decoder"](content, skips, pose)
             pixels = (decoded * 255).round().to(torch.uint8)
-            generated.append(pixels.permute(0, 2, 3, 1).numpy())
+            generated.append(pixels.permute(0, 2, 3, 1).cpu().numpy())
             states, pose = self._advance(states, pose, content)
         return np.stack(generated, axis=1)
 

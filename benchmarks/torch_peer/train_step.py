@@ -2,6 +2,7 @@
 
 import contextlib
 
+import jax
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -11,9 +12,21 @@ from drnet_jax.state import DrnetState
 from drnet_jax.steps import DrnetBatch
 
 
+def device() -> torch.device:
+    """Returns the GPU, at the settings that are fastest there, or the CPU where JAX has no GPU.
+
+    There JAX computes float32 products in TensorFloat-32, too.
+    """
+    if jax.default_backend() != "gpu":
+        return torch.device("cpu")
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
+    return torch.device("cuda")
+
+
 def to_maps(frames: np.ndarray) -> torch.Tensor:
     """Returns frames `[batch, height, width, channels]` as channels-last maps."""
-    maps = torch.tensor(np.asarray(frames)).permute(0, 3, 1, 2)
+    maps = torch.tensor(np.asarray(frames), device=device()).permute(0, 3, 1, 2)
     return maps.contiguous(memory_format=torch.channels_last)
 
 
@@ -45,6 +58,7 @@ class TrainStep:
         for name, module in self.networks.items():
             player = state.discriminator if name == "discriminator" else state.main
             weights.copy(player.variables(name), module)
+            module.to(device(), memory_format=torch.channels_last)
         self.similarity_weight, self.adversarial_weight = similarity_weight, adversarial_weight
         self.normalize = settings["normalize"]
         self.low_precision = settings["dtype"] == "bfloat16"
@@ -114,7 +128,7 @@ class TrainStep:
 
     def _precision(self):
         if self.low_precision:
-            return torch.autocast("cpu", torch.bfloat16)
+            return torch.autocast(device().type, torch.bfloat16)
         return contextlib.nullcontext()
 
 
@@ -124,5 +138,6 @@ class Batch:
     def __init__(self, batch: DrnetBatch):
         frames = np.asarray(batch.frames)
         self.frames = [to_maps(frames[:, i]) for i in range(frames.shape[1])]
-        self.partners = torch.tensor(np.asarray(batch.pairs.partners), dtype=torch.long)
-        self.targets = torch.tensor(np.asarray(batch.pairs.targets))
+        partners, targets = np.asarray(batch.pairs.partners), np.asarray(batch.pairs.targets)
+        self.partners = torch.tensor(partners, dtype=torch.long, device=device())
+        self.targets = torch.tensor(targets, device=device())

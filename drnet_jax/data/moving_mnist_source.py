@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from drnet_jax.arrays import Array, as_float
 from drnet_jax.data.digits import Digits
 from drnet_jax.data.factors import Factors, Things
 from drnet_jax.data.moving_mnist import MovingMnist
-from drnet_jax.data.source import ClipBatch, Source
+from drnet_jax.data.source import ClipBatch, DeviceSource
 from drnet_jax.data.tracks import Tracks
 
 NUM_CLASSES = 10
@@ -23,15 +22,13 @@ VALIDATION_EVERY = 10
 """One training digit in so many is held out where there is to be a validation split."""
 
 
-class MovingMnistSource(Source):
+class MovingMnistSource(DeviceSource):
     """Batches of Moving MNIST; the sampled clips are `Tracks`.
 
     Attributes:
       generator: settings and rendering.
       num_digits: how many pictures each split has.
     """
-
-    made_on_devices = True
 
     def __init__(
         self,
@@ -51,7 +48,7 @@ class MovingMnistSource(Source):
           max_step: K, the longest distance in time of two frames that training compares.
           consecutive: whether the frames of a clip that the first stage sees follow each other.
           key: of the run; batches are a function of it and of their number.
-          mesh: training batches come out split over it.
+          mesh: all devices.
         """
         self.generator = generator
         self.note = digits.note
@@ -66,13 +63,7 @@ class MovingMnistSource(Source):
             split: jax.device_put(generator.resize(array), sharding.replicated(mesh))
             for split, array in images.items()
         }
-        split_over_devices = sharding.batch_split(mesh)
-        self._train_frames = jax.jit(
-            self._random_frames, static_argnums=(2, 3), out_shardings=split_over_devices
-        )
-        self._train_clips = jax.jit(
-            self._consecutive_frames, static_argnums=(2, 3), out_shardings=split_over_devices
-        )
+        self.arrays = self._images["train"]
         self._sample = jax.jit(generator.sample, static_argnums=(1, 2))
         self._render = jax.jit(generator.render)
         self._locate = jax.jit(generator.locate)
@@ -82,33 +73,28 @@ class MovingMnistSource(Source):
     def max_frames(self) -> int:
         return self.generator.max_frames
 
-    def _random_frames(self, images, key, batch_size, num_frames):
-        key, time_key = jax.random.split(key)
-        tracks = self.generator.sample(key, batch_size, len(images))
+    def draw_frames(
+        self, arrays: jax.Array, number: jax.Array | int, batch_size: int, num_frames: int
+    ) -> jax.Array:
+        key, time_key = jax.random.split(prng.stream(self._key, "drnet frames", number))
+        tracks = self.generator.sample(key, batch_size, len(arrays))
         if self._consecutive:
             first = self._draw_times(time_key, batch_size, 1)
             times = first + jnp.arange(num_frames)
         else:
             times = self._draw_times(time_key, batch_size, num_frames)
-        return self.generator.render(images, tracks, times)
+        return self.generator.render(arrays, tracks, times)
+
+    def draw_clips(
+        self, arrays: jax.Array, number: jax.Array | int, batch_size: int, num_frames: int
+    ) -> ClipBatch:
+        key = prng.stream(self._key, "predictor frames", number)
+        tracks = self.generator.sample(key, batch_size, len(arrays))
+        times = jnp.broadcast_to(jnp.arange(num_frames), (batch_size, num_frames))
+        return self.generator.render(arrays, tracks, times), None
 
     def _draw_times(self, key, batch_size, num_times):
         return jax.random.randint(key, (batch_size, num_times), 0, self._max_step + 1)
-
-    def _consecutive_frames(self, images, key, batch_size, num_frames):
-        tracks = self.generator.sample(key, batch_size, len(images))
-        times = jnp.broadcast_to(jnp.arange(num_frames), (batch_size, num_frames))
-        return self.generator.render(images, tracks, times)
-
-    def train_frames(self, first: int, batch_size: int, num_frames: int) -> Iterator[jax.Array]:
-        for number in itertools.count(first):
-            key = prng.stream(self._key, "drnet frames", number)
-            yield self._train_frames(self._images["train"], key, batch_size, num_frames)
-
-    def train_clips(self, first: int, batch_size: int, num_frames: int) -> Iterator[ClipBatch]:
-        for number in itertools.count(first):
-            key = prng.stream(self._key, "predictor frames", number)
-            yield self._train_clips(self._images["train"], key, batch_size, num_frames), None
 
     def sample(
         self,

@@ -13,7 +13,7 @@ from drnet_jax.data import pipeline
 from drnet_jax.data.builder import SPLITS, ClipBuilder
 from drnet_jax.data.clips import ClipStore
 from drnet_jax.data.factors import Factors
-from drnet_jax.data.source import ClipBatch, Source
+from drnet_jax.data.source import ClipBatch, HostSource
 
 ENDLESS = 2**20
 """Frames of a clip that is periodic."""
@@ -39,7 +39,7 @@ class Recorded:
             yield Recorded(self.numbers[rows], self.starts[rows])
 
 
-class RecordedSource(Source):
+class RecordedSource(HostSource):
     """Batches of prepared clips; the sampled clips are `Recorded`.
 
     Attributes:

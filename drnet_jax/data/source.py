@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from drnet_jax.arrays import Array
+from drnet_jax.arrays import Array, Tree
 from drnet_jax.data.factors import Factors, Things
 
 ClipBatch = tuple[jax.Array, jax.Array | None]
@@ -18,37 +18,24 @@ are real: those after them repeat the last one. None where all of them always ar
 class Source(abc.ABC):
     """Clips of a training and a test split. Every batch is a function of the seed and its number.
 
+    Training batches come in one of two ways: see `HostSource` and `DeviceSource`.
+
     Attributes:
       note: one line for people on which data these are.
       stand_in: whether they take the place of data that cannot be had.
       clips_end: whether clips do: of some there is less than was asked for then.
-      made_on_devices: whether batches are, and not on the host.
       resolved: settings below `config.data` that were left open, as they turned out.
     """
 
     note: str
     stand_in: bool = False
     clips_end: bool = False
-    made_on_devices: bool = False
     resolved: dict[str, str]
 
     @property
     @abc.abstractmethod
     def max_frames(self) -> int:
         """How many frames a test clip may be asked for: half of them, at least, have so many."""
-
-    @abc.abstractmethod
-    def train_frames(self, first: int, batch_size: int, num_frames: int) -> Iterator[jax.Array]:
-        """Yields batches number `first`, `first + 1`, ...: frames at random times of random clips.
-
-        A batch is uint8 `[batch, num_frames, height, width, channels]`, split over the devices; no
-        two frames of a clip are further apart than `config.data.max_step`, the paper's K. With
-        `config.data.consecutive` frames of a clip follow each other instead.
-        """
-
-    @abc.abstractmethod
-    def train_clips(self, first: int, batch_size: int, num_frames: int) -> Iterator[ClipBatch]:
-        """Yields batches number `first`, `first + 1`, ... of consecutive frames."""
 
     @abc.abstractmethod
     def sample(
@@ -158,3 +145,44 @@ class Source(abc.ABC):
         """
         del things, tracks
         return None
+
+
+class HostSource(Source):
+    """Clips whose training batches are made on the host, ahead of the steps that take them."""
+
+    @abc.abstractmethod
+    def train_frames(self, first: int, batch_size: int, num_frames: int) -> Iterator[jax.Array]:
+        """Yields batches number `first`, `first + 1`, ...: frames at random times of random clips.
+
+        A batch is uint8 `[batch, num_frames, height, width, channels]`, split over the devices; no
+        two frames of a clip are further apart than `config.data.max_step`, the paper's K. With
+        `config.data.consecutive` frames of a clip follow each other instead.
+        """
+
+    @abc.abstractmethod
+    def train_clips(self, first: int, batch_size: int, num_frames: int) -> Iterator[ClipBatch]:
+        """Yields batches number `first`, `first + 1`, ... of consecutive frames."""
+
+
+class DeviceSource(Source):
+    """Clips whose training batches are made on the devices, by the program that learns from them.
+
+    The methods may be traced, over the number too.
+
+    Attributes:
+      arrays: what batches are made of, on the devices: an argument of the program, not part of it.
+    """
+
+    arrays: Tree
+
+    @abc.abstractmethod
+    def draw_frames(
+        self, arrays: Tree, number: jax.Array | int, batch_size: int, num_frames: int
+    ) -> jax.Array:
+        """Returns one batch of those that `HostSource.train_frames` yields."""
+
+    @abc.abstractmethod
+    def draw_clips(
+        self, arrays: Tree, number: jax.Array | int, batch_size: int, num_frames: int
+    ) -> ClipBatch:
+        """Returns one batch of those that `HostSource.train_clips` yields."""

@@ -2,8 +2,8 @@
 
 On each axis a digit has an integer position in `[0, span)` and an integer velocity. A step adds the
 velocity; where that leaves the range, the position is clamped and the velocity flips. So position
-and velocity form a small finite state, and its successor is a table look-up. Tables of as many steps
-as each digit of a time may say answer any time with one look-up per digit.
+and velocity form a small finite state, and its successor is a table look-up. Tables of all the
+steps that one digit of a time can stand for answer any time with one look-up per digit.
 
 Source: drnet-py, data/moving_mnist.py.
 """
@@ -39,11 +39,10 @@ class Tracks:
 
 
 def jump_tables(span: int, max_speed: int) -> np.ndarray:
-    """Returns int32 `[NUM_DIGITS, 32, num_states]`: `[i, n]` leads from a state to the one 32^i n
-    steps later.
+    """Returns int32 `[NUM_DIGITS, 32, num_states]`; `[i, n]` maps states to later ones.
 
-    A state is `position * (2 * max_speed + 1) + velocity + max_speed`, positions in `[0, span)`,
-    velocities in `[-max_speed, max_speed]`.
+    They are 32^i n steps later. A state is `position * (2 * max_speed + 1) + velocity + max_speed`,
+    positions in `[0, span)`, velocities in `[-max_speed, max_speed]`.
     """
     num_velocities = 2 * max_speed + 1
     position, velocity = np.divmod(np.arange(span * num_velocities), num_velocities)

@@ -5,7 +5,8 @@ where `large` and `small` are the channels on the side with the larger and the s
 the convolution itself, its input gradient and its kernel gradient. The transposed convolution *is*
 the input gradient, so its own kernel gradient is the convolution's with the two arguments swapped.
 Left to automatic differentiation it takes a form that XLA runs as a naive loop nest on CPU. On
-TPU and GPU all three are plain convolutions; on CPU the large ones take fewer multiplications.
+TPU all three are plain convolutions, and on GPU most are; on CPU the large ones take fewer
+multiplications.
 """
 
 import functools
@@ -16,7 +17,8 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax import lax
 
-from drnet_jax.nets import winograd, winograd3
+from drnet_jax.nets import patches, winograd, winograd3
+from drnet_jax.nets.patches import product
 
 Dtype = jnp.dtype | type | None
 KERNEL_INIT = nn.initializers.normal(0.02)  # Source: PyTorch release, utils.py, init_weights.
@@ -93,9 +95,12 @@ def _transposed_shape(small, kernel, strides, padding) -> tuple[int, ...]:
     return (small.shape[0], *sides, kernel.shape[2])
 
 
-def _is_halving(kernel_shape: tuple[int, ...], strides: int, padding: int) -> bool:
-    """Returns whether this is the DCGAN's convolution, which CPUs have other forms for."""
-    return kernel_shape[:2] == (4, 4) and strides == 2 and padding == 1
+def _is_halving(
+    kernel_shape: tuple[int, ...], strides: int, padding: int, large_shape: tuple[int, ...]
+) -> bool:
+    """Returns whether this is the DCGAN's convolution, which there are other forms of."""
+    even = large_shape[1] % 2 == 0 and large_shape[2] % 2 == 0
+    return even and kernel_shape[:2] == (4, 4) and strides == 2 and padding == 1
 
 
 def _keeps_side(kernel_shape: tuple[int, ...], strides: int, padding: int) -> bool:
@@ -107,11 +112,13 @@ def _correlate(large, kernel, strides, padding):
     """The convolution itself."""
     if padding == 0 and large.shape[1:3] == kernel.shape[:2]:
         # One output pixel: a matrix product, which is never slower and needs no layout change.
-        flat = _product(large.reshape(large.shape[0], -1), kernel.reshape(-1, kernel.shape[3]))
+        flat = product(large.reshape(large.shape[0], -1), kernel.reshape(-1, kernel.shape[3]))
         return flat[:, None, None].astype(large.dtype)
     form = functools.partial(_lax_correlate, strides=strides, padding=padding)
-    if _is_halving(kernel.shape, strides, padding) and winograd.fits(large.shape):
-        return lax.platform_dependent(large, kernel, cpu=winograd.convolve, default=form)
+    if _is_halving(kernel.shape, strides, padding, large.shape):
+        on_cpu = winograd.convolve if winograd.fits(large.shape) else form
+        on_gpu = patches.convolve if patches.fits(large.shape) else form
+        return lax.platform_dependent(large, kernel, cpu=on_cpu, cuda=on_gpu, default=form)
     if _keeps_side(kernel.shape, strides, padding) and winograd3.fits(large.shape, kernel.shape[3]):
         return lax.platform_dependent(large, kernel, cpu=winograd3.convolve, default=form)
     return form(large, kernel)
@@ -134,10 +141,12 @@ def _kernel_gradient(large, small, kernel_shape, strides, padding):
         return gradient
 
     if padding == 0 and large.shape[1:3] == kernel_shape[:2]:
-        flat = _product(large.reshape(large.shape[0], -1).T, small[:, 0, 0])
+        flat = product(large.reshape(large.shape[0], -1).T, small[:, 0, 0])
         return flat.reshape(kernel_shape).astype(small.dtype)
-    if _is_halving(kernel_shape, strides, padding) and winograd.fits(large.shape):
-        return lax.platform_dependent(large, small, cpu=winograd.kernel_gradient, default=form)
+    if _is_halving(kernel_shape, strides, padding, large.shape):
+        on_cpu = winograd.kernel_gradient if winograd.fits(large.shape) else form
+        on_gpu = patches.kernel_gradient if patches.fits_kernel_gradient(large.shape) else form
+        return lax.platform_dependent(large, small, cpu=on_cpu, cuda=on_gpu, default=form)
     if _keeps_side(kernel_shape, strides, padding) and winograd3.fits_kernel_gradient(
         large.shape, kernel_shape[3]
     ):
@@ -160,43 +169,17 @@ def _input_gradient(small, kernel, strides, padding, large_shape):
         return _one_pixel_input_gradient(small, kernel)
     if _keeps_side(kernel.shape, strides, padding) and winograd3.fits(large_shape, kernel.shape[3]):
         return lax.platform_dependent(small, kernel, cpu=winograd3.input_gradient, default=form)
-    if not _is_halving(kernel.shape, strides, padding) or large_shape[1] % 2 or large_shape[2] % 2:
-        return form(small, kernel)
-    on_cpu = winograd.input_gradient if winograd.fits(large_shape) else _overlap_add
-    return lax.platform_dependent(small, kernel, cpu=on_cpu, default=form)
+    if _is_halving(kernel.shape, strides, padding, large_shape):
+        on_cpu = winograd.input_gradient if winograd.fits(large_shape) else patches.input_gradient
+        on_gpu = patches.input_gradient if patches.fits(large_shape) else form
+        return lax.platform_dependent(small, kernel, cpu=on_cpu, cuda=on_gpu, default=form)
+    return form(small, kernel)
 
 
 def _one_pixel_input_gradient(small, kernel):
     height, width, large, channels = kernel.shape
-    flat = _product(small[:, 0, 0], kernel.reshape(-1, channels).T)
+    flat = product(small[:, 0, 0], kernel.reshape(-1, channels).T)
     return flat.reshape(-1, height, width, large).astype(small.dtype)
-
-
-def _overlap_add(small, kernel):
-    """Input gradient of the 4x4 convolution of stride 2, padding 1, as one matrix product.
-
-    For few channels. On CPU it costs the same as the convolution, and keeps its speed inside
-    `lax.scan` and `lax.map`, where a convolution loses more than ten times.
-    """
-    batch, height, width, channels = small.shape
-    large = kernel.shape[2]
-    patches = _product(small.reshape(-1, channels), kernel.reshape(-1, channels).T)
-    # Kernel row 2i + p adds to row 2(h + i) + p of the padded output: `i` moves by whole blocks.
-    patches = patches.reshape(batch, height, width, 2, 2, 2, 2, large)  # [.., i, p, j, q, large]
-    total = 0.0
-    for i in (0, 1):
-        for j in (0, 1):
-            shift = ((0, 0), (i, 1 - i), (j, 1 - j), (0, 0), (0, 0), (0, 0))
-            total += jnp.pad(patches[:, :, :, i, :, j], shift)
-    # [batch, height + 1, width + 1, p, q, large]: interleave the blocks, then cut the padding.
-    total = total.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height + 2, 2 * width + 2, large)
-    return total[:, 1:-1, 1:-1].astype(small.dtype)
-
-
-def _product(left: jax.Array, right: jax.Array) -> jax.Array:
-    """Returns the matrix product in at least float32, which from bfloat16 is faster on CPUs too."""
-    wide = jnp.promote_types(left.dtype, jnp.float32)
-    return jnp.matmul(left, right, preferred_element_type=wide)
 
 
 class Conv(nn.Module):
@@ -220,7 +203,7 @@ class Conv(nn.Module):
         bias = _bias(self)
         maps, kernel, bias = promote_dtype(maps, kernel, bias, dtype=self.dtype)
         out = convolve(maps, kernel, self.strides, self.padding)
-        return out if bias is None else out + bias
+        return out if bias is None else _add_bias(out, bias)
 
 
 class ConvTranspose(nn.Module):
@@ -240,10 +223,16 @@ class ConvTranspose(nn.Module):
         bias = _bias(self)
         maps, kernel, bias = promote_dtype(maps, kernel, bias, dtype=self.dtype)
         out = convolve_transposed(maps, kernel, self.strides, self.padding)
-        return out if bias is None else out + bias
+        return out if bias is None else _add_bias(out, bias)
 
 
 def _bias(module: Conv | ConvTranspose) -> jax.Array | None:
     if not module.use_bias:
         return None
     return module.param("bias", nn.initializers.zeros, (module.features,), jnp.float32)
+
+
+def _add_bias(maps: jax.Array, bias: jax.Array) -> jax.Array:
+    # Line by line: GPUs are slow to sum the gradient of many pixels in a handful of channels.
+    lines = maps.reshape(*maps.shape[:2], -1) + jnp.tile(bias, maps.shape[2])
+    return lines.reshape(maps.shape)

@@ -1,11 +1,15 @@
 """Batch normalisation with the running statistics of PyTorch, and scaling to unit length."""
 
 import functools
+import math
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+MOMENTUM = 0.9
+"""Of running averages. Source: PyTorch release, which counts the other way round (0.1)."""
 
 
 class BatchNorm(nn.Module):
@@ -15,10 +19,11 @@ class BatchNorm(nn.Module):
     has the input's dtype. Normalisation uses the biased variance, the running average the unbiased.
     Under `jit` with a sharded batch the statistics are those of the whole batch.
 
-    Source: PyTorch release; momentum is counted the other way round there (0.1).
+    Several passes may share one call: where the running averages are `[passes, channels]`, maps
+    `[batch * passes, ...]` hold the passes of every clip one after the other, and each pass has
+    statistics and averages of its own.
     """
 
-    momentum: float = 0.9
     epsilon: float = 1e-5
 
     @nn.compact
@@ -31,55 +36,89 @@ class BatchNorm(nn.Module):
         if not train:
             gain = scale * lax.rsqrt(var.value + self.epsilon)
             return (_widen(maps) * gain + (bias - mean.value * gain)).astype(maps.dtype)
-        rows = maps.reshape(-1, *channels)
+        passes = mean.value.size // maps.shape[-1]
+        # One axis after the other, as reshapes of sharded arrays have to be.
+        by_pass = maps.reshape(-1, passes, *maps.shape[1:])
+        rows = by_pass.reshape(*by_pass.shape[:2], math.prod(maps.shape[1:-1]), *channels)
         wide = jnp.promote_types(rows.dtype, jnp.float32)
+        guess = mean.value.reshape(passes, *channels).astype(wide)
         rows, batch_mean, batch_var = normalize_rows(
-            rows, scale.astype(wide), bias.astype(wide), self.epsilon
+            rows, scale.astype(wide), bias.astype(wide), guess, self.epsilon
         )
         if not self.is_initializing():
-            unbiased = batch_var * (len(rows) / max(len(rows) - 1, 1))
-            mean.value = self._average(mean.value, batch_mean)
-            var.value = self._average(var.value, unbiased)
-        return rows.reshape(maps.shape)
-
-    def _average(self, old: jax.Array, new: jax.Array) -> jax.Array:
-        return self.momentum * old + (1 - self.momentum) * new.astype(old.dtype)
+            num = _num_rows(rows)
+            mean.value = _average(mean.value, batch_mean)
+            var.value = _average(var.value, batch_var * (num / max(num - 1, 1)))
+        return rows.reshape(by_pass.shape).reshape(maps.shape)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _average(old: jax.Array, new: jax.Array) -> jax.Array:
+    return MOMENTUM * old + (1 - MOMENTUM) * new.reshape(old.shape).astype(old.dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
 def normalize_rows(
-    rows: jax.Array, scale: jax.Array, bias: jax.Array, epsilon: float
+    rows: jax.Array, scale: jax.Array, bias: jax.Array, guess: jax.Array, epsilon: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Normalises the columns of `rows` `[num, channels]`, then scales and shifts them.
+    """Normalises each pass and channel over all clips and pixels, then scales and shifts channels.
 
-    `scale` and `bias` are at least float32, and so is what is computed; what is kept for the
-    gradient has the dtype of `rows`.
+    Args:
+      rows: `[batch, passes, pixels, channels]`.
+      scale: `[channels]`, at least float32, and so is what is computed; what is kept for the
+        gradient has the dtype of `rows`.
+      bias: as `scale`.
+      guess: `[passes, channels]`, about what the means will be.
+      epsilon: is added to variances.
 
     Returns:
-      The normalised rows, and the mean and the biased variance `[channels]` that were used. These
-      two are constants to differentiation: they feed running averages only.
+      The normalised rows, and the means and biased variances `[passes, channels]` that were used.
+      These two are constants to differentiation: they feed running averages only.
     """
-    return _forward(rows, scale, bias, epsilon)[0]
+    return _forward(rows, scale, bias, guess, epsilon)[0]
 
 
-def _forward(rows, scale, bias, epsilon):
+def _forward(rows, scale, bias, guess, epsilon):
     narrow, rows = rows, _widen(rows)
-    mean = rows.mean(0)
-    # Two passes: the mean of squares less the square of the mean cancels badly in float32.
-    var = jnp.square(rows - mean).mean(0)
+    mean, var = lax.platform_dependent(
+        rows, guess, cpu=moments_by_two_reads, default=moments_by_one_read
+    )
     gain = scale * lax.rsqrt(var + epsilon)
-    out = (rows - mean) * gain + bias
+    out = (rows - mean[:, None]) * gain[:, None] + bias
     return (out.astype(narrow.dtype), mean, var), (narrow, mean, var, scale)
 
 
 def _backward(epsilon, residuals, cotangents):
     narrow, mean, var, scale = residuals
     rows, grad = _widen(narrow), _widen(cotangents[0])
-    inverse = lax.rsqrt(var + epsilon)
-    standard = (rows - mean) * inverse
+    num, inverse = _num_rows(rows), lax.rsqrt(var + epsilon)
+    standard = (rows - mean[:, None]) * inverse[:, None]
     grad_bias, grad_scale = _sum_rows(grad), _sum_rows(grad * standard)
-    centred = grad - grad_bias / len(rows) - standard * (grad_scale / len(rows))
-    return (centred * (scale * inverse)).astype(narrow.dtype), grad_scale, grad_bias
+    centred = grad - (grad_bias / num)[:, None] - standard * (grad_scale / num)[:, None]
+    grad_rows = (centred * (scale * inverse)[:, None]).astype(narrow.dtype)
+    return grad_rows, grad_scale.sum(0), grad_bias.sum(0), jnp.zeros_like(mean)
+
+
+def _num_rows(rows: jax.Array) -> int:
+    """Returns how many rows of a pass there are."""
+    return rows.shape[0] * rows.shape[2]
+
+
+def moments_by_two_reads(rows, guess):
+    del guess
+    mean = rows.mean((0, 2))
+    return mean, jnp.square(rows - mean[:, None]).mean((0, 2))
+
+
+def moments_by_one_read(rows, guess):
+    """Both sums at once, which over several devices are one message, too.
+
+    The mean of squares less the square of the mean cancels badly in float32 where the mean is far
+    from zero. From a guess it is not: what is lost is what the guess is off, in standard
+    deviations, squared.
+    """
+    rows = rows - guess[:, None]
+    mean, squares = rows.mean((0, 2)), jnp.square(rows).mean((0, 2))
+    return mean + guess, jnp.maximum(squares - jnp.square(mean), 0)
 
 
 def _widen(x: jax.Array) -> jax.Array:
@@ -87,14 +126,20 @@ def _widen(x: jax.Array) -> jax.Array:
 
 
 def _sum_rows(rows):
-    """Sums over axis 0 of `[num, channels]`."""
-    return lax.platform_dependent(rows, cpu=_sum_rows_by_dot, default=lambda rows: rows.sum(0))
+    """Returns the sums of each pass and channel, `[passes, channels]`."""
+    by_dot = _sum_rows_by_dot if rows.shape[1] == 1 else _sum_rows_plainly
+    return lax.platform_dependent(rows, cpu=by_dot, default=_sum_rows_plainly)
+
+
+def _sum_rows_plainly(rows):
+    return rows.sum((0, 2))
 
 
 def _sum_rows_by_dot(rows):
     # XLA:CPU fuses a reduction with the products before it into a loop that is several times slower
     # than this product; eight equal rows because the kernel for one row is slower again.
-    return (jnp.ones((8, len(rows)), rows.dtype) @ rows)[0]
+    rows = rows.reshape(-1, rows.shape[-1])
+    return (jnp.ones((8, len(rows)), rows.dtype) @ rows)[:1]
 
 
 normalize_rows.defvjp(_forward, _backward)

@@ -11,6 +11,9 @@ from drnet_jax.nets.norm import unit_length
 # Hidden and cell state `[batch, hidden_dim]` of every layer.
 Carry = tuple[tuple[jax.Array, jax.Array], ...]
 
+_UNROLL = 16
+"""Steps of the loop over time that are one: an iteration costs a GPU more than a step does."""
+
 
 def _uniform(fan_in: int) -> nn.initializers.Initializer:
     """Returns U(-a, a) with a = fan_in^-1/2, which is where PyTorch starts these layers."""
@@ -22,7 +25,7 @@ def _uniform(fan_in: int) -> nn.initializers.Initializer:
 
 
 class Cell(nn.Module):
-    """One LSTM cell; gates are stacked in the order input, forget, candidate, output.
+    """One layer through time; gates are stacked in the order input, forget, candidate, output.
 
     There are two biases, which are only ever added: Adam moves each by a full step, so one alone
     would follow another path than the PyTorch release does.
@@ -34,8 +37,8 @@ class Cell(nn.Module):
     @nn.compact
     def __call__(
         self, state: tuple[jax.Array, jax.Array], inputs: jax.Array
-    ) -> tuple[jax.Array, jax.Array]:
-        hidden, cell = state
+    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+        """Returns the new state and the hidden states `[batch, time, hidden_dim]`."""
         init, gates_dim = _uniform(self.hidden_dim), 4 * self.hidden_dim
         weights = (
             self.param("kernel_input", init, (inputs.shape[-1], gates_dim), jnp.float32),
@@ -43,18 +46,26 @@ class Cell(nn.Module):
             self.param("bias_input", init, (gates_dim,), jnp.float32),
             self.param("bias_hidden", init, (gates_dim,), jnp.float32),
         )
-        inputs, previous, *weights = promote_dtype(inputs, hidden, *weights, dtype=self.dtype)
+        inputs, *weights = promote_dtype(inputs, *weights, dtype=self.dtype)
         kernel_input, kernel_hidden, bias_input, bias_hidden = weights
-        gates = inputs @ kernel_input + bias_input + previous @ kernel_hidden + bias_hidden
-        # The state stays wide: it is added to at every step of a long roll-out.
-        gates = jnp.split(gates.astype(cell.dtype), 4, axis=-1)
-        enter, forget, candidate, leave = gates
-        cell = nn.sigmoid(forget) * cell + nn.sigmoid(enter) * nn.tanh(candidate)
-        return nn.sigmoid(leave) * nn.tanh(cell), cell
+        # Of all steps at once: only what the hidden state adds has to wait for the step before.
+        gates = inputs @ kernel_input + bias_input
+
+        def advance(state, gates):
+            hidden, cell = state
+            gates = gates + hidden.astype(gates.dtype) @ kernel_hidden + bias_hidden
+            # The state stays wide: it is added to at every step of a long roll-out.
+            enter, forget, candidate, leave = jnp.split(gates.astype(cell.dtype), 4, axis=-1)
+            cell = nn.sigmoid(forget) * cell + nn.sigmoid(enter) * nn.tanh(candidate)
+            hidden = nn.sigmoid(leave) * nn.tanh(cell)
+            return (hidden, cell), hidden
+
+        state, hidden = jax.lax.scan(advance, state, gates.swapaxes(0, 1), unroll=_UNROLL)
+        return state, hidden.swapaxes(0, 1)
 
 
 class PoseLSTM(nn.Module):
-    """Predicts the next pose, one step at a time.
+    """Predicts the next pose.
 
     Source: PyTorch release, models/lstm.py: linear embedding, cells, linear, tanh.
     """
@@ -73,21 +84,23 @@ class PoseLSTM(nn.Module):
 
     @nn.compact
     def __call__(self, carry: Carry, inputs: jax.Array) -> tuple[Carry, jax.Array]:
-        """Advances by one frame.
+        """Advances by one frame, or by several.
 
         Args:
           carry: the state after the frame before.
-          inputs: `[batch, pose_dim + content_dim]`, the pose first.
+          inputs: `[batch, (time,) pose_dim + content_dim]`, the pose first.
 
         Returns:
-          The new state, and the next pose, float32 `[batch, pose_dim]` in (-1, 1).
+          The new state, and the pose after that of each input, float32 `[batch, (time,) pose_dim]`
+          in (-1, 1).
         """
         x = self._dense(self.hidden_dim, inputs.shape[-1], "embed")(inputs)
+        x = x.reshape(len(x), -1, self.hidden_dim)  # [batch, time, hidden_dim]
         states = []
         for layer, state in enumerate(carry):
-            state = Cell(self.hidden_dim, self.dtype, name=f"cell{layer}")(state, x)
+            state, x = Cell(self.hidden_dim, self.dtype, name=f"cell{layer}")(state, x)
             states.append(state)
-            x = state[0]
+        x = x.reshape(*inputs.shape[:-1], self.hidden_dim)
         x = self._dense(self.pose_dim, self.hidden_dim, "output")(x)
         pose = nn.tanh(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
         return tuple(states), unit_length(pose) if self.normalize else pose

@@ -1,4 +1,4 @@
-"""The pose LSTM through time: `lax.scan` over observed poses, or over its own predictions."""
+"""The pose LSTM through time: over observed poses, or in a loop over its own predictions."""
 
 from typing import Any
 
@@ -27,12 +27,9 @@ def teacher_forced(
       one step later.
     """
 
-    def step(carry, pose):
-        return predictor.apply(variables, carry, jnp.concatenate([pose, content], axis=-1))
-
-    carry = predictor.initial_carry(poses.shape[0])
-    carry, predictions = jax.lax.scan(step, carry, jnp.swapaxes(poses, 0, 1))
-    return carry, jnp.swapaxes(predictions, 0, 1)
+    contents = jnp.broadcast_to(content[:, None], (*poses.shape[:2], content.shape[-1]))
+    inputs = jnp.concatenate([poses, contents], axis=-1)
+    return predictor.apply(variables, predictor.initial_carry(len(poses)), inputs)
 
 
 def closed_loop(

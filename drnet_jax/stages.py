@@ -1,0 +1,146 @@
+"""The two things that are trained, as the training loop sees them: steps and their batches."""
+
+import dataclasses
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import ml_collections
+
+from drnet_jax import generate, prng, sharding, steps
+from drnet_jax.arrays import Metrics
+from drnet_jax.data.source import ClipBatch, DeviceSource
+from drnet_jax.run import Run
+from drnet_jax.state import DrnetState, Player, PredictorState
+
+MOST_STEPS_AT_ONCE = 100
+"""On a TPU or GPU: longer programs would save nothing, and a signal waits for their end."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One of the two things that are trained.
+
+    Attributes:
+      name: one of `run.STAGES`.
+      num_steps: where it ends.
+      step: `step(state, batch) -> (state, metrics)`, compiled; it may make several steps in one
+        program, and metrics are those of each.
+      batches: yields what `step` takes from one step on, always the same: a batch, or where the
+        program makes its own, of how many steps that is to be.
+      write_sample: writes a picture of a state under a file name.
+    """
+
+    name: str
+    num_steps: int
+    step: Callable[[Any, Any], tuple[Any, Metrics]]
+    batches: Callable[[int], Iterator[Any]]
+    write_sample: Callable[[Any, str], None]
+
+
+def drnet_stage(run: Run) -> Stage:
+    """Returns the first stage: encoders and decoder against the scene discriminator."""
+    config = run.config.drnet
+    make_step = steps.make_drnet_step(
+        run.networks,
+        run.main_tx,
+        run.discriminator_tx,
+        similarity_weight=config.similarity_weight,
+        adversarial_weight=config.adversarial_weight,
+    )
+
+    def step(state: DrnetState, frames: jax.Array) -> tuple[DrnetState, Metrics]:
+        key = prng.stream(run.key, "drnet pairs", state.step)
+        pairs = steps.sample_pairs(key, config.batch_size)
+        pairs = jax.lax.with_sharding_constraint(pairs, sharding.batch_split(run.mesh))
+        return make_step(state, steps.DrnetBatch(frames, pairs))
+
+    return _create(
+        run,
+        "drnet",
+        step,
+        num_frames=steps.NUM_FRAMES,
+        write_sample=lambda state, name: generate.write_sample(run, state, None, name),
+    )
+
+
+def predictor_stage(run: Run, drnet: DrnetState) -> Stage:
+    """Returns the second stage: the pose LSTM, on the finished encoders."""
+    config = run.config.predictor
+    make_step = steps.make_predictor_step(
+        run.networks, run.predictor, run.predictor_tx, num_observed=config.num_observed
+    )
+
+    def step(
+        state: PredictorState, batch: ClipBatch, main: Player
+    ) -> tuple[PredictorState, Metrics]:
+        frames, lengths = batch
+        return make_step(state, frames, main, lengths)
+
+    return _create(
+        run,
+        "predictor",
+        step,
+        drnet.main,
+        num_frames=config.num_observed + config.num_predicted,
+        write_sample=lambda state, name: generate.write_sample(run, drnet, state, name),
+    )
+
+
+def _create(run: Run, name: str, step: Callable, *constants: Any, num_frames: int, write_sample):
+    """Returns the stage of pure `step(state, batch, *constants)`, wherever batches come from."""
+    source, size = run.source, run.config[name].batch_size
+    finish = functools.partial(Stage, name, run.config[name].num_steps, write_sample=write_sample)
+    if isinstance(source, DeviceSource):
+        draw = {"drnet": source.draw_frames, "predictor": source.draw_clips}[name]
+        split = sharding.batch_split(run.mesh)
+
+        def step_on_own_batch(state, arrays, *constants):
+            batch = draw(arrays, state.step, size, num_frames)
+            batch = jax.lax.with_sharding_constraint(batch, split)
+            return step(state, batch, *constants)
+
+        program = jax.jit(_repeat(step_on_own_batch), static_argnums=0, donate_argnums=1)
+        return finish(
+            lambda state, num_steps: program(num_steps, state, source.arrays, *constants),
+            lambda first: (n for n in itertools.repeat(steps_at_once(run.config, name, first))),
+        )
+    stream = {"drnet": source.train_frames, "predictor": source.train_clips}[name]
+    program = jax.jit(step, donate_argnums=0)
+    return finish(
+        lambda state, batch: program(state, batch, *constants),
+        lambda first: stream(first, size, num_frames),
+    )
+
+
+def _repeat(step: Callable) -> Callable:
+    """Returns `repeated(num_steps, state, *constants)`, with metrics of several steps stacked."""
+
+    def repeated(num_steps: int, state: Any, *constants: Any) -> tuple[Any, Metrics]:
+        if num_steps == 1:
+            # XLA:CPU runs convolutions inside a loop many times slower, even if it runs once.
+            return step(state, *constants)
+        return jax.lax.scan(lambda state, _: step(state, *constants), state, length=num_steps)
+
+    return repeated
+
+
+def steps_at_once(config: ml_collections.ConfigDict, name: str, first: int) -> int:
+    """Returns how many steps of stage `name` one program makes, from step `first` on.
+
+    As many as `config.steps_at_once` allows and as fit between whatever else is due.
+    """
+    most = config.steps_at_once
+    if not most:
+        most = 1 if jax.default_backend() == "cpu" else MOST_STEPS_AT_ONCE
+    between = math.gcd(
+        first,
+        config[name].num_steps,
+        config.log_every_steps,
+        config.sample_every_steps,
+        config.checkpoint_every_steps,
+    )
+    return max(n for n in range(1, most + 1) if between % n == 0)
