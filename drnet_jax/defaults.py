@@ -61,7 +61,7 @@ def settings() -> ml_collections.ConfigDict:
     config.steps_at_once = 0  # Most steps in one program; 0: 1 on a CPU, else 100.
     config.log_every_steps = 100
     config.sample_every_steps = 5_000
-    config.checkpoint_every_steps = 1_000
+    config.checkpoint_every_steps = 5_000
     config.keep_checkpoints = 3
     return config
 

@@ -1,11 +1,13 @@
 """The convolution and its transpose against sums written out in NumPy."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
 
+from drnet_jax.nets import conv
 from drnet_jax.nets.conv import Conv, ConvTranspose, convolve, convolve_transposed
 
 # Kernel size, strides, padding, side of the larger maps, side of the smaller ones.
@@ -61,17 +63,46 @@ def test_gradients_of_transposed(size, strides, padding, large, small):
     check_grads(function, (maps, kernel), order=1, modes=["rev"], atol=2e-2, rtol=2e-2)
 
 
-@pytest.mark.parametrize(
-    ("channels", "platforms"), [(3, {"tpu"}), (5, {"tpu", "cuda"})], ids=["frames", "maps"]
-)
-def test_transposed_is_fast_form_on_cpu_and_convolution_elsewhere(channels, platforms):
+def test_transposed_is_fast_form_on_cpu_and_convolution_elsewhere():
     function = jax.jit(lambda maps, kernel: convolve_transposed(maps, kernel, 2, 1))
-    arguments = (jnp.zeros((2, 4, 4, 8)), jnp.zeros((4, 4, channels, 8)))
+    arguments = (jnp.zeros((2, 4, 4, 8)), jnp.zeros((4, 4, 3, 8)))
     texts = {
         platform: function.trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
         for platform in ("cpu", "cuda", "tpu")
     }
-    assert {name for name, text in texts.items() if "stablehlo.convolution" in text} == platforms
+    assert "convolution" not in texts["cpu"]
+    assert "stablehlo.convolution" in texts["cuda"]
+    assert "stablehlo.convolution" in texts["tpu"]
+
+
+@pytest.mark.parametrize(("size", "strides", "padding", "large", "small"), CASES)
+def test_forms_for_gpus_equal_those_for_others(size, strides, padding, large, small, monkeypatch):
+    maps, kernel = draw(0, 2, large, large, 3), draw(1, size, size, 3, 4)
+    weights = draw(2, 2, small, small, 4)
+
+    def both_ways(maps, kernel, others):
+        convolved = convolve(maps, kernel, strides, padding)
+        transposed = convolve_transposed(others, kernel, strides, padding)
+        return jnp.sum(convolved * weights) + jnp.sum(transposed**2), (convolved, transposed)
+
+    def run():
+        return jax.grad(both_ways, argnums=(0, 1, 2), has_aux=True)(maps, kernel, weights)
+
+    expected = run()
+    # As if this CPU were a GPU.
+    monkeypatch.setattr(
+        conv, "_by_platform", lambda operands, plain, on_cpu, on_gpu: on_gpu(*operands)
+    )
+    chex.assert_trees_all_close(run(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_frames_are_padded_for_gpus_alone():
+    function = jax.jit(lambda maps, kernel: convolve(maps, kernel, 2, 1))
+    arguments = jnp.zeros((2, 8, 8, 3), jnp.bfloat16), jnp.zeros((4, 4, 3, 5), jnp.bfloat16)
+    for platform, channels in (("cuda", 8), ("tpu", 3)):
+        text = function.trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
+        (line,) = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+        assert f"tensor<2x8x8x{channels}xbf16>" in line
 
 
 def test_kernel_gradient_is_an_ordinary_convolution():

@@ -5,8 +5,8 @@ where `large` and `small` are the channels on the side with the larger and the s
 the convolution itself, its input gradient and its kernel gradient. The transposed convolution *is*
 the input gradient, so its own kernel gradient is the convolution's with the two arguments swapped.
 Left to automatic differentiation it takes a form that XLA runs as a naive loop nest on CPU. On
-TPU all three are plain convolutions, and on GPU most are; on CPU the large ones take fewer
-multiplications.
+TPU and GPU all three are plain convolutions, but for frames and the smallest maps on GPUs; on CPU the
+large ones take fewer multiplications.
 """
 
 import functools
@@ -114,14 +114,79 @@ def _correlate(large, kernel, strides, padding):
         # One output pixel: a matrix product, which is never slower and needs no layout change.
         flat = product(large.reshape(large.shape[0], -1), kernel.reshape(-1, kernel.shape[3]))
         return flat[:, None, None].astype(large.dtype)
-    form = functools.partial(_lax_correlate, strides=strides, padding=padding)
-    if _is_halving(kernel.shape, strides, padding, large.shape):
-        on_cpu = winograd.convolve if winograd.fits(large.shape) else form
-        on_gpu = patches.convolve if patches.fits(large.shape) else form
-        return lax.platform_dependent(large, kernel, cpu=on_cpu, cuda=on_gpu, default=form)
-    if _keeps_side(kernel.shape, strides, padding) and winograd3.fits(large.shape, kernel.shape[3]):
-        return lax.platform_dependent(large, kernel, cpu=winograd3.convolve, default=form)
-    return form(large, kernel)
+    plain = functools.partial(_lax_correlate, strides=strides, padding=padding)
+    on_cpu = on_gpu = plain
+    if _is_halving(kernel.shape, strides, padding, large.shape) and winograd.fits(large.shape):
+        on_cpu = winograd.convolve
+    elif _keeps_side(kernel.shape, strides, padding) and winograd3.fits(
+        large.shape, kernel.shape[3]
+    ):
+        on_cpu = winograd3.convolve
+    if _missing_channels(large):
+
+        def on_gpu(large, kernel):
+            return plain(_pad_channels(large, 3), _pad_channels(kernel, 2))
+
+    return _by_platform((large, kernel), plain, on_cpu, on_gpu)
+
+
+def _kernel_gradient(large, small, kernel_shape, strides, padding):
+    """Transpose of `convolve(large, kernel)` in `kernel`, applied to `small`."""
+    if padding == 0 and large.shape[1:3] == kernel_shape[:2]:
+        flat = product(large.reshape(large.shape[0], -1).T, small[:, 0, 0])
+        return flat.reshape(kernel_shape).astype(small.dtype)
+
+    def plain(large, small):
+        shape = (*kernel_shape[:2], large.shape[3], kernel_shape[3])
+        kernel = jax.ShapeDtypeStruct(shape, small.dtype)
+        correlate = functools.partial(_lax_correlate, large, strides=strides, padding=padding)
+        (gradient,) = jax.linear_transpose(correlate, kernel)(small)
+        return gradient
+
+    on_cpu = on_gpu = plain
+    if _is_halving(kernel_shape, strides, padding, large.shape):
+        if winograd.fits(large.shape):
+            on_cpu = winograd.kernel_gradient
+        if patches.fits_kernel_gradient(large.shape):
+            on_gpu = patches.kernel_gradient
+    elif _keeps_side(kernel_shape, strides, padding) and winograd3.fits_kernel_gradient(
+        large.shape, kernel_shape[3]
+    ):
+        on_cpu = winograd3.kernel_gradient
+    if _missing_channels(large):
+
+        def on_gpu(large, small):
+            return plain(_pad_channels(large, 3), small)[:, :, : large.shape[3]]
+
+    return _by_platform((large, small), plain, on_cpu, on_gpu)
+
+
+def _input_gradient(small, kernel, strides, padding, large_shape):
+    """Transpose of `convolve(large, kernel)` in `large` of `large_shape`, applied to `small`."""
+    if padding == 0 and large_shape[1:3] == kernel.shape[:2]:
+        return _one_pixel_input_gradient(small, kernel)
+
+    def plain(small, kernel):
+        large = jax.ShapeDtypeStruct((*large_shape[:3], kernel.shape[2]), small.dtype)
+        correlate = functools.partial(
+            _lax_correlate, kernel=kernel, strides=strides, padding=padding
+        )
+        (gradient,) = jax.linear_transpose(correlate, large)(small)
+        return gradient
+
+    on_cpu = on_gpu = plain
+    if _is_halving(kernel.shape, strides, padding, large_shape):
+        on_cpu = winograd.input_gradient if winograd.fits(large_shape) else patches.input_gradient
+    elif _keeps_side(kernel.shape, strides, padding) and winograd3.fits(
+        large_shape, kernel.shape[3]
+    ):
+        on_cpu = winograd3.input_gradient
+    if _missing_channels(kernel, axis=2):
+
+        def on_gpu(small, kernel):
+            return plain(small, _pad_channels(kernel, 2))[..., : kernel.shape[2]]
+
+    return _by_platform((small, kernel), plain, on_cpu, on_gpu)
 
 
 def _lax_correlate(large, kernel, strides, padding):
@@ -131,49 +196,25 @@ def _lax_correlate(large, kernel, strides, padding):
     )
 
 
-def _kernel_gradient(large, small, kernel_shape, strides, padding):
-    """Transpose of `convolve(large, kernel)` in `kernel`, applied to `small`."""
-
-    def form(large, small):
-        kernel = jax.ShapeDtypeStruct(kernel_shape, small.dtype)
-        correlate = functools.partial(_lax_correlate, large, strides=strides, padding=padding)
-        (gradient,) = jax.linear_transpose(correlate, kernel)(small)
-        return gradient
-
-    if padding == 0 and large.shape[1:3] == kernel_shape[:2]:
-        flat = product(large.reshape(large.shape[0], -1).T, small[:, 0, 0])
-        return flat.reshape(kernel_shape).astype(small.dtype)
-    if _is_halving(kernel_shape, strides, padding, large.shape):
-        on_cpu = winograd.kernel_gradient if winograd.fits(large.shape) else form
-        on_gpu = patches.kernel_gradient if patches.fits_kernel_gradient(large.shape) else form
-        return lax.platform_dependent(large, small, cpu=on_cpu, cuda=on_gpu, default=form)
-    if _keeps_side(kernel_shape, strides, padding) and winograd3.fits_kernel_gradient(
-        large.shape, kernel_shape[3]
-    ):
-        return lax.platform_dependent(large, small, cpu=winograd3.kernel_gradient, default=form)
-    return form(large, small)
+def _by_platform(operands, plain, on_cpu, on_gpu):
+    """Returns `plain(*operands)`, or what is the same and faster on the platform at hand."""
+    if on_cpu is plain and on_gpu is plain:
+        return plain(*operands)
+    return lax.platform_dependent(*operands, cpu=on_cpu, cuda=on_gpu, default=plain)
 
 
-def _input_gradient(small, kernel, strides, padding, large_shape):
-    """Transpose of `convolve(large, kernel)` in `large` of `large_shape`, applied to `small`."""
+def _missing_channels(maps: jax.Array, axis: int = 3) -> int:
+    """Returns how many channels maps of few, such as frames, lack for a GPU's matrix units.
 
-    def form(small, kernel):
-        large = jax.ShapeDtypeStruct(large_shape, small.dtype)
-        correlate = functools.partial(
-            _lax_correlate, kernel=kernel, strides=strides, padding=padding
-        )
-        (gradient,) = jax.linear_transpose(correlate, large)(small)
-        return gradient
+    cuDNN has kernels for 16 bytes a pixel; for less it takes general ones, several times slower.
+    """
+    return max(0, 16 // maps.dtype.itemsize - maps.shape[axis])
 
-    if padding == 0 and large_shape[1:3] == kernel.shape[:2]:
-        return _one_pixel_input_gradient(small, kernel)
-    if _keeps_side(kernel.shape, strides, padding) and winograd3.fits(large_shape, kernel.shape[3]):
-        return lax.platform_dependent(small, kernel, cpu=winograd3.input_gradient, default=form)
-    if _is_halving(kernel.shape, strides, padding, large_shape):
-        on_cpu = winograd.input_gradient if winograd.fits(large_shape) else patches.input_gradient
-        on_gpu = patches.input_gradient if patches.fits(large_shape) else form
-        return lax.platform_dependent(small, kernel, cpu=on_cpu, cuda=on_gpu, default=form)
-    return form(small, kernel)
+
+def _pad_channels(maps: jax.Array, axis: int) -> jax.Array:
+    pads = [(0, 0)] * maps.ndim
+    pads[axis] = (0, _missing_channels(maps, axis))
+    return jnp.pad(maps, pads)
 
 
 def _one_pixel_input_gradient(small, kernel):

@@ -1,46 +1,56 @@
-"""The 4x4 convolution of stride 2, padding 1, as one matrix product over patches of 4x4 pixels.
+"""Gradients of the 4x4 convolution of stride 2, padding 1, as one matrix product over patches.
 
-The same numbers as the plain form, with as many multiplications, in an order that suits GPUs where
-cuDNN has no fast kernel: maps of few channels, such as frames, and the kernel gradient of maps that
-are little larger than the kernel. Every pixel of the larger maps is in four patches.
+A patch is what one output sees: 4x4 pixels, or 2x2 blocks of 2x2. Every pixel of the larger maps is
+in four patches. The numbers and multiplications are those of the plain forms, in an order that
+suits platforms which have no fast kernel for these cases.
 """
 
 import jax
 import jax.numpy as jnp
 
-MAX_CHANNELS = 4
-"""Of the larger maps: with more, cuDNN's kernels fill the matrix units by themselves."""
-
 MAX_GRADIENT_SIDE = 8
-"""Of the larger maps: XLA turns their kernel gradient into a dilated convolution, which is slow."""
-
-
-def fits(large_shape: tuple[int, ...]) -> bool:
-    """Returns whether this pays for maps `[batch, height, width, channels]`, in all passes."""
-    return large_shape[3] <= MAX_CHANNELS
+"""Of the larger maps. On GPUs XLA makes of their kernel gradient a slow dilated convolution, whose
+result has the wrong layout for the optimizer."""
 
 
 def fits_kernel_gradient(large_shape: tuple[int, ...]) -> bool:
-    """Returns whether this pays for the kernel gradient of such maps."""
-    return fits(large_shape) or max(large_shape[1:3]) <= MAX_GRADIENT_SIDE
+    """Returns whether this pays on GPUs for maps `[batch, height, width, channels]`."""
+    return max(large_shape[1:3]) <= MAX_GRADIENT_SIDE
 
 
-def convolve(large: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Returns `[batch, height / 2, width / 2, small]`.
+def kernel_gradient(large: jax.Array, small: jax.Array) -> jax.Array:
+    """Returns the transpose of `convolve(large, kernel)` in `kernel`, applied to `small`.
 
     Args:
       large: `[batch, height, width, large]`, height and width even.
-      kernel: `[4, 4, large, small]`.
+      small: `[batch, height / 2, width / 2, small]`.
+
+    Returns:
+      `[4, 4, large, small]`.
     """
-    small = product(_patches(large), kernel.reshape(-1, kernel.shape[3]))
-    return small.astype(large.dtype)
+    batch, height, width, channels = large.shape
+    padded = jnp.pad(large, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    # Kernel row 2i + p meets pixel row p of block row h + i, and so do columns.
+    blocks = padded.reshape(batch, height // 2 + 1, 2, width // 2 + 1, 2, channels)
+    rows = jnp.stack([blocks[:, :-1], blocks[:, 1:]], axis=2)
+    patches = jnp.stack([rows[:, :, :, :, :-1], rows[:, :, :, :, 1:]], axis=5)
+    subscripts = "bhipwjqc,bhws->ipjqcs"
+    gradient = jnp.einsum(subscripts, patches, small, preferred_element_type=_wide(small))
+    return gradient.reshape(4, 4, channels, -1).astype(small.dtype)
 
 
 def input_gradient(small: jax.Array, kernel: jax.Array) -> jax.Array:
     """Returns the transpose of `convolve` in its first argument: patches that are added up.
 
-    On a CPU it costs the same as the convolution, and keeps its speed inside `lax.scan` and
-    `lax.map`, where a convolution loses more than ten times.
+    For few channels on CPUs. It costs the same as the convolution, and keeps its speed inside
+    `lax.scan` and `lax.map`, where a convolution loses more than ten times.
+
+    Args:
+      small: `[batch, height, width, small]`.
+      kernel: `[4, 4, large, small]`.
+
+    Returns:
+      `[batch, 2 * height, 2 * width, large]`.
     """
     batch, height, width, channels = small.shape
     large = kernel.shape[2]
@@ -57,30 +67,10 @@ def input_gradient(small: jax.Array, kernel: jax.Array) -> jax.Array:
     return total[:, 1:-1, 1:-1].astype(small.dtype)
 
 
-def kernel_gradient(large: jax.Array, small: jax.Array) -> jax.Array:
-    """Returns the transpose of `convolve(large, kernel)` in `kernel`, applied to `small`."""
-    # Clip by clip, then summed: one product has few outputs, each a sum over the whole batch.
-    subscripts = "bhwk,bhws->bks" if fits(large.shape) else "bhwk,bhws->ks"
-    wide = jnp.promote_types(small.dtype, jnp.float32)
-    gradient = jnp.einsum(subscripts, _patches(large), small, preferred_element_type=wide)
-    if gradient.ndim == 3:
-        gradient = gradient.sum(0)
-    return gradient.reshape(4, 4, large.shape[3], small.shape[3]).astype(small.dtype)
-
-
 def product(left: jax.Array, right: jax.Array) -> jax.Array:
-    """Returns the matrix product, summed in at least float32: from bfloat16 it costs no more."""
-    wide = jnp.promote_types(left.dtype, jnp.float32)
-    return jnp.matmul(left, right, preferred_element_type=wide)
+    """Returns the matrix product in at least float32, which from bfloat16 is faster on CPUs too."""
+    return jnp.matmul(left, right, preferred_element_type=_wide(left))
 
 
-def _patches(large: jax.Array) -> jax.Array:
-    """Returns `[batch, height / 2, width / 2, 16 * channels]`, each in the order of a kernel."""
-    batch, height, width, channels = large.shape
-    padded = jnp.pad(large, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    pixels = [
-        padded[:, row : row + height - 1 : 2, column : column + width - 1 : 2]
-        for row in range(4)
-        for column in range(4)
-    ]
-    return jnp.stack(pixels, axis=3).reshape(batch, height // 2, width // 2, 16 * channels)
+def _wide(x: jax.Array) -> jnp.dtype:
+    return jnp.promote_types(x.dtype, jnp.float32)
