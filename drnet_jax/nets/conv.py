@@ -5,8 +5,8 @@ where `large` and `small` are the channels on the side with the larger and the s
 the convolution itself, its input gradient and its kernel gradient. The transposed convolution *is*
 the input gradient, so its own kernel gradient is the convolution's with the two arguments swapped.
 Left to automatic differentiation it takes a form that XLA runs as a naive loop nest on CPU. On
-TPU and GPU all three are plain convolutions, but for frames and the smallest maps on GPUs; on CPU the
-large ones take fewer multiplications.
+TPU and GPU all three are plain convolutions, but for frames and the smallest maps on GPUs; on CPU
+the large ones take fewer multiplications.
 """
 
 import functools
