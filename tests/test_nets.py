@@ -158,6 +158,22 @@ def test_lstm_steps_like_numpy():
     )
 
 
+def test_lstm_over_time_equals_its_steps():
+    module = build.create_predictor(
+        pose_dim=2, hidden_dim=3, num_layers=2, normalize=True, dtype=jnp.float32
+    )
+    inputs = jax.random.normal(jax.random.key(1), (4, 20, 7))
+    carry = module.initial_carry(4)
+    variables = start(module, carry, inputs[:, 0])
+    last, found = jax.jit(module.apply)(variables, carry, inputs)
+    step, expected = jax.jit(module.apply), []
+    for t in range(20):
+        carry, pose = step(variables, carry, inputs[:, t])
+        expected.append(pose)
+    np.testing.assert_allclose(found, np.stack(expected, axis=1), atol=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), last, carry)
+
+
 def test_lstm_memory_stays_wide():
     module = build.create_predictor(
         pose_dim=2, hidden_dim=3, num_layers=1, normalize=True, dtype=jnp.bfloat16

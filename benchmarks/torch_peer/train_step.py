@@ -58,9 +58,7 @@ class TrainStep:
         for name, module in self.networks.items():
             player = state.discriminator if name == "discriminator" else state.main
             weights.copy(player.variables(name), module)
-            # torch.compile chooses layouts by itself, and fails on kernels that have one already.
-            kept = torch.preserve_format if compiled else torch.channels_last
-            module.to(device(), memory_format=kept)
+            module.to(device(), memory_format=torch.channels_last)
         self.similarity_weight, self.adversarial_weight = similarity_weight, adversarial_weight
         self.normalize = settings["normalize"]
         self.low_precision = settings["dtype"] == "bfloat16"

@@ -116,8 +116,8 @@ def moments_by_one_read(rows, guess):
     from zero. From a guess it is not: what is lost is what the guess is off, in standard
     deviations, squared.
     """
-    rows, num = rows - guess[:, None], _num_rows(rows)
-    mean, squares = _sum_rows_plainly(rows) / num, _sum_rows_plainly(jnp.square(rows)) / num
+    rows = rows - guess[:, None]
+    mean, squares = rows.mean((0, 2)), jnp.square(rows).mean((0, 2))
     return mean + guess, jnp.maximum(squares - jnp.square(mean), 0)
 
 
@@ -132,8 +132,7 @@ def _sum_rows(rows):
 
 
 def _sum_rows_plainly(rows):
-    # Clip by clip first, which XLA would undo: a single sum of small maps leaves most of a GPU idle.
-    return lax.optimization_barrier(rows.sum(2)).sum(0)
+    return rows.sum((0, 2))
 
 
 def _sum_rows_by_dot(rows):
