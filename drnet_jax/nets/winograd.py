@@ -154,12 +154,12 @@ def _spread_maps(large: jax.Array, tiles: _Tiles) -> list[jax.Array]:
     """
     batch, height, width, channels = large.shape
     size, rows, columns = tiles.size, height // (2 * tiles.size), width // (2 * tiles.size)
-    # Rows by a product with one matrix, which also stands for the padding above and below: XLA would
-    # fuse sums of both axes into every one of the matrices, and read each pixel 16 times for it.
-    margin = jnp.zeros((batch, height, channels), large.dtype)
-    lines = jnp.concatenate([margin, large.reshape(batch, height, -1), margin], axis=2)
-    lines = _multiply_rows(_band(rows, tiles), lines)
-    blocks = lines.reshape(batch, size + 1, rows, 2, width // 2 + 1, 2 * channels)
+    # Blocks by rows: [batch, block rows, pixel row, block columns, pixels of a row]
+    blocks = _frame(large).reshape(batch, height // 2 + 1, 2, width // 2 + 1, 2 * channels)
+    # Rows by a product: XLA would fuse sums of both axes into every one of the matrices.
+    blocks = _multiply_rows(_band(rows, tiles), blocks).reshape(
+        batch, size + 1, rows, *blocks.shape[2:]
+    )
     last = size * (columns - 1) + 1  # Of the tiles' first blocks.
     matrices = []
     for row in range(size + 1):
@@ -175,24 +175,33 @@ def _spread_maps(large: jax.Array, tiles: _Tiles) -> list[jax.Array]:
     return matrices
 
 
-def _band(rows: int, tiles: _Tiles) -> np.ndarray:
-    """Returns `places` of all tiles of a column and both pixels of a block as one matrix.
+def _frame(maps: jax.Array) -> jax.Array:
+    """Returns `maps` with a zero on each of the four sides.
 
-    `[(size + 1) * rows * 2, pixels]`, without those of the padding.
+    On CPU a concatenation is a copy; XLA would fuse a pad into its readers, as a comparison for
+    each element.
     """
-    size = tiles.size
-    band = np.zeros((size + 1, rows, 2, 2 * size * rows + 2))
+    batch, height, width, channels = maps.shape
+    side = jnp.zeros((batch, height, 1, channels), maps.dtype)
+    maps = jnp.concatenate([side, maps, side], axis=2)
+    line = jnp.zeros((batch, 1, width + 2, channels), maps.dtype)
+    return jnp.concatenate([line, maps, line], axis=1)
+
+
+def _band(rows: int, tiles: _Tiles) -> np.ndarray:
+    """Returns `places` of all tiles of a column as one matrix, `[(size + 1) * rows, blocks]`."""
+    band = np.zeros((tiles.size + 1, rows, tiles.size * rows + 1))
     for row in range(rows):
-        for pixel in (0, 1):
-            first = 2 * size * row + pixel
-            band[:, row, pixel, first : first + 2 * size + 1 : 2] = tiles.places
-    return band[..., 1:-1].reshape(-1, 2 * size * rows)
+        first = tiles.size * row
+        band[:, row, first : first + tiles.size + 1] = tiles.places
+    return band.reshape(-1, band.shape[2])
 
 
-def _multiply_rows(matrix: np.ndarray, lines: jax.Array) -> jax.Array:
-    """Returns `matrix` times `lines` of each clip, `[batch, rows, pixels of a row]`."""
-    # As a batch, because of which no axis has to move.
-    copies = jnp.broadcast_to(jnp.asarray(matrix, lines.dtype), (len(lines), *matrix.shape))
+def _multiply_rows(matrix: np.ndarray, maps: jax.Array) -> jax.Array:
+    """Returns `matrix` times each clip's `maps`, `[batch, rows, ...]`."""
+    # As a batch of products, in which no axis has to move.
+    copies = jnp.broadcast_to(jnp.asarray(matrix, maps.dtype), (len(maps), *matrix.shape))
+    lines = maps.reshape(*maps.shape[:2], -1)
     return lax.dot_general(copies, lines, (((2,), (1,)), ((0,), (0,))))
 
 
@@ -251,7 +260,9 @@ def _fold_kernel(matrices: list[jax.Array], tiles: _Tiles) -> jax.Array:
     depth, small = matrices[0].shape
     num = tiles.size + 1
     sums = [matrix.reshape(2, 2, depth // 4, small) for matrix in matrices]
-    columns = [[_combine(w, sums[i : i + num]) for i in range(0, num**2, num)] for w in tiles.taps.T]
+    columns = [
+        [_combine(w, sums[i : i + num]) for i in range(0, num**2, num)] for w in tiles.taps.T
+    ]
     rows = [jnp.stack([_combine(w, column) for column in columns], axis=1) for w in tiles.taps.T]
     return jnp.stack(rows).reshape(4, 4, depth // 4, small)
 
