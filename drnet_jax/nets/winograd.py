@@ -1,4 +1,4 @@
-"""The 4x4 convolution of stride 2, padding 1, with 25 multiplications where 64 are due: for CPUs.
+"""The 4x4 convolution of stride 2, padding 1, with 25 products where 64 are due: for CPUs.
 
 Two steps of algebra (Winograd 1980; Lavin & Gray 2016, "Fast algorithms for convolutional neural
 networks"), both exact but for rounding:
@@ -11,7 +11,8 @@ networks"), both exact but for rounding:
      m = (taps g) * (places d)          y = outputs m
 
    Products are of places by filters, so each is a matrix product over all channels; sums are cheap.
-   On both axes, 5 x 5 products give 4 x 4 outputs, where 64 were needed; 3 x 3 give 2 x 2 for 16.
+   On both axes, 5 x 5 products give 4 x 4 outputs, where 64 were needed. Where tiles are few, or
+   numbers short, 3 x 3 give 2 x 2, where 16 were needed.
 
 So the convolution is: maps to 25 matrices (`_spread_maps`), kernel to 25 matrices
 (`_spread_kernel`), 25 matrix products, and sums of these (`_gather`). Each of the three is linear;
@@ -94,11 +95,14 @@ def fits(large_shape: tuple[int, ...]) -> bool:
     return batch >= MIN_BATCH and channels >= MIN_CHANNELS and height % 4 == 0 and width % 4 == 0
 
 
-def _choose(batch: int, height: int, width: int) -> _Tiles:
-    """Returns the faster tiles for outputs of `height` x `width`."""
+def _choose(small_shape: tuple[int, ...], dtype: jnp.dtype) -> _Tiles:
+    """Returns the tiles for outputs of `small_shape`, `[batch, height, width, ...]`."""
+    batch, height, width = small_shape[:3]
     whole = height % _LARGE.size == 0 and width % _LARGE.size == 0
-    num_tiles = batch * height * width // _LARGE.size**2
-    return _LARGE if whole and num_tiles >= _MIN_LARGE_TILES else _SMALL
+    many = batch * height * width >= _MIN_LARGE_TILES * _LARGE.size**2
+    # In bfloat16 the weights of large tiles cost one more of its eight bits.
+    exact = jnp.finfo(dtype).bits >= 32
+    return _LARGE if whole and many and exact else _SMALL
 
 
 def convolve(large: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -108,16 +112,16 @@ def convolve(large: jax.Array, kernel: jax.Array) -> jax.Array:
       large: `[batch, height, width, large]`, height and width multiples of 4.
       kernel: `[4, 4, large, small]`.
     """
-    batch, height, width = large.shape[0], large.shape[1] // 2, large.shape[2] // 2
-    tiles = _choose(batch, height, width)
+    shape = large.shape[0], large.shape[1] // 2, large.shape[2] // 2
+    tiles = _choose(shape, large.dtype)
     matrices = zip(_spread_maps(large, tiles), _spread_kernel(kernel, tiles), strict=True)
     products = [_product(maps, taps, (1, 0)) for maps, taps in matrices]
-    return _gather(products, (batch, height, width), tiles).astype(large.dtype)
+    return _gather(products, shape, tiles).astype(large.dtype)
 
 
 def input_gradient(small: jax.Array, kernel: jax.Array) -> jax.Array:
     """Returns the transpose of `convolve` in `large`, applied to `small`."""
-    tiles = _choose(*small.shape[:3])
+    tiles = _choose(small.shape, small.dtype)
     matrices = zip(_transpose_gather(small, tiles), _spread_kernel(kernel, tiles), strict=True)
     products = [_product(maps, taps, (1, 1)) for maps, taps in matrices]
     return _transpose_spread(products, small.shape[:3], tiles).astype(small.dtype)
@@ -125,7 +129,7 @@ def input_gradient(small: jax.Array, kernel: jax.Array) -> jax.Array:
 
 def kernel_gradient(large: jax.Array, small: jax.Array) -> jax.Array:
     """Returns the transpose of `convolve(large, kernel)` in `kernel`, applied to `small`."""
-    tiles = _choose(*small.shape[:3])
+    tiles = _choose(small.shape, small.dtype)
     matrices = zip(_spread_maps(large, tiles), _transpose_gather(small, tiles), strict=True)
     products = [_product(maps, sums, (0, 0)) for maps, sums in matrices]
     return _fold_kernel(products, tiles).astype(small.dtype)
@@ -157,15 +161,14 @@ def _spread_maps(large: jax.Array, tiles: _Tiles) -> list[jax.Array]:
     # Blocks by rows: [batch, block rows, pixel row, block columns, pixels of a row]
     blocks = _frame(large).reshape(batch, height // 2 + 1, 2, width // 2 + 1, 2 * channels)
     # Rows by a product: XLA would fuse sums of both axes into every one of the matrices.
-    blocks = _multiply_rows(_band(rows, tiles), blocks).reshape(
-        batch, size + 1, rows, *blocks.shape[2:]
-    )
+    lines = _multiply_rows(_band(rows, tiles), blocks)
+    lines = lines.reshape(batch, size + 1, rows, *blocks.shape[2:])
     last = size * (columns - 1) + 1  # Of the tiles' first blocks.
     matrices = []
     for row in range(size + 1):
         # Each pixel row of a block by itself, and beside each other at the end: a transpose of the
         # whole would be a pass of its own.
-        halves = [blocks[:, row, :, pixel] for pixel in (0, 1)]
+        halves = [lines[:, row, :, pixel] for pixel in (0, 1)]
         for weights in tiles.places:
             sums = [
                 _combine(weights, [half[:, :, i : i + last : size] for i in range(size + 1)])
