@@ -14,6 +14,7 @@ from drnet_jax.nets.conv import convolve, convolve_transposed
 
 # Batch, height, width, channels of the larger maps, channels of the smaller ones.
 SHAPES = [(2, 4, 4, 16, 3), (1, 8, 12, 17, 5), (3, 16, 8, 32, 1), (2, 20, 4, 16, 24)]
+LARGE_TILES = [(64, 8, 8, 16, 3), (11, 24, 16, 5, 8), (3, 40, 40, 2, 1)]
 
 
 def random_shapes(num):
@@ -21,6 +22,23 @@ def random_shapes(num):
     rng = np.random.default_rng(0)
     highs = (4, 6, 6, 24, 24)
     return [(b, 4 * h, 4 * w, c, f) for b, h, w, c, f in rng.integers(1, highs, (num, 5)).tolist()]
+
+
+@pytest.mark.parametrize("tiles", [winograd._SMALL, winograd._LARGE], ids=["small", "large"])
+def test_matrices_are_those_of_a_filter(tiles):
+    rng = np.random.default_rng(0)
+    places, taps = rng.standard_normal(tiles.size + 1), rng.standard_normal(2)
+    found = tiles.outputs @ ((tiles.taps @ taps) * (tiles.places @ places))
+    np.testing.assert_allclose(found, np.correlate(places, taps), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 4), ("float64", 4), ("bfloat16", 2)])
+def test_tiles_are_large_where_there_are_many_of_long_numbers(dtype, size):
+    def chosen(shape):
+        return winograd._choose((shape[0], shape[1] // 2, shape[2] // 2), jnp.dtype(dtype)).size
+
+    assert {chosen(shape) for shape in LARGE_TILES} == {size}
+    assert {chosen(shape) for shape in [*SHAPES, (100, 8, 12)]} == {2}
 
 
 def plain(large, kernel):
@@ -44,7 +62,7 @@ def draw(shape, dtype):
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("float64", 1e-12)])
-@pytest.mark.parametrize("shape", SHAPES + random_shapes(8), ids=str)
+@pytest.mark.parametrize("shape", SHAPES + LARGE_TILES + random_shapes(8), ids=str)
 def test_all_passes_equal_the_plain_convolution(shape, dtype, tolerance):
     with jax.enable_x64(dtype == "float64"):
         large, kernel, small = map(jnp.asarray, draw(shape, dtype))
@@ -61,7 +79,7 @@ def test_all_passes_equal_the_plain_convolution(shape, dtype, tolerance):
             np.testing.assert_allclose(found, expected, rtol=0, atol=limit)
 
 
-@pytest.mark.parametrize("shape", SHAPES[:2], ids=str)
+@pytest.mark.parametrize("shape", SHAPES[:2] + LARGE_TILES[:2], ids=str)
 def test_bfloat16_is_as_near_as_the_plain_convolution(shape):
     exact = [jnp.asarray(x, jnp.bfloat16).astype(jnp.float32) for x in draw(shape, "float32")]
     large, kernel, small = (x.astype(jnp.bfloat16) for x in exact)
@@ -88,7 +106,7 @@ def loss(operation, maps, kernel):
 
 @pytest.mark.parametrize("operation", [convolve, convolve_transposed])
 def test_on_cpu_no_pass_is_left_to_a_convolution(operation):
-    large, kernel, small = draw((32, 8, 8, 16, 16), "float32")
+    large, kernel, small = draw((64, 8, 8, 16, 16), "float32")
     maps = large if operation is convolve else small
     text = compiled(jax.grad(functools.partial(loss, operation), argnums=(0, 1)), maps, kernel)
     assert " convolution(" not in text
@@ -108,8 +126,9 @@ def test_maps_that_do_not_fit_take_the_plain_convolution():
         )
 
 
-def test_vmap_and_sharded_batches_agree():
-    large, kernel, _ = draw((32, 8, 8, 16, 8), "float32")
+@pytest.mark.parametrize("batch", [32, 64])  # Small tiles and large ones.
+def test_vmap_and_sharded_batches_agree(batch):
+    large, kernel, _ = draw((batch, 8, 8, 16, 8), "float32")
     gradient = jax.jit(jax.grad(functools.partial(loss, convolve), argnums=1))
     expected = gradient(large, kernel)
     both = jnp.stack([large, 2 * large])

@@ -1,29 +1,30 @@
-"""The 4x4 convolution of stride 2, padding 1, with 9 multiplications where 16 are due: for CPUs.
+"""The 4x4 convolution of stride 2, padding 1, with 25 products where 64 are due: for CPUs.
 
 Two steps of algebra (Winograd 1980; Lavin & Gray 2016, "Fast algorithms for convolutional neural
 networks"), both exact but for rounding:
 
 1. Blocks. Pad the maps, and call each 2x2 block of pixels one place with four times the channels.
    A stride of 2 pixels is then a stride of one place, and 4x4 taps are 2x2 taps.
-2. On one axis, two outputs of a 2-tap filter g on places d0, d1, d2 are
+2. Tiles. On one axis, `size` outputs of a 2-tap filter g on `size + 1` places d are
+   y_i = d_i g_0 + d_(i+1) g_1: twice `size` products. With three small matrices, `size + 1`:
 
-     y0 = d0 g0 + d1 g1        y1 = d1 g0 + d2 g1,         four products, or with
-     m0 = (d0 - d1) g0         m1 = d1 (g0 + g1)           m2 = (d1 - d2) g1
-     y0 = m0 + m1              y1 = m1 - m2                three.
+     m = (taps g) * (places d)          y = outputs m
 
    Products are of places by filters, so each is a matrix product over all channels; sums are cheap.
-   On both axes, 3 x 3 products give 2 x 2 outputs, where 16 were needed.
+   On both axes, 5 x 5 products give 4 x 4 outputs, where 64 were needed. Where tiles are few, or
+   numbers short, 3 x 3 give 2 x 2, where 16 were needed.
 
-So the convolution is: maps to 9 matrices (`_spread_maps`), kernel to 9 matrices
-(`_spread_kernel`), 9 matrix products, and sums of these (`_gather`). Each of the three is linear;
+So the convolution is: maps to 25 matrices (`_spread_maps`), kernel to 25 matrices
+(`_spread_kernel`), 25 matrix products, and sums of these (`_gather`). Each of the three is linear;
 the gradients are the same products between the transposes of these maps. In bfloat16 the products
 are summed and gathered in float32, which is also what CPUs have the fast instruction for.
 """
 
-import functools
+import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 MIN_CHANNELS = 16
@@ -33,11 +34,75 @@ MIN_BATCH = 32
 """With fewer, the kernel's sums weigh more; and where BatchNorm divides by the spread of a handful
 of values it magnifies rounding, of which this form has a little more than the plain one."""
 
+_MIN_LARGE_TILES = 64
+"""Over the whole batch. With fewer, the 25 matrices of the kernel cost more than those of maps."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tiles:
+    """The algebra of one axis for `size` outputs: see the module.
+
+    Polynomials of `size` and of 2 coefficients are multiplied by evaluating both at `size + 1`
+    points, multiplying, and solving for the coefficients of the product (Toom & Cook). In the first
+    this is a linear map; its transpose is the filter. So `outputs` are the powers of the points,
+    `taps` those up to the first, and `places` is the transposed inverse; a factor of each row of
+    `places` is moved to `taps`. The point "infinity" takes the last coefficient.
+
+    Attributes:
+      places: `[size + 1, size + 1]`.
+      taps: `[size + 1, 2]`.
+      outputs: `[size, size + 1]`.
+    """
+
+    places: np.ndarray
+    taps: np.ndarray
+    outputs: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Outputs of a tile, on one axis."""
+        return len(self.outputs)
+
+
+# At 0, 1, infinity.
+_SMALL = _Tiles(
+    places=np.array([[1, -1, 0], [0, 1, 0], [0, 1, -1]]),
+    taps=np.array([[1, 0], [1, 1], [0, 1]]),
+    outputs=np.array([[1, 1, 0], [0, 1, -1]]),
+)
+
+# At 0, 1, -1/2, -2, infinity: errors are half of those at 0, 1, -1, 2, infinity.
+_LARGE = _Tiles(
+    places=np.array(
+        [
+            [-1, -1.5, 1.5, 1, 0],
+            [0, 1, 2.5, 1, 0],
+            [0, -2, 1, 1, 0],
+            [0, -0.5, -0.5, 1, 0],
+            [0, -1, -1.5, 1.5, 1],
+        ]
+    ),
+    taps=np.array([[-9, 0], [2, 2], [8, -4], [-1, 2], [0, 9]]) / 9,
+    outputs=np.array(
+        [[1, 1, 1, 1, 0], [0, 1, -1 / 2, -2, 0], [0, 1, 1 / 4, 4, 0], [0, 1, -1 / 8, -8, 1]]
+    ),
+)
+
 
 def fits(large_shape: tuple[int, ...]) -> bool:
     """Returns whether maps of `large_shape`, `[batch, height, width, channels]`, can use this."""
     batch, height, width, channels = large_shape
     return batch >= MIN_BATCH and channels >= MIN_CHANNELS and height % 4 == 0 and width % 4 == 0
+
+
+def _choose(small_shape: tuple[int, ...], dtype: jnp.dtype) -> _Tiles:
+    """Returns the tiles for outputs of `small_shape`, `[batch, height, width, ...]`."""
+    batch, height, width = small_shape[:3]
+    whole = height % _LARGE.size == 0 and width % _LARGE.size == 0
+    many = batch * height * width >= _MIN_LARGE_TILES * _LARGE.size**2
+    # In bfloat16 the weights of large tiles cost one more of its eight bits.
+    exact = jnp.finfo(dtype).bits >= 32
+    return _LARGE if whole and many and exact else _SMALL
 
 
 def convolve(large: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -47,28 +112,27 @@ def convolve(large: jax.Array, kernel: jax.Array) -> jax.Array:
       large: `[batch, height, width, large]`, height and width multiples of 4.
       kernel: `[4, 4, large, small]`.
     """
-    batch, height, width, _ = large.shape
-    matrices = zip(_spread_maps(large), _spread_kernel(kernel), strict=True)
+    shape = large.shape[0], large.shape[1] // 2, large.shape[2] // 2
+    tiles = _choose(shape, large.dtype)
+    matrices = zip(_spread_maps(large, tiles), _spread_kernel(kernel, tiles), strict=True)
     products = [_product(maps, taps, (1, 0)) for maps, taps in matrices]
-    return _gather(products, batch, height // 4, width // 4).astype(large.dtype)
+    return _gather(products, shape, tiles).astype(large.dtype)
 
 
 def input_gradient(small: jax.Array, kernel: jax.Array) -> jax.Array:
     """Returns the transpose of `convolve` in `large`, applied to `small`."""
-    batch, height, width, _ = small.shape
-    matrices = zip(_transpose_gather(small), _spread_kernel(kernel), strict=True)
+    tiles = _choose(small.shape, small.dtype)
+    matrices = zip(_transpose_gather(small, tiles), _spread_kernel(kernel, tiles), strict=True)
     products = [_product(maps, taps, (1, 1)) for maps, taps in matrices]
-    return _transpose_spread(products, batch, height // 2, width // 2).astype(small.dtype)
+    return _transpose_spread(products, small.shape[:3], tiles).astype(small.dtype)
 
 
 def kernel_gradient(large: jax.Array, small: jax.Array) -> jax.Array:
     """Returns the transpose of `convolve(large, kernel)` in `kernel`, applied to `small`."""
-    matrices = zip(_spread_maps(large), _transpose_gather(small), strict=True)
+    tiles = _choose(small.shape, small.dtype)
+    matrices = zip(_spread_maps(large, tiles), _transpose_gather(small, tiles), strict=True)
     products = [_product(maps, sums, (0, 0)) for maps, sums in matrices]
-    shape = (4, 4, large.shape[3], small.shape[3])
-    kernel = jax.ShapeDtypeStruct(shape, products[0].dtype)
-    (gradient,) = jax.linear_transpose(_spread_kernel, kernel)(products)
-    return gradient.astype(small.dtype)
+    return _fold_kernel(products, tiles).astype(small.dtype)
 
 
 def _product(left: jax.Array, right: jax.Array, axes: tuple[int, int]) -> jax.Array:
@@ -77,100 +141,161 @@ def _product(left: jax.Array, right: jax.Array, axes: tuple[int, int]) -> jax.Ar
     return lax.dot_general(left, right, (((one,), (other,)), ((), ())), preferred_element_type=wide)
 
 
-def _spread_maps(large: jax.Array) -> list[jax.Array]:
-    """Returns 9 matrices `[tiles, 4 * channels]`: (d0 - d1, d1, d1 - d2) on both axes.
+def _combine(weights: np.ndarray, terms: list[jax.Array]) -> jax.Array:
+    """Returns the sum of `terms`, each times its weight; those of weight 0 are not read."""
+    total = None
+    for weight, term in zip(weights.tolist(), terms, strict=True):
+        if weight:
+            term = term if weight == 1 else weight * term
+            total = term if total is None else total + term
+    return total
 
-    A tile is what makes 2 x 2 outputs: 3 x 3 blocks, the last shared with the next tile.
+
+def _spread_maps(large: jax.Array, tiles: _Tiles) -> list[jax.Array]:
+    """Returns the matrices `[tiles, 4 * channels]`: `places` of both axes, applied to the blocks.
+
+    A tile has the blocks that make its outputs; the last is shared with the next tile.
     """
     batch, height, width, channels = large.shape
-    rows, columns = height // 4, width // 4
-    # Written into zeros: XLA would fuse a pad into every reader, as a comparison for each element.
-    padded = jnp.zeros((batch, height + 4, width + 4, channels), large.dtype)
-    padded = lax.dynamic_update_slice(padded, large, (0, 1, 1, 0))
-    # [batch, tile row, block row, pixel row, tile column, block column, pixels of a row]
-    blocks = padded.reshape(batch, rows + 1, 2, 2, columns + 1, 2, 2 * channels)
-    # Each pixel row of a block by itself, and beside each other at the end: a transpose of the
-    # whole would be a pass of its own over all 9 matrices.
-    halves = [_spread_axes(blocks[:, :, :, pixel]) for pixel in (0, 1)]
-    return [
-        jnp.concatenate(pair, axis=-1).reshape(batch * rows * columns, 4 * channels)
-        for pair in zip(*halves, strict=True)
-    ]
-
-
-def _spread_axes(blocks: jax.Array) -> list[jax.Array]:
-    """Returns the 9 differences `[batch, rows, columns, depth]`.
-
-    `blocks` are `[batch, rows + 1, 2, columns + 1, 2, depth]`.
-    """
-    d0, d1, d2 = blocks[:, :-1, 0], blocks[:, :-1, 1], blocks[:, 1:, 0]
-    places = []
-    for row in (d0 - d1, d1, d1 - d2):
-        e0, e1, e2 = row[:, :, :-1, 0], row[:, :, :-1, 1], row[:, :, 1:, 0]
-        places += [e0 - e1, e1, e1 - e2]
-    return places
-
-
-def _transpose_spread(matrices: list[jax.Array], batch: int, rows: int, columns: int) -> jax.Array:
-    """Returns the transpose of `_spread_maps`, applied to 9 matrices `[tiles, 4 * channels]`.
-
-    Automatic transposition gives the same sums, each term padded by itself: more passes.
-    """
-    depth = matrices[0].shape[1] // 2
-    places = [m.reshape(batch, rows, columns, 2, depth).swapaxes(2, 3) for m in matrices]
-    # [batch, rows, pixel row, columns + 1, block column, pixels of a row] each, then all rows.
-    lines = [_transpose_axis(places[i : i + 3], axis=3) for i in (0, 3, 6)]
-    blocks = _transpose_axis([jnp.moveaxis(line, 2, 1) for line in lines], axis=2)
-    # [batch, pixel row, rows + 1, block row, columns + 1, block column, pixels of a row]
-    blocks = jnp.moveaxis(blocks, 1, 3)
-    padded = blocks.reshape(batch, 4 * (rows + 1), 4 * (columns + 1), depth // 2)
-    return padded[:, 1 : 4 * rows + 1, 1 : 4 * columns + 1]
-
-
-def _transpose_axis(differences: list[jax.Array], axis: int) -> jax.Array:
-    """Returns the blocks that gave (d0 - d1, d1, d1 - d2) of every tile along `axis`.
-
-    The first block of a tile is its d0 and the d2 of the tile before. `axis` grows by 1, and the
-    two blocks of a tile are an axis after it.
-    """
-    a, b, c = differences
-    after, before = [(0, 0)] * a.ndim, [(0, 0)] * a.ndim
-    after[axis], before[axis] = (0, 1), (1, 0)
-    first = jnp.pad(a, after) - jnp.pad(c, before)
-    second = jnp.pad(b + c - a, after)
-    return jnp.stack([first, second], axis=axis + 1)
-
-
-def _spread_kernel(kernel: jax.Array) -> list[jax.Array]:
-    """Returns 9 matrices `[4 * large, small]`: (g0, g0 + g1, g1) on both axes."""
-    _, _, large, small = kernel.shape
-    taps = kernel.reshape(2, 2, 2, 2, large, small)  # Block row, pixel row, block column, ...
+    size, rows, columns = tiles.size, height // (2 * tiles.size), width // (2 * tiles.size)
+    # Blocks by rows: [batch, block rows, pixel row, block columns, pixels of a row]
+    blocks = _frame(large).reshape(batch, height // 2 + 1, 2, width // 2 + 1, 2 * channels)
+    # Rows by a product: XLA would fuse sums of both axes into every one of the matrices.
+    lines = _multiply_rows(_band(rows, tiles), blocks)
+    lines = lines.reshape(batch, size + 1, rows, *blocks.shape[2:])
+    last = size * (columns - 1) + 1  # Of the tiles' first blocks.
     matrices = []
-    for row in (taps[0], taps[0] + taps[1], taps[1]):  # [pixel row, block column, ...]
-        for tap in (row[:, 0], row[:, 0] + row[:, 1], row[:, 1]):
-            matrices.append(tap.reshape(4 * large, small))
+    for row in range(size + 1):
+        # Each pixel row of a block by itself, and beside each other at the end: a transpose of the
+        # whole would be a pass of its own.
+        halves = [lines[:, row, :, pixel] for pixel in (0, 1)]
+        for weights in tiles.places:
+            sums = [
+                _combine(weights, [half[:, :, i : i + last : size] for i in range(size + 1)])
+                for half in halves
+            ]
+            matrices.append(jnp.stack(sums, axis=3).reshape(-1, 4 * channels))
     return matrices
 
 
-def _gather(products: list[jax.Array], batch: int, rows: int, columns: int) -> jax.Array:
-    """Returns outputs `[batch, 2 * rows, 2 * columns, small]`: (m0 + m1, m1 - m2) on both axes."""
-    small = products[0].shape[1]
-    m = [product.reshape(batch, rows, columns, small) for product in products]
-    halves = [
-        jnp.stack([a + b, b - c], axis=3)  # [batch, rows, columns, 2, small]
-        for a, b, c in (
-            [m[column] + m[3 + column] for column in range(3)],
-            [m[3 + column] - m[6 + column] for column in range(3)],
-        )
+def _frame(maps: jax.Array) -> jax.Array:
+    """Returns `maps` with a zero on each of the four sides.
+
+    On CPU a concatenation is a copy; XLA would fuse a pad into its readers, as a comparison for
+    each element.
+    """
+    batch, height, width, channels = maps.shape
+    side = jnp.zeros((batch, height, 1, channels), maps.dtype)
+    maps = jnp.concatenate([side, maps, side], axis=2)
+    line = jnp.zeros((batch, 1, width + 2, channels), maps.dtype)
+    return jnp.concatenate([line, maps, line], axis=1)
+
+
+def _band(rows: int, tiles: _Tiles) -> np.ndarray:
+    """Returns `places` of all tiles of a column as one matrix, `[(size + 1) * rows, blocks]`."""
+    band = np.zeros((tiles.size + 1, rows, tiles.size * rows + 1))
+    for row in range(rows):
+        first = tiles.size * row
+        band[:, row, first : first + tiles.size + 1] = tiles.places
+    return band.reshape(-1, band.shape[2])
+
+
+def _multiply_rows(matrix: np.ndarray, maps: jax.Array) -> jax.Array:
+    """Returns `matrix` times each clip's `maps`, `[batch, rows, ...]`."""
+    # As a batch of products, in which no axis has to move.
+    copies = jnp.broadcast_to(jnp.asarray(matrix, maps.dtype), (len(maps), *matrix.shape))
+    lines = maps.reshape(*maps.shape[:2], -1)
+    return lax.dot_general(copies, lines, (((2,), (1,)), ((0,), (0,))))
+
+
+def _transpose_spread(
+    matrices: list[jax.Array], shape: tuple[int, ...], tiles: _Tiles
+) -> jax.Array:
+    """Returns the transpose of `_spread_maps`, applied to matrices `[tiles, 4 * channels]`.
+
+    `shape` is batch, height and width of the outputs. Automatic transposition gives the same sums,
+    each term padded by itself: many times slower.
+    """
+    batch, height, width = shape
+    size, depth = tiles.size, matrices[0].shape[1] // 2
+    rows, columns = height // size, width // size
+    sums = [m.reshape(batch, rows, columns, 2, depth).swapaxes(2, 3) for m in matrices]
+    # [batch, rows, pixel row, columns + 1, block column, pixels of a row] each, then all rows.
+    lines = [
+        _transpose_axis(sums[i : i + size + 1], tiles, axis=3)
+        for i in range(0, len(sums), size + 1)
     ]
-    return jnp.stack(halves, axis=2).reshape(batch, 2 * rows, 2 * columns, small)
+    blocks = _transpose_axis([jnp.moveaxis(line, 2, 1) for line in lines], tiles, axis=2)
+    # [batch, pixel row, rows + 1, block row, columns + 1, block column, pixels of a row]
+    blocks = jnp.moveaxis(blocks, 1, 3)
+    padded = blocks.reshape(batch, 2 * (height + size), 2 * (width + size), depth // 2)
+    return padded[:, 1 : 2 * height + 1, 1 : 2 * width + 1]
 
 
-def _transpose_gather(small: jax.Array) -> list[jax.Array]:
-    """Returns the transpose of `_gather`, applied to `small`: 9 matrices `[tiles, small]`."""
+def _transpose_axis(sums: list[jax.Array], tiles: _Tiles, axis: int) -> jax.Array:
+    """Returns the transpose of `places` applied to `sums` of every tile along `axis`.
+
+    The first block of a tile is the last of the tile before, too. `axis` grows by 1, and the blocks
+    of a tile are an axis after it.
+    """
+    first, *others, last = (_combine(weights, sums) for weights in tiles.places.T)
+    after, before = [(0, 0)] * first.ndim, [(0, 0)] * first.ndim
+    after[axis], before[axis] = (0, 1), (1, 0)
+    first = jnp.pad(first, after) + jnp.pad(last, before)
+    return jnp.stack([first, *(jnp.pad(other, after) for other in others)], axis=axis + 1)
+
+
+def _spread_kernel(kernel: jax.Array, tiles: _Tiles) -> list[jax.Array]:
+    """Returns the matrices `[4 * large, small]`: `taps` of both axes, applied to the kernel."""
+    _, _, large, small = kernel.shape
+    blocks = kernel.reshape(2, 2, 2, 2, large, small)  # Block row, pixel row, block column, ...
+    matrices = []
+    for weights in tiles.taps:
+        row = _combine(weights, list(blocks))  # [pixel row, block column, pixel column, ...]
+        for weights in tiles.taps:
+            matrix = _combine(weights, [row[:, 0], row[:, 1]])
+            matrices.append(matrix.reshape(4 * large, small))
+    return matrices
+
+
+def _fold_kernel(matrices: list[jax.Array], tiles: _Tiles) -> jax.Array:
+    """Returns the transpose of `_spread_kernel`, applied to matrices `[4 * large, small]`."""
+    depth, small = matrices[0].shape
+    num = tiles.size + 1
+    sums = [matrix.reshape(2, 2, depth // 4, small) for matrix in matrices]
+    columns = [
+        [_combine(w, sums[i : i + num]) for i in range(0, num**2, num)] for w in tiles.taps.T
+    ]
+    rows = [jnp.stack([_combine(w, column) for column in columns], axis=1) for w in tiles.taps.T]
+    return jnp.stack(rows).reshape(4, 4, depth // 4, small)
+
+
+def _gather(products: list[jax.Array], shape: tuple[int, ...], tiles: _Tiles) -> jax.Array:
+    """Returns `[batch, height, width, small]`: `outputs` of both axes, applied to `products`.
+
+    `shape` is batch, height and width.
+    """
+    batch, height, width = shape
+    size = tiles.size
+    m = [product.reshape(batch, height // size, width // size, -1) for product in products]
+    lines = []
+    for i in range(0, len(m), size + 1):
+        line = jnp.stack([_combine(w, m[i : i + size + 1]) for w in tiles.outputs], axis=3)
+        lines.append(line.reshape(batch, height // size, width, -1))
+    rows = jnp.stack([_combine(weights, lines) for weights in tiles.outputs], axis=2)
+    return rows.reshape(batch, height, width, -1)
+
+
+def _transpose_gather(small: jax.Array, tiles: _Tiles) -> list[jax.Array]:
+    """Returns the transpose of `_gather`, applied to `small`: matrices `[tiles, small]`."""
     batch, height, width, channels = small.shape
-    rows, columns = height // 2, width // 2
-    product = jax.ShapeDtypeStruct((batch * rows * columns, channels), small.dtype)
-    gather = functools.partial(_gather, batch=batch, rows=rows, columns=columns)
-    (products,) = jax.linear_transpose(gather, [product] * 9)(small)
-    return products
+    size = tiles.size
+    rows = small.reshape(batch, height // size, size, width, channels)
+    matrices = []
+    for weights in tiles.outputs.T:
+        line = _combine(weights, [rows[:, :, i] for i in range(size)])
+        line = line.reshape(batch, height // size, width // size, size, channels)
+        for weights in tiles.outputs.T:
+            sums = _combine(weights, [line[:, :, :, i] for i in range(size)])
+            matrices.append(sums.reshape(-1, channels))
+    return matrices
