@@ -5,8 +5,8 @@
   python -m drnet_jax.main --config=configs/mnist.py:smoke      everything once, for tests
 
 full: networks, batch, optimizer, lengths and K are those of the authors' code; dimensions, alpha
-and beta are the paper's as recalled. 120,000 steps at 2.3 ms on an NVIDIA H200; after 90,200 of them
-22.1 dB swap PSNR, 3.4 dB above the best trivial answer, and 83 % of the digits are recognised.
+and beta are the paper's as recalled. 120,000 steps at 2.3 ms on an NVIDIA H200; after 90,200 of
+them 22.1 dB swap PSNR, 3.4 dB above the best trivial answer; 83 % of the digits are recognised.
 quick: 24.7 dB swap PSNR, 5 dB above the best trivial answer (docs/recipe.md).
 """
 

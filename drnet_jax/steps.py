@@ -61,7 +61,9 @@ def _train_pass(module: nn.Module, variables: dict[str, Tree], *inputs):
 
 
 def _train_passes(module: nn.Module, variables: dict[str, Tree], frames: jax.Array):
-    """Makes several passes with statistics of their own in one call, which fills devices better.
+    """Makes several passes without gradients, each with the statistics of its own frames.
+
+    In one call, which fills TPUs and GPUs better; a CPU, busy with one pass, loses by it.
 
     Args:
       module: an encoder.
@@ -73,11 +75,19 @@ def _train_passes(module: nn.Module, variables: dict[str, Tree], frames: jax.Arr
       from `variables`; `_averaged_in_turn` joins them.
     """
     num = frames.shape[1]
-    repeated = jax.tree.map(lambda x: jnp.stack([x] * num), variables["batch_stats"])
-    variables = variables | {"batch_stats": repeated}
-    output, stats = _train_pass(module, variables, frames.reshape(-1, *frames.shape[2:]))
-    outputs = output.reshape(-1, num, *output.shape[1:]).swapaxes(0, 1)
-    return outputs, [jax.tree.map(lambda x, i=i: x[i], stats) for i in range(num)]
+
+    def together(variables, frames):
+        repeated = jax.tree.map(lambda x: jnp.stack([x] * num), variables["batch_stats"])
+        variables = variables | {"batch_stats": repeated}
+        output, stats = _train_pass(module, variables, frames.reshape(-1, *frames.shape[2:]))
+        output = output.reshape(-1, num, *output.shape[1:]).swapaxes(0, 1)
+        return output, [jax.tree.map(lambda x, i=i: x[i], stats) for i in range(num)]
+
+    def one_by_one(variables, frames):
+        passes = [_train_pass(module, variables, frames[:, i]) for i in range(num)]
+        return jnp.stack([output for output, _ in passes]), [stats for _, stats in passes]
+
+    return jax.lax.platform_dependent(variables, frames, cpu=one_by_one, default=together)
 
 
 def _averaged_in_turn(start: Tree, updated: list[Tree]) -> Tree:

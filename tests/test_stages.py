@@ -70,4 +70,4 @@ def test_batches_are_split_over_the_devices(run):
     stage = stages.drnet_stage(run)
     text = jax.jit(lambda state: stage.step(state, 1)).lower(run.init_drnet()).as_text()
     # Frames, and the two arrays of the pairs.
-    assert text.count('sdy.sharding_constraint') >= 3
+    assert text.count("sdy.sharding_constraint") >= 3

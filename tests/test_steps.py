@@ -238,3 +238,24 @@ def test_predictor_does_not_learn_from_frames_that_pad_a_clip(networks):
     full, _ = step(state, frames, main, np.full(4, 5, np.int32))
     plain, _ = step(state, frames, main)
     chex.assert_trees_all_close(full, plain, atol=1e-6)
+
+
+def test_passes_without_gradients_are_the_same_in_one_call(networks):
+    variables, _ = tiny_variables()
+    frames = np.random.default_rng(5).random((6, 3, 8, 8, 3), np.float32)
+    encode = functools.partial(steps._train_passes, networks.pose_encoder)
+    found = jax.jit(encode)(variables["pose_encoder"], frames)
+    with pytest.MonkeyPatch.context() as patch:
+        # As on TPUs and GPUs.
+        patch.setattr(
+            jax.lax, "platform_dependent", lambda *operands, default, **_: default(*operands)
+        )
+        together = jax.jit(lambda *arguments: encode(*arguments))(variables["pose_encoder"], frames)
+    chex.assert_trees_all_close(found, together, rtol=1e-4, atol=1e-5)
+    # Of each pass from the same start; together, as if one had come after the other.
+    start, expected = variables["pose_encoder"]["batch_stats"], variables["pose_encoder"]
+    for i in range(3):
+        _, stats = steps._train_pass(networks.pose_encoder, expected, frames[:, i])
+        expected = expected | {"batch_stats": stats}
+    joined = steps._averaged_in_turn(start, found[1])
+    chex.assert_trees_all_close(joined, expected["batch_stats"], rtol=1e-5, atol=1e-6)
