@@ -22,20 +22,20 @@ class Times:
 
 
 def alternate(
-    functions: Mapping[str, Callable[[], None]], repeats: int, units: int = 1
+    functions: Mapping[str, Callable[[], None]], repeats: int, num_steps: int = 1
 ) -> dict[str, Times]:
     """Calls every function `repeats` times, in turn: a machine's slow minute slows all of them.
 
-    A function returns when its work is done, `units` of it; times are those of one. Whoever
-    compiles has done so before.
+    A function makes `num_steps` steps, and returns when they are done; times are those of one.
+    Whoever compiles has done so before.
     """
     times = {name: Times([], []) for name in functions}
     for _ in range(repeats):
         for name, function in functions.items():
             wall, cpu = time.perf_counter(), time.process_time()
             function()
-            times[name].wall.append((time.perf_counter() - wall) / units)
-            times[name].cpu.append((time.process_time() - cpu) / units)
+            times[name].wall.append((time.perf_counter() - wall) / num_steps)
+            times[name].cpu.append((time.process_time() - cpu) / num_steps)
     return times
 
 

@@ -260,7 +260,10 @@ def _as_before(data_name: str) -> dict[str, bool]:
 
 
 def computation_dtype(dtype: str) -> str:
-    """Returns what `config.dtype` stands for: matrix units of TPUs and GPUs are for bfloat16."""
+    """Returns what `config.dtype` stands for: `auto` is bfloat16 on TPUs and GPUs.
+
+    Their matrix units are made for it, but for NVIDIA's before Ampere: set float32 there.
+    """
     if dtype != "auto":
         return dtype
     return "float32" if jax.default_backend() == "cpu" else "bfloat16"

@@ -60,7 +60,8 @@ FREE = (
     *("log_every_steps", "sample_every_steps", "checkpoint_every_steps", "keep_checkpoints"),
     "steps_at_once",
 )
-"""Settings that do not change what is learned: a finished run may be used with others."""
+"""Settings that do not change what is learned: a finished run may be used with others. (On TPUs and
+GPUs they decide how many steps are one program, and that may change rounding.)"""
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Stage:
 def drnet_stage(run: Run) -> Stage:
     """Returns the first stage: encoders and decoder against the scene discriminator."""
     config = run.config.drnet
-    make_step = steps.make_drnet_step(
+    learn = steps.make_drnet_step(
         run.networks,
         run.main_tx,
         run.discriminator_tx,
@@ -56,9 +56,9 @@ def drnet_stage(run: Run) -> Stage:
         key = prng.stream(run.key, "drnet pairs", state.step)
         pairs = steps.sample_pairs(key, config.batch_size)
         pairs = jax.lax.with_sharding_constraint(pairs, sharding.batch_split(run.mesh))
-        return make_step(state, steps.DrnetBatch(frames, pairs))
+        return learn(state, steps.DrnetBatch(frames, pairs))
 
-    return _create(
+    return _make_stage(
         run,
         "drnet",
         step,
@@ -70,7 +70,7 @@ def drnet_stage(run: Run) -> Stage:
 def predictor_stage(run: Run, drnet: DrnetState) -> Stage:
     """Returns the second stage: the pose LSTM, on the finished encoders."""
     config = run.config.predictor
-    make_step = steps.make_predictor_step(
+    learn = steps.make_predictor_step(
         run.networks, run.predictor, run.predictor_tx, num_observed=config.num_observed
     )
 
@@ -78,9 +78,9 @@ def predictor_stage(run: Run, drnet: DrnetState) -> Stage:
         state: PredictorState, batch: ClipBatch, main: Player
     ) -> tuple[PredictorState, Metrics]:
         frames, lengths = batch
-        return make_step(state, frames, main, lengths)
+        return learn(state, frames, main, lengths)
 
-    return _create(
+    return _make_stage(
         run,
         "predictor",
         step,
@@ -90,7 +90,14 @@ def predictor_stage(run: Run, drnet: DrnetState) -> Stage:
     )
 
 
-def _create(run: Run, name: str, step: Callable, *constants: Any, num_frames: int, write_sample):
+def _make_stage(
+    run: Run,
+    name: str,
+    step: Callable[..., tuple[Any, Metrics]],
+    *constants: Any,
+    num_frames: int,
+    write_sample: Callable[[Any, str], None],
+) -> Stage:
     """Returns the stage of pure `step(state, batch, *constants)`, wherever batches come from."""
     source, size = run.source, run.config[name].batch_size
     finish = functools.partial(Stage, name, run.config[name].num_steps, write_sample=write_sample)
@@ -103,10 +110,12 @@ def _create(run: Run, name: str, step: Callable, *constants: Any, num_frames: in
             batch = jax.lax.with_sharding_constraint(batch, split)
             return step(state, batch, *constants)
 
+        def lengths(first: int) -> Iterator[int]:
+            yield from itertools.repeat(steps_at_once(run.config, name, first))
+
         program = jax.jit(_repeat(step_on_own_batch), static_argnums=0, donate_argnums=1)
         return finish(
-            lambda state, num_steps: program(num_steps, state, source.arrays, *constants),
-            lambda first: (n for n in itertools.repeat(steps_at_once(run.config, name, first))),
+            lambda state, num_steps: program(num_steps, state, source.arrays, *constants), lengths
         )
     stream = {"drnet": source.train_frames, "predictor": source.train_clips}[name]
     program = jax.jit(step, donate_argnums=0)

@@ -99,6 +99,7 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
     if first == stage.num_steps:
         return state
     all_finite = jax.jit(_all_finite)
+    # Where the devices make the batches, waiting for one is waiting for the steps before it.
     meter = _Meter(stage.name, first, measure_waiting=isinstance(run.source, HostSource))
     with (
         contextlib.closing(stage.batches(first)) as batches,
@@ -157,7 +158,7 @@ class _Meter:
         return batch
 
     def add(self, metrics: Metrics) -> int:
-        """Takes the metrics of some steps, without waiting for them; returns of how many."""
+        """Takes the metrics of some steps without waiting for them; returns how many steps."""
         self._pending.append(metrics)
         return next(iter(metrics.values())).size
 

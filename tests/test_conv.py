@@ -75,9 +75,12 @@ def test_transposed_is_fast_form_on_cpu_and_convolution_elsewhere():
     assert "stablehlo.convolution" in texts["tpu"]
 
 
+@pytest.mark.parametrize("channels", [3, 8])
 @pytest.mark.parametrize(("size", "strides", "padding", "large", "small"), CASES)
-def test_forms_for_gpus_equal_those_for_others(size, strides, padding, large, small, monkeypatch):
-    maps, kernel = draw(0, 2, large, large, 3), draw(1, size, size, 3, 4)
+def test_forms_for_gpus_equal_those_for_others(
+    size, strides, padding, large, small, channels, monkeypatch
+):
+    maps, kernel = draw(0, 2, large, large, channels), draw(1, size, size, channels, 4)
     weights = draw(2, 2, small, small, 4)
 
     def both_ways(maps, kernel, others):

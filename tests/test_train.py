@@ -4,6 +4,7 @@ import shutil
 import signal
 
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -167,12 +168,34 @@ def test_a_run_from_before_there_were_some_settings_goes_on(trained, config, tmp
         ("rollout", "frames_at_once"),
     ):
         del stored[section][name]
+    del stored["steps_at_once"]
     (workdir / "config.json").write_text(json.dumps(stored))
     train.prepare(config, workdir)()
     assert "is finished" in capsys.readouterr().out
     config.data.consecutive = True
     with pytest.raises(ValueError, match=r"config.data.consecutive is False there and True here"):
         train.prepare(config, workdir)
+
+
+@pytest.mark.parametrize(
+    ("backend", "expected"), [("cpu", "float32"), ("gpu", "bfloat16"), ("tpu", "bfloat16")]
+)
+def test_the_dtype_left_open_is_that_of_the_platform(monkeypatch, backend, expected):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert run_lib.computation_dtype("auto") == expected
+    assert run_lib.computation_dtype("float32") == "float32"
+
+
+def test_a_run_keeps_the_dtype_it_began_with(trained, config, tmp_path):
+    assert json.loads((trained / "config.json").read_text())["dtype"] == "float32"
+    workdir = tmp_path / "copy"
+    shutil.copytree(trained, workdir)
+    stored = json.loads((workdir / "config.json").read_text()) | {"dtype": "bfloat16"}
+    (workdir / "config.json").write_text(json.dumps(stored))
+    config.dtype = "auto"
+    run = run_lib.create(config, workdir)
+    assert run.config.dtype == "bfloat16"
+    assert run.networks.decoder.dtype == jnp.bfloat16
 
 
 def test_losses_fall(config, tmp_path):

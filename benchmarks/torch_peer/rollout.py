@@ -7,7 +7,7 @@ from flax import traverse_util
 from torch import nn
 
 from benchmarks.torch_peer import networks, weights
-from benchmarks.torch_peer.train_step import device, to_maps
+from benchmarks.torch_peer.train_step import device, precision, to_maps
 from drnet_jax.arrays import Tree
 from drnet_jax.state import Player
 
@@ -58,10 +58,14 @@ class Rollout:
             self.networks[name].to(device(), memory_format=torch.channels_last)
         lstm = lstm.to(device())
         self.lstm, self.num_steps, self.num_layers = lstm.eval(), num_steps, num_layers
-        self.normalize = settings["normalize"]
+        self.normalize, self.dtype = settings["normalize"], settings["dtype"]
 
     @torch.inference_mode()
     def __call__(self, observed: np.ndarray) -> np.ndarray:
+        with precision(self.dtype):
+            return self._generate(observed)
+
+    def _generate(self, observed: np.ndarray) -> np.ndarray:
         frames = [to_maps(observed[:, t]) for t in range(observed.shape[1])]
         content, skips = self.networks["content_encoder"](frames[-1])
         states = [None] * self.num_layers

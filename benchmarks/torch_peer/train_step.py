@@ -1,6 +1,7 @@
 """The training step of `drnet_jax.steps.make_drnet_step` in PyTorch."""
 
 import contextlib
+import functools
 
 import jax
 import numpy as np
@@ -12,16 +13,25 @@ from drnet_jax.state import DrnetState
 from drnet_jax.steps import DrnetBatch
 
 
+@functools.cache
 def device() -> torch.device:
-    """Returns the GPU, at the settings that are fastest there, or the CPU where JAX has no GPU.
+    """Returns the GPU if JAX computes on one, else the CPU.
 
-    There JAX computes float32 products in TensorFloat-32, too.
+    Where it is a GPU this also chooses PyTorch's fastest settings: cuDNN's kernels by measurement,
+    and TensorFloat-32 for products of float32, which is what JAX takes there.
     """
     if jax.default_backend() != "gpu":
         return torch.device("cpu")
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
     return torch.device("cuda")
+
+
+def precision(dtype: str) -> contextlib.AbstractContextManager:
+    """Returns the context in which networks compute in `dtype`."""
+    if dtype == "bfloat16":
+        return torch.autocast(device().type, torch.bfloat16)
+    return contextlib.nullcontext()
 
 
 def to_maps(frames: np.ndarray) -> torch.Tensor:
@@ -61,7 +71,7 @@ class TrainStep:
             module.to(device(), memory_format=torch.channels_last)
         self.similarity_weight, self.adversarial_weight = similarity_weight, adversarial_weight
         self.normalize = settings["normalize"]
-        self.low_precision = settings["dtype"] == "bfloat16"
+        self.dtype = settings["dtype"]
 
         def adam(*names: str) -> torch.optim.Adam:
             params = [p for name in names for p in self.networks[name].parameters()]
@@ -76,7 +86,7 @@ class TrainStep:
     def __call__(self, batch: "Batch") -> dict[str, torch.Tensor]:
         """Returns the losses by the names of ours."""
         discriminator_loss = self._move_discriminator(batch)
-        with self._precision():
+        with precision(self.dtype):
             terms = self._main_terms(batch)
         terms["total"] = (
             terms["reconstruction"]
@@ -89,7 +99,7 @@ class TrainStep:
         return {"discriminator": discriminator_loss} | {k: v.detach() for k, v in terms.items()}
 
     def _move_discriminator(self, batch: "Batch") -> torch.Tensor:
-        with self._precision():
+        with precision(self.dtype):
             with torch.no_grad():
                 poses = [self._pose(frame) for frame in batch.frames[:2]]
             logits = self._judge(poses[0], poses[1][batch.partners])
@@ -125,11 +135,6 @@ class TrainStep:
 
     def _judge(self, pose_a: torch.Tensor, pose_b: torch.Tensor) -> torch.Tensor:
         return self.networks["discriminator"](pose_a, pose_b)
-
-    def _precision(self):
-        if self.low_precision:
-            return torch.autocast(device().type, torch.bfloat16)
-        return contextlib.nullcontext()
 
 
 class Batch:

@@ -2,8 +2,9 @@
 
 On each axis a digit has an integer position in `[0, span)` and an integer velocity. A step adds the
 velocity; where that leaves the range, the position is clamped and the velocity flips. So position
-and velocity form a small finite state, and its successor is a table look-up. Tables of all the
-steps that one digit of a time can stand for answer any time with one look-up per digit.
+and velocity form a small finite state, and its successor is a table look-up. So is the state after
+any number of steps, but the tables would be large: a time is written in base 32, and each of its
+places has a table that takes a state across all the steps which that place stands for.
 
 Source: drnet-py, data/moving_mnist.py.
 """
@@ -13,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-DIGIT_BITS = 5
-NUM_DIGITS = 4
+NUM_PLACES = 4
+PLACE_BITS = 5
 """Of a time, in base 32: few look-ups, one after the other, in small tables."""
 
-NUM_TIMES = 2 ** (DIGIT_BITS * NUM_DIGITS)
+NUM_TIMES = 2 ** (PLACE_BITS * NUM_PLACES)
 """Times up to 2^20 - 1 have an answer."""
 
 
@@ -39,10 +40,11 @@ class Tracks:
 
 
 def jump_tables(span: int, max_speed: int) -> np.ndarray:
-    """Returns int32 `[NUM_DIGITS, 32, num_states]`; `[i, n]` maps states to later ones.
+    """Returns int32 `[NUM_PLACES, 32, num_states]`.
 
-    They are 32^i n steps later. A state is `position * (2 * max_speed + 1) + velocity + max_speed`,
-    positions in `[0, span)`, velocities in `[-max_speed, max_speed]`.
+    Row `[i, n]` maps a state to that `32^i n` steps later. A state is
+    `position * (2 * max_speed + 1) + velocity + max_speed`, positions in `[0, span)`, velocities in
+    `[-max_speed, max_speed]`.
     """
     num_velocities = 2 * max_speed + 1
     position, velocity = np.divmod(np.arange(span * num_velocities), num_velocities)
@@ -52,11 +54,11 @@ def jump_tables(span: int, max_speed: int) -> np.ndarray:
     velocity = np.where(outside, -velocity, velocity)
     jump = np.clip(moved, 0, span - 1) * num_velocities + velocity + max_speed
     tables = []
-    for _ in range(NUM_DIGITS):
+    for _ in range(NUM_PLACES):
         table = [np.arange(len(jump))]
-        for _ in range(2**DIGIT_BITS):
+        for _ in range(2**PLACE_BITS):
             table.append(jump[table[-1]])
-        jump = table.pop()  # Of the whole digit: one of the next digit.
+        jump = table.pop()  # Of 32: one step of the next place.
         tables.append(table)
     return np.array(tables, np.int32)
 
@@ -78,7 +80,7 @@ def at_times(
     state = jnp.broadcast_to(state[:, None], (*times.shape[:2], *state.shape[1:]))
     tables = jnp.asarray(jump_tables(span, max_speed))
     for i, table in enumerate(tables):
-        state = table[times >> (i * DIGIT_BITS) & (2**DIGIT_BITS - 1), state]
+        state = table[times >> (i * PLACE_BITS) & (2**PLACE_BITS - 1), state]
     return state // num_velocities, state % num_velocities - max_speed
 
 

@@ -18,7 +18,7 @@ from flax.linen.dtypes import promote_dtype
 from jax import lax
 
 from drnet_jax.nets import patches, winograd, winograd3
-from drnet_jax.nets.patches import product
+from drnet_jax.nets.product import product
 
 Dtype = jnp.dtype | type | None
 KERNEL_INIT = nn.initializers.normal(0.02)  # Source: PyTorch release, utils.py, init_weights.
@@ -112,7 +112,8 @@ def _correlate(large, kernel, strides, padding):
     """The convolution itself."""
     if padding == 0 and large.shape[1:3] == kernel.shape[:2]:
         # One output pixel: a matrix product, which is never slower and needs no layout change.
-        flat = product(large.reshape(large.shape[0], -1), kernel.reshape(-1, kernel.shape[3]))
+        flat = large.reshape(large.shape[0], -1)
+        flat = product(flat, kernel.reshape(-1, kernel.shape[3]), (1, 0))
         return flat[:, None, None].astype(large.dtype)
     plain = functools.partial(_lax_correlate, strides=strides, padding=padding)
     on_cpu = on_gpu = plain
@@ -133,7 +134,7 @@ def _correlate(large, kernel, strides, padding):
 def _kernel_gradient(large, small, kernel_shape, strides, padding):
     """Transpose of `convolve(large, kernel)` in `kernel`, applied to `small`."""
     if padding == 0 and large.shape[1:3] == kernel_shape[:2]:
-        flat = product(large.reshape(large.shape[0], -1).T, small[:, 0, 0])
+        flat = product(large.reshape(large.shape[0], -1), small[:, 0, 0], (0, 0))
         return flat.reshape(kernel_shape).astype(small.dtype)
 
     def plain(large, small):
@@ -219,7 +220,7 @@ def _pad_channels(maps: jax.Array, axis: int) -> jax.Array:
 
 def _one_pixel_input_gradient(small, kernel):
     height, width, large, channels = kernel.shape
-    flat = product(small[:, 0, 0], kernel.reshape(-1, channels).T)
+    flat = product(small[:, 0, 0], kernel.reshape(-1, channels), (1, 1))
     return flat.reshape(-1, height, width, large).astype(small.dtype)
 
 

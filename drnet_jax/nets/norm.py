@@ -95,6 +95,7 @@ def _backward(epsilon, residuals, cotangents):
     grad_bias, grad_scale = _sum_rows(grad), _sum_rows(grad * standard)
     centred = grad - (grad_bias / num)[:, None] - standard * (grad_scale / num)[:, None]
     grad_rows = (centred * (scale * inverse)[:, None]).astype(narrow.dtype)
+    # The result does not depend on the guess.
     return grad_rows, grad_scale.sum(0), grad_bias.sum(0), jnp.zeros_like(mean)
 
 
@@ -113,8 +114,8 @@ def moments_by_one_read(rows, guess):
     """Both sums at once, which over several devices are one message, too.
 
     The mean of squares less the square of the mean cancels badly in float32 where the mean is far
-    from zero. From a guess it is not: what is lost is what the guess is off, in standard
-    deviations, squared.
+    from zero. Less a guess of it, it does not: the relative error of the variance grows with the
+    square of (mean - guess) / deviation only.
     """
     rows = rows - guess[:, None]
     mean, squares = rows.mean((0, 2)), jnp.square(rows).mean((0, 2))

@@ -8,6 +8,8 @@ suits platforms which have no fast kernel for these cases.
 import jax
 import jax.numpy as jnp
 
+from drnet_jax.nets.product import product
+
 MAX_GRADIENT_SIDE = 8
 """Of the larger maps. On GPUs XLA makes of their kernel gradient a slow dilated convolution, whose
 result has the wrong layout for the optimizer."""
@@ -34,8 +36,9 @@ def kernel_gradient(large: jax.Array, small: jax.Array) -> jax.Array:
     blocks = padded.reshape(batch, height // 2 + 1, 2, width // 2 + 1, 2, channels)
     rows = jnp.stack([blocks[:, :-1], blocks[:, 1:]], axis=2)
     patches = jnp.stack([rows[:, :, :, :, :-1], rows[:, :, :, :, 1:]], axis=5)
+    wide = jnp.promote_types(small.dtype, jnp.float32)
     subscripts = "bhipwjqc,bhws->ipjqcs"
-    gradient = jnp.einsum(subscripts, patches, small, preferred_element_type=_wide(small))
+    gradient = jnp.einsum(subscripts, patches, small, preferred_element_type=wide)
     return gradient.reshape(4, 4, channels, -1).astype(small.dtype)
 
 
@@ -54,7 +57,7 @@ def input_gradient(small: jax.Array, kernel: jax.Array) -> jax.Array:
     """
     batch, height, width, channels = small.shape
     large = kernel.shape[2]
-    patches = product(small, kernel.reshape(-1, channels).T)
+    patches = product(small, kernel.reshape(-1, channels), (3, 1))
     # Kernel row 2i + p adds to row 2(h + i) + p of the padded output: `i` moves by whole blocks.
     patches = patches.reshape(batch, height, width, 2, 2, 2, 2, large)  # [.., i, p, j, q, large]
     total = 0.0
@@ -65,12 +68,3 @@ def input_gradient(small: jax.Array, kernel: jax.Array) -> jax.Array:
     # [batch, height + 1, width + 1, p, q, large]: interleave the blocks, then cut the padding.
     total = total.transpose(0, 1, 3, 2, 4, 5).reshape(batch, 2 * height + 2, 2 * width + 2, large)
     return total[:, 1:-1, 1:-1].astype(small.dtype)
-
-
-def product(left: jax.Array, right: jax.Array) -> jax.Array:
-    """Returns the matrix product in at least float32, which from bfloat16 is faster on CPUs too."""
-    return jnp.matmul(left, right, preferred_element_type=_wide(left))
-
-
-def _wide(x: jax.Array) -> jnp.dtype:
-    return jnp.promote_types(x.dtype, jnp.float32)

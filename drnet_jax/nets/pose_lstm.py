@@ -12,7 +12,7 @@ from drnet_jax.nets.norm import unit_length
 Carry = tuple[tuple[jax.Array, jax.Array], ...]
 
 _UNROLL = 16
-"""Steps of the loop over time that are one: an iteration costs a GPU more than a step does."""
+"""Time steps in one iteration of the loop, which costs a GPU more than such a step."""
 
 
 def _uniform(fan_in: int) -> nn.initializers.Initializer:
@@ -24,7 +24,7 @@ def _uniform(fan_in: int) -> nn.initializers.Initializer:
     return init
 
 
-class Cell(nn.Module):
+class Layer(nn.Module):
     """One layer through time; gates are stacked in the order input, forget, candidate, output.
 
     There are two biases, which are only ever added: Adam moves each by a full step, so one alone
@@ -98,7 +98,7 @@ class PoseLSTM(nn.Module):
         x = x.reshape(len(x), -1, self.hidden_dim)  # [batch, time, hidden_dim]
         states = []
         for layer, state in enumerate(carry):
-            state, x = Cell(self.hidden_dim, self.dtype, name=f"cell{layer}")(state, x)
+            state, x = Layer(self.hidden_dim, self.dtype, name=f"cell{layer}")(state, x)
             states.append(state)
         x = x.reshape(*inputs.shape[:-1], self.hidden_dim)
         x = self._dense(self.pose_dim, self.hidden_dim, "output")(x)

@@ -26,7 +26,6 @@ def teacher_forced(
       The LSTM's memory after the last step, and `[batch, time, pose_dim]` predictions of the poses
       one step later.
     """
-
     contents = jnp.broadcast_to(content[:, None], (*poses.shape[:2], content.shape[-1]))
     inputs = jnp.concatenate([poses, contents], axis=-1)
     return predictor.apply(variables, predictor.initial_carry(len(poses)), inputs)

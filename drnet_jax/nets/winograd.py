@@ -27,6 +27,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from drnet_jax.nets.product import product
+
 MIN_CHANNELS = 16
 """Of the larger maps. With fewer, the sums cost more than the products save."""
 
@@ -115,7 +117,7 @@ def convolve(large: jax.Array, kernel: jax.Array) -> jax.Array:
     shape = large.shape[0], large.shape[1] // 2, large.shape[2] // 2
     tiles = _choose(shape, large.dtype)
     matrices = zip(_spread_maps(large, tiles), _spread_kernel(kernel, tiles), strict=True)
-    products = [_product(maps, taps, (1, 0)) for maps, taps in matrices]
+    products = [product(maps, taps, (1, 0)) for maps, taps in matrices]
     return _gather(products, shape, tiles).astype(large.dtype)
 
 
@@ -123,7 +125,7 @@ def input_gradient(small: jax.Array, kernel: jax.Array) -> jax.Array:
     """Returns the transpose of `convolve` in `large`, applied to `small`."""
     tiles = _choose(small.shape, small.dtype)
     matrices = zip(_transpose_gather(small, tiles), _spread_kernel(kernel, tiles), strict=True)
-    products = [_product(maps, taps, (1, 1)) for maps, taps in matrices]
+    products = [product(maps, taps, (1, 1)) for maps, taps in matrices]
     return _transpose_spread(products, small.shape[:3], tiles).astype(small.dtype)
 
 
@@ -131,14 +133,8 @@ def kernel_gradient(large: jax.Array, small: jax.Array) -> jax.Array:
     """Returns the transpose of `convolve(large, kernel)` in `kernel`, applied to `small`."""
     tiles = _choose(small.shape, small.dtype)
     matrices = zip(_spread_maps(large, tiles), _transpose_gather(small, tiles), strict=True)
-    products = [_product(maps, sums, (0, 0)) for maps, sums in matrices]
+    products = [product(maps, sums, (0, 0)) for maps, sums in matrices]
     return _fold_kernel(products, tiles).astype(small.dtype)
-
-
-def _product(left: jax.Array, right: jax.Array, axes: tuple[int, int]) -> jax.Array:
-    """Returns the matrix product over one axis of each, summed in at least float32."""
-    (one, other), wide = axes, jnp.promote_types(left.dtype, jnp.float32)
-    return lax.dot_general(left, right, (((one,), (other,)), ((), ())), preferred_element_type=wide)
 
 
 def _combine(weights: np.ndarray, terms: list[jax.Array]) -> jax.Array:
@@ -250,10 +246,10 @@ def _spread_kernel(kernel: jax.Array, tiles: _Tiles) -> list[jax.Array]:
     _, _, large, small = kernel.shape
     blocks = kernel.reshape(2, 2, 2, 2, large, small)  # Block row, pixel row, block column, ...
     matrices = []
-    for weights in tiles.taps:
-        row = _combine(weights, list(blocks))  # [pixel row, block column, pixel column, ...]
-        for weights in tiles.taps:
-            matrix = _combine(weights, [row[:, 0], row[:, 1]])
+    for row_weights in tiles.taps:
+        row = _combine(row_weights, list(blocks))  # [pixel row, block column, pixel column, ...]
+        for column_weights in tiles.taps:
+            matrix = _combine(column_weights, [row[:, 0], row[:, 1]])
             matrices.append(matrix.reshape(4 * large, small))
     return matrices
 
@@ -292,10 +288,10 @@ def _transpose_gather(small: jax.Array, tiles: _Tiles) -> list[jax.Array]:
     size = tiles.size
     rows = small.reshape(batch, height // size, size, width, channels)
     matrices = []
-    for weights in tiles.outputs.T:
-        line = _combine(weights, [rows[:, :, i] for i in range(size)])
+    for row_weights in tiles.outputs.T:
+        line = _combine(row_weights, [rows[:, :, i] for i in range(size)])
         line = line.reshape(batch, height // size, width // size, size, channels)
-        for weights in tiles.outputs.T:
-            sums = _combine(weights, [line[:, :, :, i] for i in range(size)])
+        for column_weights in tiles.outputs.T:
+            sums = _combine(column_weights, [line[:, :, :, i] for i in range(size)])
             matrices.append(sums.reshape(-1, channels))
     return matrices

@@ -23,6 +23,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from drnet_jax.nets.product import product
+
 MIN_TILES = 64
 """Each of 2 x 2 pixels, over the whole batch. With fewer, the kernel's sums cost too much."""
 
@@ -57,7 +59,7 @@ def convolve(large: jax.Array, kernel: jax.Array) -> jax.Array:
       kernel: `[3, 3, large, small]`.
     """
     matrices = zip(_spread_maps(large), _spread_kernel(kernel), strict=True)
-    products = [_product(maps, taps, (1, 0)) for maps, taps in matrices]
+    products = [product(maps, taps, (1, 0)) for maps, taps in matrices]
     return _gather(products, *large.shape[:3]).astype(large.dtype)
 
 
@@ -66,23 +68,17 @@ def input_gradient(small: jax.Array, kernel: jax.Array) -> jax.Array:
     taps = _spread_kernel(kernel)
     taps = [taps[4 * row + column] for row in _REVERSED for column in _REVERSED]
     matrices = zip(_spread_maps(small), taps, strict=True)
-    products = [_product(maps, taps, (1, 1)) for maps, taps in matrices]
+    products = [product(maps, taps, (1, 1)) for maps, taps in matrices]
     return _gather(products, *small.shape[:3]).astype(small.dtype)
 
 
 def kernel_gradient(large: jax.Array, small: jax.Array) -> jax.Array:
     """Returns the transpose of `convolve(large, kernel)` in `kernel`, applied to `small`."""
     matrices = zip(_spread_maps(large), _transpose_gather(small), strict=True)
-    products = [_product(maps, sums, (0, 0)) for maps, sums in matrices]
+    products = [product(maps, sums, (0, 0)) for maps, sums in matrices]
     kernel = jax.ShapeDtypeStruct((3, 3, large.shape[3], small.shape[3]), products[0].dtype)
     (gradient,) = jax.linear_transpose(_spread_kernel, kernel)(products)
     return gradient.astype(small.dtype)
-
-
-def _product(left: jax.Array, right: jax.Array, axes: tuple[int, int]) -> jax.Array:
-    """Returns the matrix product over one axis of each, summed in at least float32."""
-    (one, other), wide = axes, jnp.promote_types(left.dtype, jnp.float32)
-    return lax.dot_general(left, right, (((one,), (other,)), ((), ())), preferred_element_type=wide)
 
 
 def _spread_maps(large: jax.Array) -> list[jax.Array]:
