@@ -130,7 +130,7 @@ def _repeat(step: Callable) -> Callable:
 
     def repeated(num_steps: int, state: Any, *constants: Any) -> tuple[Any, Metrics]:
         if num_steps == 1:
-            # XLA:CPU runs convolutions inside a loop many times slower, even if it runs once.
+            # Without a loop, in which XLA:CPU runs convolutions many times slower.
             return step(state, *constants)
         return jax.lax.scan(lambda state, _: step(state, *constants), state, length=num_steps)
 
