@@ -207,7 +207,8 @@ def _by_platform(operands, plain, on_cpu, on_gpu):
 def _missing_channels(maps: jax.Array, axis: int = 3) -> int:
     """Returns how many channels maps of few, such as frames, lack for a GPU's matrix units.
 
-    cuDNN has kernels for 16 bytes a pixel; for less it takes general ones, several times slower.
+    Its fast kernels read 16 bytes a pixel. For less cuDNN took a general one, which made frames the
+    slowest layer (docs/performance.md).
     """
     return max(0, 16 // maps.dtype.itemsize - maps.shape[axis])
 

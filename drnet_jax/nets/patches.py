@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from drnet_jax.nets.product import product
 
 MAX_GRADIENT_SIDE = 8
-"""Of the larger maps. On GPUs XLA makes of their kernel gradient a slow dilated convolution, whose
-result has the wrong layout for the optimizer."""
+"""Of the larger maps. On GPUs XLA makes of their kernel gradient a dilated convolution, whose layout
+made the optimizer's update several times slower (docs/performance.md)."""
 
 
 def fits_kernel_gradient(large_shape: tuple[int, ...]) -> bool:
