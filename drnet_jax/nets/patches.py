@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from drnet_jax.nets.product import product
 
 MAX_GRADIENT_SIDE = 8
-"""Of the larger maps. On GPUs XLA makes of their kernel gradient a dilated convolution, whose layout
+"""Of the larger maps. On GPUs XLA makes of their kernel gradient a dilated convolution. Its layout
 made the optimizer's update several times slower (docs/performance.md)."""
 
 
