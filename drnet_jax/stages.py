@@ -108,7 +108,8 @@ def _make_stage(
         def step_on_own_batch(state, arrays, *constants):
             batch = draw(arrays, state.step, size, num_frames)
             batch = jax.lax.with_sharding_constraint(batch, split)
-            return step(state, batch, *constants)
+            # Made once: XLA would make it again for each of its readers.
+            return step(state, jax.lax.optimization_barrier(batch), *constants)
 
         def lengths(first: int) -> Iterator[int]:
             yield from itertools.repeat(steps_at_once(run.config, name, first))

@@ -107,9 +107,20 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
         writer.MetricsWriter(run.workdir, stage.name, first) as log,
         _progress_bar(stage, first) as bar,
     ):
-        step = first
+
+        def write_log(step: int) -> None:
+            means = meter.finite_means(step)
+            log.write(step, meter.speeds(step) | means)
+            losses = {name: f"{value:.4g}" for name, value in means.items()}
+            bar.set_postfix(losses, refresh=False)
+            meter.restart(step)
+
+        step, log_is_due = first, False
         while step < stage.num_steps:
             state, metrics = stage.step(state, meter.next(batches))
+            if log_is_due:
+                # That of the steps before: a device that has the next ones already does not wait.
+                write_log(step)
             made = meter.add(metrics)
             if step == first:
                 bar.write(f"First steps of {stage.name} after {meter.seconds():.1f} s.")
@@ -118,18 +129,17 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
             stopping = stop()
             due = functools.partial(is_due, step, num_steps=stage.num_steps)
             save = stopping or due(config.checkpoint_every_steps)
-            if save or due(config.log_every_steps):
-                means = meter.finite_means(step)
-            if save and not all_finite(state):
-                raise FloatingPointError(
-                    f"The state of {stage.name} is not finite at step {step:,}."
-                )
-            if due(config.log_every_steps):
-                log.write(step, meter.speeds(step) | means)
-                losses = {name: f"{value:.4g}" for name, value in means.items()}
-                bar.set_postfix(losses, refresh=False)
-                meter.restart(step)
-            if due(config.sample_every_steps):
+            sample, log_is_due = due(config.sample_every_steps), due(config.log_every_steps)
+            if save:
+                meter.finite_means(step)
+                if not all_finite(state):
+                    raise FloatingPointError(
+                        f"The state of {stage.name} is not finite at step {step:,}."
+                    )
+            if log_is_due and (save or sample):
+                write_log(step)
+                log_is_due = False
+            if sample:
                 stage.write_sample(state, f"{stage.name}/step_{step:07d}.png")
             if save:
                 checkpoints.save(step, state)

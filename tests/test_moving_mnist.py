@@ -80,6 +80,19 @@ def test_frames_and_tracks_equal_numpy(case):
         np.testing.assert_array_equal(velocities[i], [v for _, v in track])
 
 
+@pytest.mark.parametrize("num_digits", [1, 2, 3])
+def test_both_ways_to_place_digits_are_equal(num_digits):
+    generator = make(image_size=32, digit_size=16, num_digits=num_digits)
+    digits = jnp.asarray(generator.resize(PICTURES))
+    tracks = generator.sample(jax.random.key(3), 4, len(digits))
+    corners, _ = generator.positions(tracks, np.broadcast_to(np.arange(30), (4, 30)))
+    by_products = generator.layers_by_products(digits, tracks.digits, corners)
+    by_look_up = generator.layers_by_look_up(digits, tracks.digits, corners)
+    assert by_products.dtype == by_look_up.dtype == np.uint8
+    assert by_products.any()
+    np.testing.assert_array_equal(by_look_up, by_products)
+
+
 def test_distant_times_equal_numpy():
     generator = make(image_size=32, digit_size=16, speeds=(-3, 3))
     digits = generator.resize(PICTURES)

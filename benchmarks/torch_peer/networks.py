@@ -23,6 +23,18 @@ def relu(maps: torch.Tensor) -> torch.Tensor:
     return F.relu(maps, inplace=True)
 
 
+class FromPixel(nn.ConvTranspose2d):
+    """Of maps of one pixel each: the matrix product that it is, as cuDNN's is no faster.
+
+    `torch.compile` needs it, too: on a GPU it expects another layout of the kernel's gradient than
+    the one that cuDNN chooses.
+    """
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        maps = torch.einsum("bi,iohw->bohw", maps[:, :, 0, 0], self.weight)
+        return maps.contiguous(memory_format=torch.channels_last)
+
+
 class ConvBlock(nn.Module):
     """Convolution without bias, BatchNorm, activation; `widen` leaves in float32."""
 
@@ -34,11 +46,10 @@ class ConvBlock(nn.Module):
         strides: int = 1,
         padding: int = 0,
         activation: Callable[[torch.Tensor], torch.Tensor] = leaky_relu,
-        transposed: bool = False,
+        layer: type[nn.Module] = nn.Conv2d,
         widen: bool = False,
     ):
         super().__init__()
-        layer = nn.ConvTranspose2d if transposed else nn.Conv2d
         self.conv = layer(inputs, features, kernel_size, strides, padding, bias=False)
         self.norm = nn.BatchNorm2d(features)
         self.activation, self.widen = activation, widen
@@ -81,11 +92,16 @@ class DcganDecoder(nn.Module):
     def __init__(self, dim: int, image_size: int, channels: int, width: int, skips: bool):
         super().__init__()
         self.widths = stage_widths(image_size, width)
-        self.vector = ConvBlock(dim, self.widths[-1], 4, transposed=True)
+        self.vector = ConvBlock(dim, self.widths[-1], 4, layer=FromPixel)
         times = 2 if skips else 1
         for stage in reversed(range(1, len(self.widths))):
             block = ConvBlock(
-                times * self.widths[stage], self.widths[stage - 1], 4, 2, 1, transposed=True
+                times * self.widths[stage],
+                self.widths[stage - 1],
+                4,
+                2,
+                1,
+                layer=nn.ConvTranspose2d,
             )
             self.add_module(f"stage{stage}", block)
         self.stage0 = Frames(nn.ConvTranspose2d(times * self.widths[0], channels, 4, 2, 1))
@@ -131,7 +147,7 @@ class VggDecoder(nn.Module):
     def __init__(self, dim: int, image_size: int, channels: int, width: int):
         super().__init__()
         self.widths = stage_widths(image_size, width)
-        self.vector = ConvBlock(dim, self.widths[-1], 4, transposed=True)
+        self.vector = ConvBlock(dim, self.widths[-1], 4, layer=FromPixel)
         for stage in reversed(range(len(self.widths))):
             inputs = 2 * self.widths[stage]
             for layer, features in enumerate(self._features(stage)):

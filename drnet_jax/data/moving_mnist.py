@@ -107,24 +107,54 @@ class MovingMnist:
           times: int32 `[batch, time]`.
         """
         corners, _ = self.positions(tracks, times)
-        pictures = digits[tracks.digits].astype(jnp.float32)  # [batch, num_digits, side, side]
-        # Placing by one-hot products: exact (each sum has one term, and 8 bits fit every matrix
-        # unit), and free of the scatters that are slow on TPUs.
+        layers = jax.lax.platform_dependent(
+            digits,
+            tracks.digits,
+            corners,
+            cuda=self.layers_by_look_up,
+            default=self.layers_by_products,
+        )
+        is_front = jnp.arange(self.num_digits) == tracks.front[:, None]  # [batch, num_digits]
+        is_front = is_front[:, None, None, None]
+        front = jnp.max(jnp.where(is_front, layers, 0), axis=-1, keepdims=True)
+        layers = jnp.where(is_front | (front == 0), layers, 0)
+        if self.coloured:
+            empty = 3 - self.num_digits
+            return jnp.pad(layers, ((0, 0),) * 4 + ((0, empty),))
+        return jnp.max(layers, axis=-1, keepdims=True)
+
+    def layers_by_products(
+        self, digits: jax.Array, chosen: jax.Array, corners: jax.Array
+    ) -> jax.Array:
+        """Returns each digit of clips alone, uint8 `[batch, time, side, side, num_digits]`.
+
+        By one-hot products: exact (each sum has one term, and 8 bits fit every matrix unit), and
+        free of the scatters and gathers that are slow on TPUs.
+
+        Args:
+          digits: uint8 `[n, digit_size, digit_size]`.
+          chosen: int32 `[batch, num_digits]`, which of `digits` move in the clip.
+          corners: int32 `[batch, time, num_digits, 2]`, where they are.
+        """
+        pictures = digits[chosen].astype(jnp.float32)  # [batch, num_digits, side, side]
         place = jnp.arange(self.image_size)[:, None] == corners[..., None, None] + jnp.arange(
             self.digit_size
         )
         rows, columns = place[:, :, :, 0].astype(jnp.float32), place[:, :, :, 1].astype(jnp.float32)
         layers = jnp.einsum("btnyi,bnij,btnxj->btyxn", rows, pictures, columns)
-        is_front = jnp.arange(self.num_digits) == tracks.front[:, None]  # [batch, num_digits]
-        is_front = is_front[:, None, None, None]
-        front = jnp.sum(jnp.where(is_front, layers, 0), axis=-1, keepdims=True)
-        layers = jnp.where(is_front | (front == 0), layers, 0)
-        if self.coloured:
-            empty = 3 - self.num_digits
-            frames = jnp.pad(layers, ((0, 0),) * 4 + ((0, empty),))
-        else:
-            frames = jnp.max(layers, axis=-1, keepdims=True)
-        return frames.astype(jnp.uint8)
+        return layers.astype(jnp.uint8)
+
+    def layers_by_look_up(
+        self, digits: jax.Array, chosen: jax.Array, corners: jax.Array
+    ) -> jax.Array:
+        """Returns what `layers_by_products` does, pixel by pixel: one kernel on a GPU."""
+        side, places = self.digit_size, jnp.arange(self.image_size)
+        # [batch, time, row, column, num_digits]
+        rows = (places[:, None] - corners[:, :, None, :, 0])[:, :, :, None]
+        columns = (places[:, None] - corners[:, :, None, :, 1])[:, :, None]
+        pixels = (chosen[:, None, None, None] * side + rows) * side + columns
+        inside = (rows >= 0) & (rows < side) & (columns >= 0) & (columns < side)
+        return jnp.where(inside, digits.reshape(-1).at[pixels].get(mode="clip"), 0)
 
     @property
     def separable(self) -> bool:

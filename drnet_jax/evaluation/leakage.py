@@ -203,9 +203,9 @@ def _encode_pairs(run: Run, encode, split: str, num_clips: int) -> dict[str, np.
         times = source.random_times(split, clips, keys[2], 2)
 
         def poses(clips: Any, times: np.ndarray) -> np.ndarray:
-            frames = jax.device_get(source.frames(split, clips, times))
-            codes = encode(frames.reshape(-1, *frames.shape[2:]))[1]
-            return codes.reshape(*times.shape, -1)
+            frames = source.frames(split, clips, times)
+            # Time by time: always as many frames, for which there is one compiled program.
+            return np.stack([encode(frames[:, t])[1] for t in range(times.shape[1])], axis=1)
 
         pairs = {"same_clip": poses(clips, times)}
         factors = source.factors(split, clips, times)

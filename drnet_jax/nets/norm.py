@@ -92,7 +92,7 @@ def _backward(epsilon, residuals, cotangents):
     rows, grad = _widen(narrow), _widen(cotangents[0])
     num, inverse = _num_rows(rows), lax.rsqrt(var + epsilon)
     standard = (rows - mean[:, None]) * inverse[:, None]
-    grad_bias, grad_scale = _sum_rows(grad), _sum_rows(grad * standard)
+    grad_bias, grad_scale = _sums(grad, grad * standard)
     centred = grad - (grad_bias / num)[:, None] - standard * (grad_scale / num)[:, None]
     grad_rows = (centred * (scale * inverse)[:, None]).astype(narrow.dtype)
     # The result does not depend on the guess.
@@ -118,7 +118,7 @@ def moments_by_one_read(rows, guess):
     square of (mean - guess) / deviation only.
     """
     rows = rows - guess[:, None]
-    mean, squares = rows.mean((0, 2)), jnp.square(rows).mean((0, 2))
+    mean, squares = _sums_together(rows, jnp.square(rows)) / _num_rows(rows)
     return mean + guess, jnp.maximum(squares - jnp.square(mean), 0)
 
 
@@ -126,21 +126,23 @@ def _widen(x: jax.Array) -> jax.Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def _sum_rows(rows):
-    """Returns the sums of each pass and channel, `[passes, channels]`."""
-    by_dot = _sum_rows_by_dot if rows.shape[1] == 1 else _sum_rows_plainly
-    return lax.platform_dependent(rows, cpu=by_dot, default=_sum_rows_plainly)
+def _sums(*rows):
+    """Returns the sums of each of `rows` by pass and channel, `[passes, channels]`."""
+    by_dot = _sums_by_dot if rows[0].shape[1] == 1 else _sums_together
+    return lax.platform_dependent(*rows, cpu=by_dot, default=_sums_together)
 
 
-def _sum_rows_plainly(rows):
-    return rows.sum((0, 2))
+def _sums_together(*rows):
+    # Clip by clip, and then all: XLA splits long sums on a GPU in any case, but would end each of
+    # them in a kernel of its own.
+    return jnp.stack([r.sum(2) for r in rows]).sum(1)
 
 
-def _sum_rows_by_dot(rows):
+def _sums_by_dot(*rows):
     # XLA:CPU fuses a reduction with the products before it into a loop that is several times slower
     # than this product; eight equal rows because the kernel for one row is slower again.
-    rows = rows.reshape(-1, rows.shape[-1])
-    return (jnp.ones((8, len(rows)), rows.dtype) @ rows)[:1]
+    rows = [r.reshape(-1, r.shape[-1]) for r in rows]
+    return jnp.stack([(jnp.ones((8, len(r)), r.dtype) @ r)[:1] for r in rows])
 
 
 normalize_rows.defvjp(_forward, _backward)

@@ -30,16 +30,14 @@ def kernel_gradient(large: jax.Array, small: jax.Array) -> jax.Array:
     Returns:
       `[4, 4, large, small]`.
     """
-    batch, height, width, channels = large.shape
     padded = jnp.pad(large, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    # Kernel row 2i + p meets pixel row p of block row h + i, and so do columns.
-    blocks = padded.reshape(batch, height // 2 + 1, 2, width // 2 + 1, 2, channels)
-    rows = jnp.stack([blocks[:, :-1], blocks[:, 1:]], axis=2)
-    patches = jnp.stack([rows[:, :, :, :, :-1], rows[:, :, :, :, 1:]], axis=5)
-    wide = jnp.promote_types(small.dtype, jnp.float32)
-    subscripts = "bhipwjqc,bhws->ipjqcs"
-    gradient = jnp.einsum(subscripts, patches, small, preferred_element_type=wide)
-    return gradient.reshape(4, 4, channels, -1).astype(small.dtype)
+    # Output row h sees pixel rows 2h to 2h + 3, and so do columns.
+    rows, columns = (2 * jnp.arange(n // 2)[:, None] + jnp.arange(4) for n in large.shape[1:3])
+    # [batch, height / 2, width / 2, 4, 4, large]
+    patches = padded[:, rows[:, None, :, None], columns[None, :, None, :]]
+    patches = patches.reshape(-1, 16 * large.shape[3])
+    gradient = product(patches, small.reshape(-1, small.shape[3]), (0, 0))
+    return gradient.reshape(4, 4, large.shape[3], -1).astype(small.dtype)
 
 
 def input_gradient(small: jax.Array, kernel: jax.Array) -> jax.Array:
