@@ -99,13 +99,17 @@ def test_forms_for_gpus_equal_those_for_others(
     chex.assert_trees_all_close(run(), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_frames_are_padded_for_gpus_alone():
-    function = jax.jit(lambda maps, kernel: convolve(maps, kernel, 2, 1))
-    arguments = jnp.zeros((2, 8, 8, 3), jnp.bfloat16), jnp.zeros((4, 4, 3, 5), jnp.bfloat16)
-    for platform, channels in (("cuda", 8), ("tpu", 3)):
+@pytest.mark.parametrize(
+    ("size", "strides", "on_gpu"), [(4, 2, []), (3, 1, ["tensor<2x8x8x8xbf16>"])]
+)
+def test_frames_are_patches_or_padded_for_gpus_alone(size, strides, on_gpu):
+    function = jax.jit(lambda maps, kernel: convolve(maps, kernel, strides, 1))
+    arguments = jnp.zeros((2, 8, 8, 3), jnp.bfloat16), jnp.zeros((size, size, 3, 5), jnp.bfloat16)
+    for platform, expected in (("cuda", on_gpu), ("tpu", ["tensor<2x8x8x3xbf16>"])):
         text = function.trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
-        (line,) = [line for line in text.splitlines() if "stablehlo.convolution" in line]
-        assert f"tensor<2x8x8x{channels}xbf16>" in line
+        lines = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+        assert len(lines) == len(expected)
+        assert all(shape in line for shape, line in zip(expected, lines, strict=True))
 
 
 def test_kernel_gradient_is_an_ordinary_convolution():

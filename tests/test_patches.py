@@ -1,4 +1,4 @@
-"""Products of patches against the automatic gradients of the plain convolution."""
+"""Products of patches against the plain convolution and its automatic gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -29,8 +29,9 @@ def draw(shape, dtype):
 def test_all_passes_equal_the_plain_form(shape, dtype, tolerance):
     with jax.enable_x64(dtype == "float64"):
         large, kernel, small = draw(shape, dtype)
-        _, pull = jax.vjp(plain, large, kernel)
+        convolved, pull = jax.vjp(plain, large, kernel)
         pairs = [
+            (jax.jit(patches.convolve)(large, kernel), convolved),
             (jax.jit(patches.input_gradient)(small, kernel), pull(small)[0]),
             (jax.jit(patches.kernel_gradient)(large, small), pull(small)[1]),
         ]

@@ -124,9 +124,12 @@ def _correlate(large, kernel, strides, padding):
     ):
         on_cpu = winograd3.convolve
     if _missing_channels(large):
+        if _is_halving(kernel.shape, strides, padding, large.shape):
+            on_gpu = patches.convolve
+        else:
 
-        def on_gpu(large, kernel):
-            return plain(_pad_channels(large, 3), _pad_channels(kernel, 2))
+            def on_gpu(large, kernel):
+                return plain(_pad_channels(large, 3), _pad_channels(kernel, 2))
 
     return _by_platform((large, kernel), plain, on_cpu, on_gpu)
 
@@ -148,13 +151,13 @@ def _kernel_gradient(large, small, kernel_shape, strides, padding):
     if _is_halving(kernel_shape, strides, padding, large.shape):
         if winograd.fits(large.shape):
             on_cpu = winograd.kernel_gradient
-        if patches.fits_kernel_gradient(large.shape):
+        if _missing_channels(large) or patches.fits_kernel_gradient(large.shape):
             on_gpu = patches.kernel_gradient
     elif _keeps_side(kernel_shape, strides, padding) and winograd3.fits_kernel_gradient(
         large.shape, kernel_shape[3]
     ):
         on_cpu = winograd3.kernel_gradient
-    if _missing_channels(large):
+    if on_gpu is plain and _missing_channels(large):
 
         def on_gpu(large, small):
             return plain(_pad_channels(large, 3), small)[:, :, : large.shape[3]]
@@ -207,8 +210,8 @@ def _by_platform(operands, plain, on_cpu, on_gpu):
 def _missing_channels(maps: jax.Array, axis: int = 3) -> int:
     """Returns how many channels maps of few, such as frames, lack for a GPU's matrix units.
 
-    Its fast kernels read 16 bytes a pixel. For less cuDNN took a general one, which made frames the
-    slowest layer (docs/performance.md).
+    cuDNN's fast kernels read 16 bytes a pixel. With less, or padded, frames are the slowest layer
+    of all (docs/performance.md): products of patches take their place where there are such.
     """
     return max(0, 16 // maps.dtype.itemsize - maps.shape[axis])
 
@@ -277,5 +280,7 @@ def _bias(module: Conv | ConvTranspose) -> jax.Array | None:
 
 def _add_bias(maps: jax.Array, bias: jax.Array) -> jax.Array:
     # Line by line: GPUs are slow to sum the gradient of many pixels in a handful of channels.
-    lines = maps.reshape(*maps.shape[:2], -1) + jnp.tile(bias, maps.shape[2])
+    # The barrier keeps XLA from joining the two sums.
+    line = lax.optimization_barrier(jnp.tile(bias, maps.shape[2]))
+    lines = maps.reshape(*maps.shape[:2], -1) + line
     return lines.reshape(maps.shape)
