@@ -1,5 +1,6 @@
 """The two things that are trained, as the training loop sees them: steps and their batches."""
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -20,6 +21,10 @@ MOST_STEPS_AT_ONCE = 100
 """On a TPU or GPU: longer programs would save nothing, and a signal waits for their end."""
 
 
+SETTLING_BATCHES = 50
+"""After which running averages hold half a percent of what they were."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Stage:
     """One of the two things that are trained.
@@ -32,6 +37,7 @@ class Stage:
       batches: yields what `step` takes from one step on, always the same: a batch, or where the
         program makes its own, of how many steps that is to be.
       write_sample: writes a picture of a state under a file name.
+      finish: returns what is kept of the state after the last step.
     """
 
     name: str
@@ -39,6 +45,7 @@ class Stage:
     step: Callable[[Any, Any], tuple[Any, Metrics]]
     batches: Callable[[int], Iterator[Any]]
     write_sample: Callable[[Any, str], None]
+    finish: Callable[[Any], Any] = lambda state: state
 
 
 def drnet_stage(run: Run) -> Stage:
@@ -64,7 +71,28 @@ def drnet_stage(run: Run) -> Stage:
         step,
         num_frames=steps.NUM_FRAMES,
         write_sample=lambda state, name: generate.write_sample(run, state, None, name),
+        finish=functools.partial(_settle, run),
     )
+
+
+def _settle(run: Run, state: DrnetState) -> DrnetState:
+    """Returns the state with the running statistics of its weights, from batches of their own."""
+    source, config = run.source, run.config.drnet
+    settle = jax.jit(steps.make_settling_step(run.networks), donate_argnums=0)
+    numbers = range(config.num_steps, config.num_steps + SETTLING_BATCHES)
+    sizes = config.batch_size, steps.NUM_FRAMES
+    if isinstance(source, DeviceSource):
+        draw = jax.jit(
+            lambda arrays, number: source.draw_frames(arrays, number, *sizes),
+            out_shardings=sharding.batch_split(run.mesh),
+        )
+        batches = (draw(source.arrays, number) for number in numbers)
+    else:
+        batches = source.train_frames(numbers[0], *sizes)
+    with contextlib.closing(batches):
+        for _, frames in zip(numbers, batches, strict=False):
+            state = settle(state, frames)
+    return state
 
 
 def predictor_stage(run: Run, drnet: DrnetState) -> Stage:
@@ -96,11 +124,11 @@ def _make_stage(
     step: Callable[..., tuple[Any, Metrics]],
     *constants: Any,
     num_frames: int,
-    write_sample: Callable[[Any, str], None],
+    **hooks: Callable,
 ) -> Stage:
     """Returns the stage of pure `step(state, batch, *constants)`, wherever batches come from."""
     source, size = run.source, run.config[name].batch_size
-    finish = functools.partial(Stage, name, run.config[name].num_steps, write_sample=write_sample)
+    make = functools.partial(Stage, name, run.config[name].num_steps, **hooks)
     if isinstance(source, DeviceSource):
         draw = {"drnet": source.draw_frames, "predictor": source.draw_clips}[name]
         split = sharding.batch_split(run.mesh)
@@ -115,12 +143,12 @@ def _make_stage(
             yield from itertools.repeat(steps_at_once(run.config, name, first))
 
         program = jax.jit(_repeat(step_on_own_batch), static_argnums=0, donate_argnums=1)
-        return finish(
+        return make(
             lambda state, num_steps: program(num_steps, state, source.arrays, *constants), lengths
         )
     stream = {"drnet": source.train_frames, "predictor": source.train_clips}[name]
     program = jax.jit(step, donate_argnums=0)
-    return finish(
+    return make(
         lambda state, batch: program(state, batch, *constants),
         lambda first: stream(first, size, num_frames),
     )

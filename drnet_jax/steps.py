@@ -180,6 +180,32 @@ def make_drnet_step(
     return step
 
 
+def make_settling_step(networks: Networks) -> Callable[[DrnetState, Array], DrnetState]:
+    """Returns pure `settle(state, frames) -> state`: weights rest, running statistics go on.
+
+    They are averages over the last steps, whose weights were others. Where few units of a pose are
+    far from saturated, even so small a lag shows in every frame (docs/departures.md). Some of these
+    steps after training leave the statistics of the weights that there are in the end.
+
+    `frames` are those of `DrnetBatch`.
+
+    Source: Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3.
+    """
+
+    def settle(state: DrnetState, frames: Array) -> DrnetState:
+        frames, batch_stats = as_float(frames), dict(state.main.batch_stats)
+
+        def run(name: str, *inputs):
+            variables = {"params": state.main.params[name], "batch_stats": batch_stats[name]}
+            output, batch_stats[name] = _train_pass(getattr(networks, name), variables, *inputs)
+            return output
+
+        run("decoder", run("content_encoder", frames[:, 0]), run("pose_encoder", frames[:, 2]))
+        return state.replace(main=state.main.replace(batch_stats=batch_stats))
+
+    return settle
+
+
 def make_predictor_step(
     networks: Networks,
     predictor: PoseLSTM,

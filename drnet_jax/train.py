@@ -126,6 +126,8 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
                 bar.write(f"First steps of {stage.name} after {meter.seconds():.1f} s.")
             step += made
             bar.update(made)
+            if step == stage.num_steps:
+                state = stage.finish(state)
             stopping = stop()
             due = functools.partial(is_due, step, num_steps=stage.num_steps)
             save = stopping or due(config.checkpoint_every_steps)

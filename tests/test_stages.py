@@ -40,6 +40,29 @@ def test_several_steps_in_one_program_equal_single_ones(run, name):
     chex.assert_trees_all_close(together[0], singles[0], rtol=1e-2, atol=5e-3)
 
 
+def test_what_is_kept_has_the_statistics_of_its_weights(run):
+    stage = stages.drnet_stage(run)
+    starts = []
+    for factor in (1, 3):
+        state = run.init_drnet()
+        stats = jax.tree.map(lambda x, factor=factor: factor * x, state.main.batch_stats)
+        starts.append(state.replace(main=state.main.replace(batch_stats=stats)))
+    step, params = int(starts[0].step), jax.device_get(starts[0].main.params)
+    kept = [stage.finish(start) for start in starts]
+    assert int(kept[0].step) == step
+    chex.assert_trees_all_equal(kept[0].main.params, params)
+    # 0.9^50 of the difference between 1 and 3 is left.
+    stats = [state.main.batch_stats for state in kept]
+    chex.assert_trees_all_close(*stats, rtol=0, atol=2 * 0.9**stages.SETTLING_BATCHES * 1.01)
+    variances = kept[0].main.batch_stats["pose_encoder"]["trunk"]["stage0"]["norm"]["var"]
+    assert np.all(np.asarray(variances) < 0.5)
+
+
+def test_the_second_stage_keeps_its_state_as_it_is(run):
+    state = run.init_predictor()
+    assert stages.predictor_stage(run, run.init_drnet()).finish(state) is state
+
+
 @pytest.mark.parametrize(
     ("backend", "changes", "first", "expected"),
     [

@@ -144,6 +144,32 @@ def test_running_statistics_see_every_pass_in_order(networks, batch):
         chex.assert_trees_all_close(new.main.batch_stats[name], variables["batch_stats"], atol=1e-6)
 
 
+def test_settling_forgets_the_statistics_of_earlier_weights(networks, batch):
+    state = tiny_state(optax.sgd(0.0))
+    settle = jax.jit(steps.make_settling_step(networks))
+    settled = state
+    for _ in range(150):
+        settled = settle(settled, batch.frames)
+    others = [state.main.params, state.main.opt_state, state.discriminator, state.step]
+    kept = [settled.main.params, settled.main.opt_state, settled.discriminator, settled.step]
+    chex.assert_trees_all_equal(others, kept)
+    # Then a network makes of this batch what it makes of it with the batch's own statistics, but
+    # for the running variance, which is unbiased.
+    frames = batch.frames[:, 0] / np.float32(255)
+    encoder, variables = networks.content_encoder, settled.main.variables("content_encoder")
+    name = ("trunk", "stage0", "norm")
+    found = functools.reduce(dict.__getitem__, name, dict(variables["batch_stats"]))
+    kernel = variables["params"]["trunk"]["stage0"]["conv"]["kernel"]
+    pads, axes = ((1, 1), (1, 1)), ("NHWC", "HWIO", "NHWC")
+    maps = jax.lax.conv_general_dilated(frames, kernel, (2, 2), pads, dimension_numbers=axes)
+    np.testing.assert_allclose(found["mean"], np.mean(maps, (0, 1, 2)), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(found["var"], np.var(maps, (0, 1, 2), ddof=1), rtol=1e-3)
+    own, _ = encoder.apply(variables, frames, train=True, mutable=["batch_stats"])
+    frozen = encoder.apply(variables, frames, train=False)
+    # The last norm has six values a channel: its variances differ by a fifth.
+    assert np.corrcoef(own.vector.ravel(), frozen.vector.ravel())[0, 1] > 0.99
+
+
 def test_without_adversarial_weight_the_discriminator_has_no_say(networks, batch):
     tx = optax.sgd(1.0)
     state = tiny_state(tx)
