@@ -5,8 +5,8 @@
   python -m drnet_jax.main --config=configs/mnist.py:smoke      everything once, for tests
 
 full: networks, batch, optimizer, lengths and K are those of the authors' code; dimensions, alpha
-and beta are the paper's as recalled. Both stages in 8.5 minutes on an NVIDIA H200; 22.2 dB swap
-PSNR, 3.6 dB above the best trivial answer; 86 % of swapped digits are recognised.
+and beta are the paper's as recalled. Both stages take 8.5 minutes on an NVIDIA H200; 22.2 dB swap
+PSNR, 3.6 dB above the best trivial answer; 86 % of swapped digits are recognised (README.md).
 quick: 24.7 dB swap PSNR, 5 dB above the best trivial answer (docs/recipe.md).
 """
 

@@ -18,7 +18,7 @@ from drnet_jax.run import Run
 from drnet_jax.state import DrnetState, Player, PredictorState
 
 MOST_STEPS_AT_ONCE = 100
-"""On a TPU or GPU: longer programs would save nothing, and a signal waits for their end."""
+"""On a TPU or GPU: longer programs would save nothing, and a signal waits for up to two."""
 
 
 SETTLING_BATCHES = 50
@@ -37,7 +37,7 @@ class Stage:
       batches: yields what `step` takes from one step on, always the same: a batch, or where the
         program makes its own, of how many steps that is to be.
       write_sample: writes a picture of a state under a file name.
-      finish: returns what is kept of the state after the last step.
+      finish: returns the state to keep, from the one after the last step, which it takes over.
     """
 
     name: str

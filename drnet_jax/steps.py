@@ -183,13 +183,14 @@ def make_drnet_step(
 def make_settling_step(networks: Networks) -> Callable[[DrnetState, Array], DrnetState]:
     """Returns pure `settle(state, frames) -> state`: weights rest, running statistics go on.
 
-    They are averages over the last steps, whose weights were others. Where few units of a pose are
-    far from saturated, even so small a lag shows in every frame (docs/departures.md). Some of these
-    steps after training leave the statistics of the weights that there are in the end.
+    Training leaves averages over its last steps, whose weights were others. Most units of a trained
+    pose are nearly saturated, so that a small lag shows in every frame (docs/departures.md). Some
+    of these steps after training put statistics of the final weights in their place.
 
     `frames` are those of `DrnetBatch`.
 
-    Source: Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3.
+    Source: Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3, where it is an even
+    average over batches; here the running one goes on.
     """
 
     def settle(state: DrnetState, frames: Array) -> DrnetState:

@@ -126,21 +126,21 @@ def _fit(run: Run, stage: Stage, state, stop: Callable[[], bool]):
                 bar.write(f"First steps of {stage.name} after {meter.seconds():.1f} s.")
             step += made
             bar.update(made)
-            if step == stage.num_steps:
-                state = stage.finish(state)
             stopping = stop()
             due = functools.partial(is_due, step, num_steps=stage.num_steps)
             save = stopping or due(config.checkpoint_every_steps)
             sample, log_is_due = due(config.sample_every_steps), due(config.log_every_steps)
-            if save:
-                meter.finite_means(step)
-                if not all_finite(state):
-                    raise FloatingPointError(
-                        f"The state of {stage.name} is not finite at step {step:,}."
-                    )
             if log_is_due and (save or sample):
                 write_log(step)
                 log_is_due = False
+            elif save:
+                meter.finite_means(step)
+            if step == stage.num_steps:
+                state = stage.finish(state)
+            if save and not all_finite(state):
+                raise FloatingPointError(
+                    f"The state of {stage.name} is not finite at step {step:,}."
+                )
             if sample:
                 stage.write_sample(state, f"{stage.name}/step_{step:07d}.png")
             if save:

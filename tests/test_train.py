@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import shutil
@@ -76,6 +77,25 @@ def test_a_stopped_run_resumes_to_the_same_numbers(trained, config, tmp_path, mo
     for stage in run_lib.STAGES:
         assert [row["step"] for row in rows(tmp_path, stage)] == [2, 4, 6]
     assert (tmp_path / "evaluation.json").read_text() == (trained / "evaluation.json").read_text()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_only_the_last_state_is_finished(config, tmp_path, stopped):
+    run = run_lib.create(config, tmp_path / "run")
+    finished = []
+
+    def finish(state):
+        finished.append(int(state.step))
+        return state.replace(step=state.step + 100)
+
+    stage = dataclasses.replace(train.drnet_stage(run), finish=finish)
+    stops = pytest.raises(train.StoppedError) if stopped else contextlib.nullcontext()
+    with stops:
+        train._fit(run, stage, run.init_drnet(), lambda: stopped)
+    assert finished == ([] if stopped else [config.drnet.num_steps])
+    with run.checkpoints("drnet") as checkpoints:
+        saved = checkpoints.restore(run.init_drnet())
+    assert int(saved.step) == (1 if stopped else config.drnet.num_steps + 100)
 
 
 @pytest.mark.parametrize("at_once", [1, 2])

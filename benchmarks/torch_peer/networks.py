@@ -24,7 +24,7 @@ def relu(maps: torch.Tensor) -> torch.Tensor:
 
 
 class FromPixel(nn.ConvTranspose2d):
-    """Of maps of one pixel each: the matrix product that it is, as cuDNN's is no faster.
+    """The transposed convolution of one-pixel maps, as a matrix product; cuDNN is no faster.
 
     `torch.compile` needs it, too: on a GPU it expects another layout of the kernel's gradient than
     the one that cuDNN chooses.

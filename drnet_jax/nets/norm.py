@@ -127,7 +127,7 @@ def _widen(x: jax.Array) -> jax.Array:
 
 
 def _sums(*rows):
-    """Returns the sums of each of `rows` by pass and channel, `[passes, channels]`."""
+    """Returns the sums by pass and channel, `[len(rows), passes, channels]`."""
     by_dot = _sums_by_dot if rows[0].shape[1] == 1 else _sums_together
     return lax.platform_dependent(*rows, cpu=by_dot, default=_sums_together)
 
