@@ -194,15 +194,15 @@ def make_settling_step(networks: Networks) -> Callable[[DrnetState, Array], Drne
     """
 
     def settle(state: DrnetState, frames: Array) -> DrnetState:
-        frames, batch_stats = as_float(frames), dict(state.main.batch_stats)
+        frames, main, batch_stats = as_float(frames), state.main, {}
 
         def run(name: str, *inputs):
-            variables = {"params": state.main.params[name], "batch_stats": batch_stats[name]}
-            output, batch_stats[name] = _train_pass(getattr(networks, name), variables, *inputs)
+            module = getattr(networks, name)
+            output, batch_stats[name] = _train_pass(module, main.variables(name), *inputs)
             return output
 
         run("decoder", run("content_encoder", frames[:, 0]), run("pose_encoder", frames[:, 2]))
-        return state.replace(main=state.main.replace(batch_stats=batch_stats))
+        return state.replace(main=main.replace(batch_stats=batch_stats))
 
     return settle
 
