@@ -29,10 +29,11 @@ from absl import app, flags
 
 from benchmarks import subject
 from benchmarks.png_clips import PngClips, write_folders
-from drnet_jax import sharding, steps
-from drnet_jax.data import prepare
-from drnet_jax.data.procedural_chairs import ProceduralChairs, ProceduralChairsConfig
+from drnet_jax.base import sharding
+from drnet_jax.data.preparation import prepare
 from drnet_jax.data.recorded import RecordedSource
+from drnet_jax.data.suncg.stand_in import ProceduralChairs, ProceduralChairsConfig
+from drnet_jax.training import steps
 
 _PEER = flags.DEFINE_enum("peer", "none", ["none", "torch"], "What ours is compared with.")
 _REPEATS = flags.DEFINE_integer("repeats", 7, "Rounds that are timed.", lower_bound=1)

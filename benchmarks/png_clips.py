@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from drnet_jax.data.clips import ClipStore
+from drnet_jax.data.clip_store import ClipStore
 
 
 def write_folders(store: ClipStore, folder: pathlib.Path) -> list[list[str]]:

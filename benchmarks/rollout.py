@@ -18,10 +18,11 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from benchmarks import subject, timing
-from drnet_jax import inference, memory, rollout
-from drnet_jax.arrays import as_uint8
-from drnet_jax.nets import build
-from drnet_jax.nets.unroll import teacher_forced
+from drnet_jax.base.arrays import as_uint8
+from drnet_jax.models import inference, rollout
+from drnet_jax.models import registry as build
+from drnet_jax.models.unroll import teacher_forced
+from drnet_jax.runs import memory
 
 Rollout = Callable[[], np.ndarray]
 

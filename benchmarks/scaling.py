@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 from ml_collections import config_flags
 
 from benchmarks import subject, timing
-from drnet_jax import sharding
+from drnet_jax.base import sharding
 
 COUNTS = (1, 2, 4, 8)
 _COLLECTIVE = re.compile(

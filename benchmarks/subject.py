@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from drnet_jax import optim, run, steps
-from drnet_jax.nets import build
-from drnet_jax.state import DrnetState, Player, first_step
+from drnet_jax.models import registry as build
+from drnet_jax.models.state import DrnetState, Player, first_step
+from drnet_jax.runs import run
+from drnet_jax.training import optim, steps
 
 
 @dataclasses.dataclass(frozen=True)

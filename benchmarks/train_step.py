@@ -23,7 +23,7 @@ from ml_collections import config_flags
 
 from benchmarks import subject, timing
 from benchmarks.subject import Subject
-from drnet_jax import memory
+from drnet_jax.runs import memory
 
 
 def _tolerances(dtype: str) -> tuple[float, float]:

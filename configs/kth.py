@@ -10,7 +10,7 @@ has not been trained yet. `quick` is small networks on a small stand-in. Without
 
 import ml_collections
 
-from drnet_jax import defaults
+from drnet_jax.runs import defaults
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:

@@ -12,7 +12,7 @@ quick: 24.7 dB swap PSNR, 5 dB above the best trivial answer (docs/recipe.md).
 
 import ml_collections
 
-from drnet_jax import defaults
+from drnet_jax.runs import defaults
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:

@@ -6,7 +6,7 @@ The modes `evaluate` and `generate` take these when no `--config` is given.
 import ml_collections
 from etils import epath
 
-from drnet_jax import run
+from drnet_jax.runs import run
 
 
 def get_config(workdir: str) -> ml_collections.ConfigDict:

@@ -11,7 +11,7 @@ networks on a small stand-in.
 
 import ml_collections
 
-from drnet_jax import defaults
+from drnet_jax.runs import defaults
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:

@@ -8,7 +8,7 @@
 
 import ml_collections
 
-from drnet_jax import defaults
+from drnet_jax.runs import defaults
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:

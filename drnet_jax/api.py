@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import ml_collections
 from etils import epath
 
-from drnet_jax import inference
-from drnet_jax import run as run_lib
-from drnet_jax.arrays import Array, Tree
-from drnet_jax.nets.content import Content
-from drnet_jax.rollout import make_rollout
-from drnet_jax.state import Player
+from drnet_jax.base.arrays import Array, Tree
+from drnet_jax.models import inference
+from drnet_jax.models.content import Content
+from drnet_jax.models.rollout import make_rollout
+from drnet_jax.models.state import Player
+from drnet_jax.runs import run as run_lib
 
 
 def load(workdir: epath.PathLike) -> "Model":

@@ -56,7 +56,9 @@ def main(argv: Sequence[str]) -> None:
     """Runs the chosen mode; exits with 2 after a user's mistake and with 1 after a failed run."""
     del argv
     # Not before: `--help` is to be quick, and JAX takes a second to import.
-    from drnet_jax import evaluate, generate, import_torch, memory, prepare, programs, train
+    from drnet_jax.commands import evaluate, generate, import_torch, train
+    from drnet_jax.commands import prepare_data as prepare
+    from drnet_jax.runs import memory, programs
 
     memory.keep_freed()
     programs.keep_compiled()

@@ -14,7 +14,7 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from experiments import figure, plot, probed, runs, variations
+from experiments.shared import figure, plot, probed, runs, variations
 
 COPY = "copy last frame"
 PICTURES = ("reconstruction", "swap", "prediction")

@@ -5,8 +5,9 @@ python -m experiments.fig3_mnist --preset=quick
 
 from etils import epath
 
-from drnet_jax import prng, viz
-from experiments import figure, held_out, runs
+from drnet_jax.base import prng
+from drnet_jax.pictures import grids as viz
+from experiments.shared import figure, held_out, runs
 
 NUM_CLIPS = 8
 NUM_ROLLOUTS = 5

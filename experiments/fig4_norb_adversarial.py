@@ -8,8 +8,9 @@ The second run is the preset's with a weight of 0, in `<workdir>_no_adversary`.
 import numpy as np
 from etils import epath
 
-from drnet_jax import drawing, viz
-from experiments import figure, held_out, runs, variations
+from drnet_jax.pictures import drawing
+from drnet_jax.pictures import grids as viz
+from experiments.shared import figure, held_out, runs, variations
 
 NUM_CLIPS = 6
 

@@ -6,8 +6,9 @@ python -m experiments.fig5_interpolation --data=suncg --preset=quick
 import numpy as np
 from etils import epath
 
-from drnet_jax import drawing, viz
-from experiments import figure, held_out, runs
+from drnet_jax.pictures import drawing
+from drnet_jax.pictures import grids as viz
+from experiments.shared import figure, held_out, runs
 
 NUM_ROWS = 7
 NUM_STEPS = 9

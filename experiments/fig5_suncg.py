@@ -5,8 +5,8 @@ python -m experiments.fig5_suncg --preset=quick
 
 from etils import epath
 
-from drnet_jax import viz
-from experiments import figure, held_out, runs
+from drnet_jax.pictures import grids as viz
+from experiments.shared import figure, held_out, runs
 
 NUM_CLIPS = 8
 

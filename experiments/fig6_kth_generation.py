@@ -8,7 +8,7 @@ shows MCNet too, which is not here.
 
 from etils import epath
 
-from experiments import generation, runs, variations
+from experiments.shared import generation, runs, variations
 
 STEPS = (1, 5, 10, 15, 20, 25, 30)
 

@@ -7,7 +7,7 @@ Beside the model an autoencoder with an LSTM, whose run is in `<workdir>_one_enc
 
 from etils import epath
 
-from experiments import generation, runs, variations
+from experiments.shared import generation, runs, variations
 
 STEPS = (10, 20, 30, 40, 60, 80, 100)
 

@@ -13,7 +13,7 @@ import numpy as np
 from etils import epath
 
 from drnet_jax.evaluation import few_shot
-from experiments import actions, figure, plot, runs, variations
+from experiments.shared import actions, figure, plot, runs, variations
 
 Curves = dict[str, dict[str, Any]]
 

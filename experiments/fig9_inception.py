@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from experiments import actions, figure, plot, runs, variations
+from experiments.shared import actions, figure, plot, runs, variations
 
 SHOWN = (5, 10, 20, 30, 40, 60, 80, 100)
 """Steps in the table."""

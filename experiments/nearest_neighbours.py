@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from drnet_jax import drawing, viz
 from drnet_jax.evaluation import neighbours
-from experiments import figure, held_out, runs
+from drnet_jax.pictures import drawing
+from drnet_jax.pictures import grids as viz
+from experiments.shared import figure, held_out, runs
 
 NUM_SHOWN = 6
 NUM_NEIGHBOURS = 3

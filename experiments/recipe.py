@@ -21,11 +21,13 @@ import numpy as np
 from absl import app, flags, logging
 from etils import epath
 
-from drnet_jax import memory, programs, settings, writer
-from drnet_jax import run as run_lib
-from drnet_jax.run import Run
-from experiments import figure, plot, runs
-from experiments.budget import SHARES, Referee, fit, steps_that_fit
+from drnet_jax.runs import checks as settings
+from drnet_jax.runs import memory, programs
+from drnet_jax.runs import metrics_writer as writer
+from drnet_jax.runs import run as run_lib
+from drnet_jax.runs.run import Run
+from experiments.shared import figure, plot, runs
+from experiments.shared.budget import SHARES, Referee, fit, steps_that_fit
 
 PRESETS = ("quick", "smoke")
 

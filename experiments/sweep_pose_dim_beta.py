@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 from etils import epath
 
-from experiments import figure, plot, probed, runs
+from experiments.shared import figure, plot, probed, runs
 
 GRIDS = {
     "full": ((2, 5, 10, 24), (0.0, 0.01, 0.1, 1.0)),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from experiments import figure, plot, probed, runs, variations
+from experiments.shared import figure, plot, probed, runs, variations
 
 CODES = ("content", "pose")
 KINDS = {"linear": "linear probe", "mlp": "MLP probe"}

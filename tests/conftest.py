@@ -55,7 +55,7 @@ def config(data_dir):
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, data_dir):
     """A workdir with a finished tiny run; tests only read it, or copy it first."""
-    from drnet_jax import train
+    from drnet_jax.commands import train
 
     workdir = tmp_path_factory.mktemp("trained")
     train.prepare(tiny_config(data_dir), workdir)()

@@ -5,10 +5,10 @@ import importlib.util
 import jax
 import jax.numpy as jnp
 import pytest
-from conftest import ROOT
 
-from drnet_jax import settings
-from drnet_jax.nets import build
+from drnet_jax.models import registry as build
+from drnet_jax.runs import checks as settings
+from tests.conftest import ROOT
 
 
 def load(name, *variant):

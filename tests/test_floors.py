@@ -8,28 +8,14 @@ import pytest
 PACKAGE = pathlib.Path(__file__).parent.parent / "drnet_jax"
 
 FLOORS = (
-    {
-        "arrays",
-        "defaults",
-        "prng",
-        "schedule",
-        "sharding",
-        "settings",
-        "files",
-        "drawing",
-        "memory",
-        "programs",
-    },
-    {"nets", "losses", "metrics", "data"},
-    {"state", "optim", "interop"},
-    {"steps", "inference"},
-    {"rollout"},
-    {"checkpoint", "writer", "viz", "video", "report", "environment"},
-    {"run"},
+    {"base"},
+    {"ops", "pictures"},
+    {"models", "data"},
+    {"training", "interop", "report"},
+    {"runs"},
     {"evaluation"},
-    {"evaluate", "generate", "api", "import_torch", "prepare"},
-    {"stages"},
-    {"train"},
+    {"api"},
+    {"commands"},
     {"main"},
 )
 FLOOR_OF = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

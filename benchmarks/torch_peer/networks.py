@@ -1,4 +1,4 @@
-"""The networks of `drnet_jax.nets` in PyTorch, with the same names of layers.
+"""The networks of `drnet_jax.models` in PyTorch, with the same names of layers.
 
 Maps are `[batch, channels, height, width]`, kept in the channels-last memory format. Convolutions
 in front of a norm have no bias, as in ours.
@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from drnet_jax.nets.blocks import stage_widths
-from drnet_jax.nets.resnet import BLOCKS_PER_STAGE, num_stages
-from drnet_jax.nets.vgg import num_convs
+from drnet_jax.models.blocks import stage_widths
+from drnet_jax.models.resnet import BLOCKS_PER_STAGE, num_stages
+from drnet_jax.models.vgg import num_convs
 
 
 def leaky_relu(maps: torch.Tensor) -> torch.Tensor:

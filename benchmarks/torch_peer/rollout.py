@@ -8,8 +8,8 @@ from torch import nn
 
 from benchmarks.torch_peer import networks, weights
 from benchmarks.torch_peer.train_step import device, precision, to_maps
-from drnet_jax.arrays import Tree
-from drnet_jax.state import Player
+from drnet_jax.base.arrays import Tree
+from drnet_jax.models.state import Player
 
 _CELL_NAMES = {
     "kernel_input": "weight_ih",
@@ -20,7 +20,7 @@ _CELL_NAMES = {
 
 
 class PoseLstm(nn.Module):
-    """`drnet_jax.nets.pose_lstm.PoseLSTM`."""
+    """`drnet_jax.models.pose_lstm.PoseLSTM`."""
 
     def __init__(self, pose_dim: int, content_dim: int, hidden_dim: int, num_layers: int):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The training step of `drnet_jax.steps.make_drnet_step` in PyTorch."""
+"""The training step of `drnet_jax.training.steps.make_drnet_step` in PyTorch."""
 
 import contextlib
 import functools
@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from benchmarks.torch_peer import networks, weights
-from drnet_jax.state import DrnetState
-from drnet_jax.steps import DrnetBatch
+from drnet_jax.models.state import DrnetState
+from drnet_jax.training.steps import DrnetBatch
 
 
 @functools.cache

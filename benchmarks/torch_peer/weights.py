@@ -5,7 +5,7 @@ import torch
 from flax import traverse_util
 from torch import nn
 
-from drnet_jax.arrays import Tree
+from drnet_jax.base.arrays import Tree
 
 _NAMES = {"kernel": "weight", "scale": "weight", "bias": "bias"}
 _STATISTICS = {"mean": "running_mean", "var": "running_var"}

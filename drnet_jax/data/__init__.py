@@ -1,0 +1,1 @@
+"""Video data sets: clips behind one interface."""

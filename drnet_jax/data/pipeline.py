@@ -7,7 +7,7 @@ import grain
 import jax
 import numpy as np
 
-from drnet_jax.arrays import Tree
+from drnet_jax.base.arrays import Tree
 
 NUM_THREADS = 2
 NUM_AHEAD_ON_HOST = 4

@@ -8,11 +8,11 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from drnet_jax import prng, sharding
+from drnet_jax.base import prng, sharding
 from drnet_jax.data import pipeline
-from drnet_jax.data.builder import SPLITS, ClipBuilder
-from drnet_jax.data.clips import ClipStore
+from drnet_jax.data.clip_store import ClipStore
 from drnet_jax.data.factors import Factors
+from drnet_jax.data.preparation.builder import SPLITS, ClipBuilder
 from drnet_jax.data.source import ClipBatch, HostSource
 
 ENDLESS = 2**20

@@ -8,23 +8,21 @@ import jax
 from absl import logging
 from etils import epath
 
-from drnet_jax import prng
-from drnet_jax.data import (
-    digits,
-    kth_actions,
-    prepare,
-    procedural_chairs,
-    procedural_kth,
-    procedural_norb,
-    small_norb,
-    suncg_chairs,
-    video_folder,
-)
-from drnet_jax.data.builder import ClipBuilder
-from drnet_jax.data.moving_mnist import MovingMnist
-from drnet_jax.data.moving_mnist_source import MovingMnistSource, without_test_digits
+from drnet_jax.base import prng
+from drnet_jax.data.kth import actions as kth_actions
+from drnet_jax.data.kth import stand_in as procedural_kth
+from drnet_jax.data.moving_mnist import digits
+from drnet_jax.data.moving_mnist.generator import MovingMnist
+from drnet_jax.data.moving_mnist.source import MovingMnistSource, without_test_digits
+from drnet_jax.data.norb import small_norb
+from drnet_jax.data.norb import stand_in as procedural_norb
+from drnet_jax.data.preparation import prepare
+from drnet_jax.data.preparation.builder import ClipBuilder
 from drnet_jax.data.recorded import RecordedSource
 from drnet_jax.data.source import Source
+from drnet_jax.data.suncg import chairs as suncg_chairs
+from drnet_jax.data.suncg import stand_in as procedural_chairs
+from drnet_jax.data.video_folder import builder as video_folder
 
 MOVING_MNIST = "moving_mnist"
 REAL = {

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from drnet_jax.arrays import Array, Tree
+from drnet_jax.base.arrays import Array, Tree
 from drnet_jax.data.factors import Factors, Things
 
 ClipBatch = tuple[jax.Array, jax.Array | None]

@@ -1,1 +1,1 @@
-"""What a trained model is scored by, a module for each kind of score."""
+"""The scores of a trained model, one module for each kind."""

@@ -6,12 +6,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from drnet_jax import inference, metrics, prng
-from drnet_jax.arrays import Array
+from drnet_jax.base import prng
+from drnet_jax.base.arrays import Array
 from drnet_jax.data.recorded import Recorded
-from drnet_jax.evaluation import labelled, probes
-from drnet_jax.run import Run
-from drnet_jax.state import DrnetState
+from drnet_jax.evaluation import labelled, metrics, probes
+from drnet_jax.models import inference
+from drnet_jax.models.state import DrnetState
+from drnet_jax.runs.run import Run
 
 NUM_FRAMES = 24
 """In a row, whose poses are the features."""

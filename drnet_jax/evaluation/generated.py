@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from drnet_jax import rollout
-from drnet_jax.run import Run
-from drnet_jax.state import DrnetState, PredictorState
+from drnet_jax.models import rollout
+from drnet_jax.models.state import DrnetState, PredictorState
+from drnet_jax.runs.run import Run
 
 
 def make_rollout(

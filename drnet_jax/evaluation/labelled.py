@@ -1,7 +1,7 @@
 """Clips whose motion has a name: which data have such."""
 
 from drnet_jax.data.recorded import RecordedSource
-from drnet_jax.run import Run
+from drnet_jax.runs.run import Run
 
 
 def known(run: Run, num_frames: int) -> bool:

@@ -7,10 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from drnet_jax import inference, prng
-from drnet_jax.evaluation import blocks, probes
-from drnet_jax.run import Run
-from drnet_jax.state import DrnetState
+from drnet_jax.base import prng
+from drnet_jax.evaluation import disentanglement as blocks
+from drnet_jax.evaluation import probes
+from drnet_jax.models import inference
+from drnet_jax.models.state import DrnetState
+from drnet_jax.runs.run import Run
 
 CODES = ("content", "pose")
 

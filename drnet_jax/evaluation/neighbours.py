@@ -10,11 +10,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from drnet_jax import metrics, prng
+from drnet_jax.base import prng
 from drnet_jax.data.recorded import RecordedSource
+from drnet_jax.evaluation import metrics
 from drnet_jax.evaluation.generated import make_rollout
-from drnet_jax.run import Run
-from drnet_jax.state import DrnetState, PredictorState
+from drnet_jax.models.state import DrnetState, PredictorState
+from drnet_jax.runs.run import Run
 
 MOST_FRAMES = 20_000
 """Training frames that are looked at; random ones where there are more."""

@@ -10,7 +10,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from drnet_jax import metrics
+from drnet_jax.evaluation import metrics
 
 KINDS = ("linear", "mlp")
 

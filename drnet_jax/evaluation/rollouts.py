@@ -7,14 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drnet_jax import inference, metrics, prng
-from drnet_jax.arrays import Array, as_float
+from drnet_jax.base import prng
+from drnet_jax.base.arrays import Array, as_float
 from drnet_jax.data.factors import Things
-from drnet_jax.evaluation import verdicts
-from drnet_jax.evaluation.judge import Judge
-from drnet_jax.rollout import predict_poses
-from drnet_jax.run import Run
-from drnet_jax.state import DrnetState, PredictorState
+from drnet_jax.evaluation import metrics
+from drnet_jax.evaluation.judges import scores as verdicts
+from drnet_jax.evaluation.judges.objects import Judge
+from drnet_jax.models import inference
+from drnet_jax.models.rollout import predict_poses
+from drnet_jax.models.state import DrnetState, PredictorState
+from drnet_jax.runs.run import Run
 
 HORIZONS = (10, 50, 100, 250, 500, 1000)
 """Steps after the last observed frame that tables show, as far as rollouts go."""

@@ -7,13 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drnet_jax import inference, metrics, prng
-from drnet_jax.arrays import Array, Tree, as_float
-from drnet_jax.evaluation import verdicts
-from drnet_jax.evaluation.judge import Judge
-from drnet_jax.rollout import predict_poses
-from drnet_jax.run import Run
-from drnet_jax.state import DrnetState, PredictorState
+from drnet_jax.base import prng
+from drnet_jax.base.arrays import Array, Tree, as_float
+from drnet_jax.evaluation import metrics
+from drnet_jax.evaluation.judges import scores as verdicts
+from drnet_jax.evaluation.judges.objects import Judge
+from drnet_jax.models import inference
+from drnet_jax.models.rollout import predict_poses
+from drnet_jax.models.state import DrnetState, PredictorState
+from drnet_jax.runs.run import Run
 
 TRIVIAL_ANSWERS = ("copy_content_frame", "copy_pose_frame", "mean_frame")
 """What a swap is compared with, besides the truth."""

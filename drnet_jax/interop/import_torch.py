@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from drnet_jax.arrays import Tree
+from drnet_jax.base.arrays import Tree
 from drnet_jax.interop import torch_file, torch_networks
 from drnet_jax.interop.torch_networks import Network
 from drnet_jax.interop.torch_weights import State
-from drnet_jax.nets import build
-from drnet_jax.nets.blocks import stage_widths
+from drnet_jax.models import registry as build
+from drnet_jax.models.blocks import stage_widths
 
 # The release's options, where they differ in name from ours.
 _OPTIONS = {

@@ -6,7 +6,7 @@ Source: PyTorch release, models/*.py, whose attribute names make up the state-di
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 
-from drnet_jax.nets import resnet, vgg
+from drnet_jax.models import resnet, vgg
 
 Path = tuple[str, ...]
 

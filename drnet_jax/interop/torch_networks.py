@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from drnet_jax.arrays import Tree
+from drnet_jax.base.arrays import Tree
 from drnet_jax.interop import torch_names
 from drnet_jax.interop.torch_weights import State, check_names, to_variables
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from flax import traverse_util
 
-from drnet_jax.arrays import Tree
+from drnet_jax.base.arrays import Tree
 from drnet_jax.interop.torch_names import Layer, LstmCell
 
 State = Mapping[str, np.ndarray]

@@ -5,7 +5,7 @@ import string
 
 from etils import epath
 
-from drnet_jax import files
+from drnet_jax.base import files
 from drnet_jax.report import evaluated, motion, sections
 from drnet_jax.report.inputs import Inputs
 

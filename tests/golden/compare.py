@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from drnet_jax.interop import torch_weights
-from drnet_jax.nets import build
+from drnet_jax.models import registry as build
 
 
 class Comparison:

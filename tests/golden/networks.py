@@ -3,19 +3,19 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from golden.compare import (
+
+from drnet_jax.interop import import_torch, torch_file, torch_networks
+from drnet_jax.models import registry as build
+from drnet_jax.models.content import Content
+from drnet_jax.models.discriminator import SceneDiscriminator
+from tests.golden.compare import (
     channels_first,
     channels_last,
     create_networks,
     running_statistics,
     summary,
 )
-from golden.reader import evenly_spaced
-
-from drnet_jax.interop import import_torch, torch_file, torch_networks
-from drnet_jax.nets import build
-from drnet_jax.nets.content import Content
-from drnet_jax.nets.discriminator import SceneDiscriminator
+from tests.golden.reader import evenly_spaced
 
 # A batch norm over four values, as the encoders end in, magnifies rounding in training mode.
 TRAIN_ATOL = {"dcgan": 1e-4, "dcgan_unet": 1e-4, "resnet": 5e-4, "vgg_unet": 2e-3}

@@ -10,13 +10,13 @@ import functools
 import jax
 import numpy as np
 import optax
-from golden.compare import create_networks, running_statistics
 
-from drnet_jax import state as states
-from drnet_jax import steps
 from drnet_jax.interop import torch_networks, torch_weights
-from drnet_jax.nets import build
-from drnet_jax.nets.unroll import teacher_forced
+from drnet_jax.models import registry as build
+from drnet_jax.models import state as states
+from drnet_jax.models.unroll import teacher_forced
+from drnet_jax.training import steps
+from tests.golden.compare import create_networks, running_statistics
 
 OURS = {
     "netEC": "content_encoder",

@@ -1,0 +1,1 @@
+"""Array types, random streams, device sharding and atomic file writes."""

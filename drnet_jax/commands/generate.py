@@ -1,0 +1,168 @@
+"""Pictures from held-out clips: swap grids, long rollouts, and the arrays behind them."""
+
+import functools
+import io
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+from etils import epath
+
+from drnet_jax import report
+from drnet_jax.base import prng
+from drnet_jax.base.arrays import as_uint8
+from drnet_jax.base.files import write_atomically
+from drnet_jax.models import inference
+from drnet_jax.models.rollout import make_rollout
+from drnet_jax.models.state import DrnetState, PredictorState
+from drnet_jax.pictures import grids as viz
+from drnet_jax.pictures import video
+from drnet_jax.runs import run as run_lib
+from drnet_jax.runs.run import Run
+
+STRIP_STEPS = (6, 10, 25, 50, 100, 250, 500, 1000)
+"""Time steps to show, those of the paper's Figure 3 right and one more, as far as they go."""
+
+NUM_GRID_CLIPS = 8
+NUM_SHOWN_CLIPS = 5
+"""Clips of a rollout that are drawn; the arrays have all of them."""
+
+SAMPLE_STEPS = 95
+"""Length of the rollouts that are drawn while training."""
+
+TRUTH_CHUNK = 100
+"""Time steps of the truth that are rendered at once."""
+
+NO_TRUTH = 60
+"""Grey of the frames that a clip does not have."""
+
+FRAMES_PER_SECOND = 12
+
+
+def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Callable[[], None]:
+    """Returns the generation from a trained workdir, ready to be called.
+
+    Raises:
+      ValueError: for settings that cannot be used, or that are another run's.
+      OSError: for missing checkpoints or data.
+    """
+    run, drnet, predictor = run_lib.open_trained(config, workdir)
+
+    def job() -> None:
+        write(run, drnet, predictor)
+        report.refresh(run.workdir)
+
+    return job
+
+
+def write(run: Run, drnet: DrnetState, predictor: PredictorState | None) -> None:
+    """Writes the final pictures and arrays to `samples/` of the run."""
+    write_swap_grid(run, drnet, "swap_grid.png")
+    if predictor is None:
+        print(f"A swap grid is in {run.workdir / 'samples'}; no rollouts without a predictor.")
+        return
+    observed, generated, truth = roll_out(
+        run, drnet, predictor, run.config.rollout.num_clips, run.config.rollout.num_steps
+    )
+    folder = run.workdir / "samples"
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        frames=np.concatenate([observed, generated], axis=1),
+        truth=np.concatenate([observed, truth], axis=1),
+    )
+    write_atomically(folder / "rollout.npz", buffer.getvalue())
+    _write_strip(folder / "rollout_strip.png", observed, generated, truth)
+    played = [array[:NUM_SHOWN_CLIPS] for array in (observed, generated, truth)]
+    last = observed.shape[1] + generated.shape[1]
+    animation = video.rollout_animation(*played, video.playback_steps(last, dense=1000))
+    video.write_mp4(folder / "rollout.mp4", animation, FRAMES_PER_SECOND)
+    # A GIF stores every frame nearly whole: it begins to skip steps much earlier.
+    animation = video.rollout_animation(*played, video.playback_steps(last))
+    video.write_gif(folder / "rollout.gif", animation, FRAMES_PER_SECOND)
+    print(f"{generated.shape[1]} generated frames of {len(generated)} clips are in {folder}.")
+
+
+def write_sample(run: Run, drnet: DrnetState, predictor: PredictorState | None, name: str) -> None:
+    """Writes one picture while training: a swap grid, or a rollout once there is a predictor."""
+    if predictor is None:
+        write_swap_grid(run, drnet, name)
+        return
+    observed, generated, truth = roll_out(
+        run, drnet, predictor, num_clips=3, num_steps=SAMPLE_STEPS
+    )
+    _write_strip(run.workdir / "samples" / name, observed, generated, truth)
+
+
+def write_swap_grid(run: Run, state: DrnetState, name: str) -> None:
+    """Writes Figure 3 left: pose from the top row, content from the first column, unseen digits."""
+    contents, poses = (
+        run.source.sample("test", prng.stream(run.key, f"swap grid {side}"), NUM_GRID_CLIPS)
+        for side in ("content", "pose")
+    )
+    now = np.array([run.config.predictor.num_observed - 1])
+    contents = run.source.frames("test", contents, now)[:, 0]
+    poses = run.source.frames("test", poses, now)[:, 0]
+    swapped = _swap_program(run)(state, contents, poses)
+    image = viz.swap_grid(*jax.device_get((poses, contents, swapped)))
+    viz.write_png(run.workdir / "samples" / name, image)
+
+
+@functools.lru_cache(maxsize=4)
+def _swap_program(run: Run) -> Callable[..., jax.Array]:
+    """Returns a compiled function to uint8 `[contents, poses, ...]`: each content in each pose."""
+    networks = run.networks
+
+    def swap(state: DrnetState, content_frames: jax.Array, pose_frames: jax.Array) -> jax.Array:
+        content = inference.encode_content(networks, state.main, content_frames)
+        pose = inference.encode_pose(networks, state.main, pose_frames)
+        num_contents, num_poses = len(content_frames), len(pose_frames)
+        content = jax.tree.map(lambda x: x[:, None].repeat(num_poses, axis=1), content)
+        pose = jnp.broadcast_to(pose, (num_contents, *pose.shape))
+        return as_uint8(inference.decode(networks, state.main, content, pose))
+
+    return jax.jit(swap)
+
+
+def roll_out(
+    run: Run, drnet: DrnetState, predictor: PredictorState, num_clips: int, num_steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns observed frames, the generated ones after them, and what really followed, all uint8.
+
+    Shapes are `[num_clips, num_observed, height, width, channels]` and twice
+    `[num_clips, num_steps, height, width, channels]`; the clips are of the test split. After the
+    end of a clip the truth is `NO_TRUTH`.
+    """
+    num_observed, source = run.config.predictor.num_observed, run.source
+    times = np.arange(num_observed + num_steps)
+    key = prng.stream(run.key, "rollout")
+    num_frames = min(len(times), source.max_frames)
+    clips = source.sample("test", key, num_clips, num_frames=num_frames)
+    # Piece by piece, to leave the device's memory out of how long a rollout may be.
+    pieces = np.array_split(times, -(-len(times) // TRUTH_CHUNK))
+    frames = np.concatenate(
+        [jax.device_get(source.frames("test", clips, piece)) for piece in pieces], axis=1
+    )
+    frames[times >= source.lengths("test", clips)[:, None]] = NO_TRUTH
+    generated = _rollout_program(run, num_steps)(
+        drnet.main, predictor.predictor.variables("predictor"), frames[:, :num_observed]
+    )
+    return frames[:, :num_observed], jax.device_get(generated), frames[:, num_observed:]
+
+
+@functools.lru_cache(maxsize=4)
+def _rollout_program(run: Run, num_steps: int) -> Callable[..., jax.Array]:
+    """Returns the compiled rollout of `num_steps`."""
+    at_once = run.config.rollout.frames_at_once
+    return jax.jit(
+        make_rollout(run.networks, run.predictor, num_steps=num_steps, frames_at_once=at_once)
+    )
+
+
+def _write_strip(path, observed: np.ndarray, generated: np.ndarray, truth: np.ndarray) -> None:
+    last = observed.shape[1] + generated.shape[1]
+    steps = [step for step in STRIP_STEPS if step <= last] or [last]
+    shown = (array[:NUM_SHOWN_CLIPS] for array in (observed, generated, truth))
+    viz.write_png(path, viz.rollout_strip(*shown, steps))

@@ -1,0 +1,1 @@
+"""KTH actions: real videos, and rendered people that stand in for them."""

@@ -1,0 +1,245 @@
+"""KTH: six actions of 25 persons in four scenarios, from the official videos.
+
+Source: Schuldt, Laptev & Caputo 2004; drnet-py, data/kth.py.
+"""
+
+import dataclasses
+import pathlib
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import logging
+
+from drnet_jax.data.kth import sequences as kth_sequences
+from drnet_jax.data.kth.sequences import ACTIONS, Video
+from drnet_jax.data.preparation.builder import (
+    Card,
+    Clip,
+    ClipBuilder,
+    ClipConfig,
+    Job,
+    UnreadableError,
+)
+from drnet_jax.data.readers import raw_files, video_files
+from drnet_jax.data.readers.framing import Framing
+
+TEST_PERSONS = {"20/5": range(21, 26), "16/9": range(17, 26)}
+"""By name of the split. `20/5` is DrNET's; `16/9` that of PredRNN and of others who predict video.
+
+The 16 and 9 persons that `00sequences.txt` itself proposes, for recognition, are others.
+"""
+
+MISSING = "person13_handclapping_d3"
+"""The only video that the authors lack too."""
+
+_CONTENTS = "the six folders or zip files of KTH (boxing, ...) and 00sequences.txt"
+_MAX_BYTES = 2**30  # Of a video in a zip file; the originals have about one million.
+
+
+@dataclasses.dataclass(kw_only=True)
+class KthConfig(ClipConfig):
+    """Settings of KTH.
+
+    Attributes:
+      name: made from the settings and from what the folder holds.
+      persons: how many train and how many test, of `TEST_PERSONS`.
+    """
+
+    name: str = ""
+    persons: str = "20/5"
+
+    def __post_init__(self):
+        raw_files.check_image_size(self.image_size)
+        if self.persons not in TEST_PERSONS:
+            raise ValueError(f"persons={self.persons!r}; allowed: {', '.join(TEST_PERSONS)}.")
+        folder = _folder(self)
+        parts = [(file.name, file.size) for file in _files(folder)]
+        parts += [path.read_bytes() for path in folder.glob("00sequences.txt")]
+        self.name = (
+            f"px{self.image_size}_persons{self.persons.replace('/', '_')}_"
+            f"{raw_files.fingerprint(parts)}"
+        )
+
+
+class KthActions(ClipBuilder):
+    """A clip is one sequence of a video, squeezed to a square as in the authors' code."""
+
+    CONTENT = ("person", "scenario")
+    LABEL = "action"
+    CARD = Card(
+        title="KTH actions",
+        description=(
+            "25 persons box, clap, wave, jog, run and walk: outdoors, with changes of scale, in "
+            "other clothes and indoors. A clip is one sequence of frames listed in "
+            "00sequences.txt, grey, 25 per second, 160x120 squeezed to a square by area average. "
+            "Split by person: 1-20 train and 21-25 test (20/5), or 1-16 and 17-25 (16/9). "
+            "person13_handclapping_d3 does not exist; person01_boxing_d4 breaks off early, so "
+            "its last clip is short."
+        ),
+        licence="For non-commercial use, says its home page; cite the paper.",
+        homepage="https://www.csc.kth.se/cvap/actions/",
+        citation=(
+            "Schuldt, Laptev, Caputo: Recognizing human actions: a local SVM approach. ICPR 2004."
+        ),
+        stand_in=False,
+        periodic=False,
+    )
+
+    def factor_features(self) -> dict[str, Any]:
+        """Returns action, person 1-25, scenario 1-4, video and first frame (1 is its first)."""
+        return {
+            "action": tfds.features.ClassLabel(names=ACTIONS),
+            "person": np.int32,
+            "scenario": np.int32,
+            "first_frame": np.int32,
+            "video": tfds.features.Text(),
+        }
+
+    def jobs(self) -> dict[str, list[Job]]:
+        """Returns a job for each video that 00sequences.txt lists; see the base class."""
+        folder = _folder(self.builder_config)
+        videos = kth_sequences.read(folder / "00sequences.txt")
+        found = _listing(folder)
+        for action in sorted({video.action for video in videos if video.ranges}):
+            if not any(f"_{action}_" in name for name in found):
+                raise FileNotFoundError(
+                    f"{folder} holds no video of {action}: there must be {action}/*_uncomp.avi "
+                    f"or {action}.zip."
+                )
+        test_persons = TEST_PERSONS[self.builder_config.persons]
+        jobs = {"train": [], "test": []}
+        for video in videos:
+            file = _file_name(video)
+            if video.ranges is None or (video.name == MISSING and file not in found):
+                logging.info("%s is missing, as it is from the original.", video.name)
+                continue
+            split = "test" if video.person in test_persons else "train"
+            jobs[split].append(Job(f"{video.action}/{file}", (video, found.get(file))))
+        for split, listed in jobs.items():
+            if not listed:
+                raise ValueError(
+                    f"{folder / '00sequences.txt'} lists no video of the {split} persons, which "
+                    f"are {min(test_persons)} to 25 for test and those before for train."
+                )
+        return jobs
+
+    def make(self, job: Job) -> list[Clip]:
+        """Returns the sequences of a video; see the base class."""
+        video, place = job.arguments
+        frames = self._decode(job.name, place)
+        clips = []
+        for number, (first, last) in enumerate(video.ranges):
+            if last > len(frames):
+                logging.warning(
+                    "%s has %d frames, but sequence %d should last from %d to %d: %s.",
+                    *(video.name, len(frames), number, first, last),
+                    "cut short" if len(frames) > first else "left out",
+                )
+            # Ranges count from 1 and include their last frame.
+            clip = frames[first - 1 : last]
+            if len(clip) < 2:
+                continue
+            factors = {
+                "action": video.action,
+                "person": video.person,
+                "scenario": video.scenario,
+                "first_frame": first,
+                "video": video.name,
+            }
+            clips.append(Clip(f"{video.name}_{number}", clip, factors))
+        if not clips:
+            raise UnreadableError(
+                f"{job.name} has {len(frames)} frames, too few for its sequences {video.ranges}."
+            )
+        return clips
+
+    def _decode(self, name: str, place: str | None) -> np.ndarray:
+        """Returns the frames of a video, those before the damage if it is damaged."""
+        folder = _folder(self.builder_config)
+        if place is None:
+            raise UnreadableError(f"{name} is not in {folder}, but in 00sequences.txt.")
+        framing = Framing(self.builder_config.image_size, channels=1, crop="none")
+        if place.endswith(".zip"):
+            source = _unzip(folder / place, pathlib.PurePath(name).name)
+        else:
+            source = folder / place
+        frames = []
+        try:
+            for _, frame in video_files.frames(source, name, framing):
+                frames.append(frame)
+        except UnreadableError as error:
+            if not frames:
+                raise
+            logging.warning("%s The %d frames before are used.", error, len(frames))
+        if not frames:
+            raise UnreadableError(f"{name} holds no frames.")
+        return np.stack(frames)
+
+
+def _folder(config: KthConfig) -> pathlib.Path:
+    return raw_files.open_folder(config.folder, _CONTENTS)
+
+
+def _file_name(video: Video) -> str:
+    return f"{video.name}_uncomp.avi"
+
+
+def _files(folder: pathlib.Path) -> list[raw_files.RawFile]:
+    """Returns the list of sequences, the zip files and the videos that lie in folders."""
+    names = ["00sequences.txt", *(f"{action}.zip" for action in ACTIONS)]
+    for action in ACTIONS:
+        names += (f"{action}/{path.name}" for path in (folder / action).glob("person*.avi"))
+    files = [raw_files.raw_file(folder / n, n) for n in sorted(names) if (folder / n).is_file()]
+    return files
+
+
+def _listing(folder: pathlib.Path) -> dict[str, str]:
+    """Returns where each video file is: its path below the folder, or its zip file's.
+
+    A file in a folder is taken before its namesake in a zip file.
+    """
+    found = {}
+    for file in _files(folder):
+        if file.name.endswith(".zip"):
+            for name in _members(file.path):
+                found.setdefault(name, file.name)
+        else:
+            found[pathlib.PurePosixPath(file.name).name] = file.name
+    return found
+
+
+def _members(path: pathlib.Path) -> dict[str, zipfile.ZipInfo]:
+    """Returns the videos in a zip file, by file name, whatever folder they are in there."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = [info for info in archive.infolist() if info.filename.endswith("_uncomp.avi")]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ValueError(f"{path} is no readable zip file: {error}.") from error
+    members = {}
+    for info in infos:
+        name = pathlib.PurePosixPath(info.filename).name
+        if name.startswith("."):  # macOS adds files of its own.
+            continue
+        if name in members:
+            raise ValueError(
+                f"{path} holds {name} twice: as {members[name].filename} and {info.filename}."
+            )
+        members[name] = info
+    return members
+
+
+def _unzip(path: pathlib.Path, name: str) -> bytes:
+    info = _members(path)[name]
+    if info.file_size > _MAX_BYTES:
+        raise UnreadableError(
+            f"{name} in {path} has {info.file_size} bytes; allowed: at most {_MAX_BYTES}."
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(info)
+    # A file that is encrypted, or compressed in a way that nobody knows, is a RuntimeError.
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+        raise UnreadableError(f"{name} in {path} cannot be unpacked: {error}.") from error

@@ -1,0 +1,1 @@
+"""Moving MNIST, generated on the device from real digits."""

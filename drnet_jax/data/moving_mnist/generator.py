@@ -1,0 +1,207 @@
+"""Moving MNIST, composed on the device: a clip is a function of (key, digits), at any time t.
+
+Source: drnet-py, data/moving_mnist/generator.py; Denton & Birodkar 2017, section 4.1.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from drnet_jax.data.moving_mnist import tracks as tracks_lib
+from drnet_jax.data.moving_mnist.tracks import Tracks
+
+SPLITS = ("train", "test")
+
+MARGIN = 2
+"""Pixels around a digit that is cut out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MovingMnist:
+    """Settings of the generator; every method is pure and may be jitted.
+
+    Attributes:
+      image_size: side of a frame in pixels.
+      digit_size: side of a digit in pixels; it moves over `image_size - digit_size` positions.
+      num_digits: 1 to 3.
+      coloured: digit n is drawn in colour channel n of three, else all in one grey channel.
+      speeds: least and greatest velocity on an axis in pixels per step, both included.
+      zero_speeds: whether a digit may stand still on an axis.
+    """
+
+    image_size: int
+    digit_size: int
+    num_digits: int
+    coloured: bool
+    speeds: tuple[int, int]
+    zero_speeds: bool
+
+    def __post_init__(self):
+        if not 1 <= self.num_digits <= 3:
+            raise ValueError(f"data.num_digits={self.num_digits}; allowed: 1, 2, 3.")
+        if not 0 < self.digit_size < self.image_size:
+            raise ValueError(
+                f"data.digit_size={self.digit_size}; allowed: 1 to {self.image_size - 1}, "
+                f"below data.image_size={self.image_size}."
+            )
+        low, high = self.speeds
+        if not -self.span < low <= high < self.span:
+            raise ValueError(
+                f"data.speeds={tuple(self.speeds)}; allowed: least <= greatest, "
+                f"both between {1 - self.span} and {self.span - 1}."
+            )
+        if low == high == 0 and not self.zero_speeds:
+            raise ValueError("data.speeds=(0, 0) with data.zero_speeds=False leaves no velocity.")
+
+    @property
+    def span(self) -> int:
+        """Number of positions of a digit on an axis."""
+        return self.image_size - self.digit_size
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of a frame."""
+        return 3 if self.coloured else 1
+
+    @property
+    def max_frames(self) -> int:
+        """Length of a clip: motion never ends, but times beyond this have no table."""
+        return tracks_lib.NUM_TIMES
+
+    @property
+    def max_speed(self) -> int:
+        """Largest speed on an axis."""
+        return max(abs(v) for v in self.speeds)
+
+    def resize(self, images: np.ndarray) -> np.ndarray:
+        """Returns uint8 digits `[n, digit_size, digit_size]` from `[n, 28, 28]`, bilinear."""
+        size = (self.digit_size, self.digit_size)
+        resized = [Image.fromarray(i).resize(size, Image.Resampling.BILINEAR) for i in images]
+        return np.stack([np.asarray(image) for image in resized])
+
+    def sample(self, key: jax.Array, batch_size: int, num_choices: int) -> Tracks:
+        """Returns `batch_size` random clips over `num_choices` digits."""
+        return tracks_lib.sample(
+            key,
+            batch_size,
+            num_choices=num_choices,
+            num_digits=self.num_digits,
+            span=self.span,
+            speeds=self.speeds,
+            zero_speeds=self.zero_speeds,
+        )
+
+    def positions(self, tracks: Tracks, times: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns positions, velocities `[batch, time, num_digits, 2]`; times `[batch, time]`."""
+        return tracks_lib.at_times(tracks, times, self.span, self.max_speed)
+
+    def render(self, digits: jax.Array, tracks: Tracks, times: jax.Array) -> jax.Array:
+        """Returns uint8 frames `[batch, time, image_size, image_size, channels]`.
+
+        Args:
+          digits: uint8 `[n, digit_size, digit_size]`, the pictures of a split.
+          tracks: the clips.
+          times: int32 `[batch, time]`.
+        """
+        corners, _ = self.positions(tracks, times)
+        layers = jax.lax.platform_dependent(
+            digits,
+            tracks.digits,
+            corners,
+            cuda=self.layers_by_look_up,
+            default=self.layers_by_products,
+        )
+        is_front = jnp.arange(self.num_digits) == tracks.front[:, None]  # [batch, num_digits]
+        is_front = is_front[:, None, None, None]
+        front = jnp.max(jnp.where(is_front, layers, 0), axis=-1, keepdims=True)
+        layers = jnp.where(is_front | (front == 0), layers, 0)
+        if self.coloured:
+            empty = 3 - self.num_digits
+            return jnp.pad(layers, ((0, 0),) * 4 + ((0, empty),))
+        return jnp.max(layers, axis=-1, keepdims=True)
+
+    def layers_by_products(
+        self, digits: jax.Array, chosen: jax.Array, corners: jax.Array
+    ) -> jax.Array:
+        """Returns each digit alone, uint8 `[batch, time, image_size, image_size, num_digits]`.
+
+        By one-hot products: exact (each sum has one term, and 8 bits fit every matrix unit), and
+        free of scatters, and of gathers pixel by pixel, which are slow on TPUs.
+
+        Args:
+          digits: uint8 `[n, digit_size, digit_size]`.
+          chosen: int32 `[batch, num_digits]`, which of `digits` move in the clip.
+          corners: int32 `[batch, time, num_digits, 2]`, where they are.
+        """
+        pictures = digits[chosen].astype(jnp.float32)  # [batch, num_digits, side, side]
+        place = jnp.arange(self.image_size)[:, None] == corners[..., None, None] + jnp.arange(
+            self.digit_size
+        )
+        rows, columns = place[:, :, :, 0].astype(jnp.float32), place[:, :, :, 1].astype(jnp.float32)
+        layers = jnp.einsum("btnyi,bnij,btnxj->btyxn", rows, pictures, columns)
+        return layers.astype(jnp.uint8)
+
+    def layers_by_look_up(
+        self, digits: jax.Array, chosen: jax.Array, corners: jax.Array
+    ) -> jax.Array:
+        """Returns what `layers_by_products` does, pixel by pixel: one kernel on a GPU."""
+        places = jnp.arange(self.image_size)
+        # [batch, time, row, column, num_digits]
+        rows = (places[:, None] - corners[:, :, None, :, 0])[:, :, :, None]
+        columns = (places[:, None] - corners[:, :, None, :, 1])[:, :, None]
+        inside = jnp.minimum(rows, columns) >= 0
+        inside &= jnp.maximum(rows, columns) < self.digit_size
+        pixels = digits.at[chosen[:, None, None, None], rows, columns].get(mode="clip")
+        return jnp.where(inside, pixels, 0)
+
+    @property
+    def separable(self) -> bool:
+        """Whether each digit has a channel to itself: number n is in channel n then."""
+        return self.coloured or self.num_digits == 1
+
+    def locate(self, digits: jax.Array, tracks: Tracks, frames: jax.Array) -> jax.Array:
+        """Returns int `[batch, time, num_digits, 2]`: where each digit of the clips fits best.
+
+        A matched filter: of all places that a digit can have, the one where its true picture has
+        the least squared distance to its channel of the frame, which is the largest correlation.
+
+        Args:
+          digits: uint8 `[n, digit_size, digit_size]`, the pictures of a split.
+          tracks: the clips, for their digits.
+          frames: float `[batch, time, image_size, image_size, channels]`, of digits that are
+            `separable`.
+        """
+        size = (self.image_size, self.image_size)
+        pictures = digits[tracks.digits].astype(jnp.float32)  # [batch, num_digits, side, side]
+        layers = jnp.moveaxis(frames[..., : self.num_digits], -1, 2)
+        # No product wraps around: a digit lies inside the frame in every place that is looked at.
+        spectrum = jnp.conj(jnp.fft.rfft2(pictures, size))[:, None]
+        fit = jnp.fft.irfft2(jnp.fft.rfft2(layers) * spectrum, size)
+        fit = fit[..., : self.span, : self.span]
+        best = jnp.argmax(fit.reshape(*fit.shape[:-2], -1), axis=-1)
+        return jnp.stack(jnp.divmod(best, self.span), axis=-1)
+
+    def cut_out(self, frames: jax.Array) -> jax.Array:
+        """Returns float `[..., num_digits, side, side, 1]`: each digit alone, its ink centred.
+
+        `side` is `digit_size` and a margin. `frames` are float `[..., height, width, channels]` of
+        digits that are `separable`. Ink counts by its square, so that a faint grey over the whole
+        frame moves nothing.
+        """
+        side = self.digit_size + 2 * MARGIN
+        layers = jnp.moveaxis(frames[..., : self.num_digits], -1, -3)
+        flat = layers.reshape(-1, self.image_size, self.image_size)
+        ink = jnp.square(flat)
+        places = jnp.arange(self.image_size)
+        total = jnp.maximum(jnp.sum(ink, axis=(1, 2)), 1e-6)
+        middle = jnp.stack(
+            [jnp.sum(ink, axis=2) @ places / total, jnp.sum(ink, axis=1) @ places / total], axis=1
+        )
+        # The frame begins at `side` of the padded one.
+        corners = jnp.round(middle).astype(jnp.int32) - side // 2 + side
+        padded = jnp.pad(flat, ((0, 0), (side, side), (side, side)))
+        cut = jax.vmap(lambda layer, at: jax.lax.dynamic_slice(layer, at, (side, side)))
+        return cut(padded, corners).reshape(*layers.shape[:-2], side, side, 1)

@@ -1,0 +1,205 @@
+"""Moving MNIST as a source: clips without end, made on the devices."""
+
+import dataclasses
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from drnet_jax.base import prng, sharding
+from drnet_jax.base.arrays import Array, as_float
+from drnet_jax.data.factors import Factors, Things
+from drnet_jax.data.moving_mnist.digits import Digits
+from drnet_jax.data.moving_mnist.generator import MovingMnist
+from drnet_jax.data.moving_mnist.tracks import Tracks
+from drnet_jax.data.source import ClipBatch, DeviceSource
+
+NUM_CLASSES = 10
+
+VALIDATION_EVERY = 10
+"""One training digit in so many is held out where there is to be a validation split."""
+
+
+class MovingMnistSource(DeviceSource):
+    """Batches of Moving MNIST; the sampled clips are `Tracks`.
+
+    Attributes:
+      generator: settings and rendering.
+      num_digits: how many pictures each split has.
+    """
+
+    def __init__(
+        self,
+        generator: MovingMnist,
+        digits: Digits,
+        *,
+        max_step: int,
+        consecutive: bool = False,
+        key: jax.Array,
+        mesh: Mesh,
+    ):
+        """Puts the digits on the devices.
+
+        Args:
+          generator: settings and rendering.
+          digits: the real digits; the test split's never occur in training clips.
+          max_step: K, the longest distance in time of two frames that training compares.
+          consecutive: whether the frames of a clip that the first stage sees follow each other.
+          key: of the run; batches are a function of it and of their number.
+          mesh: all devices.
+        """
+        self.generator = generator
+        self.note = digits.note
+        self.resolved = {"digits": digits.source}
+        images = {"train": digits.train_images, "test": digits.test_images}
+        self.num_digits = {split: len(array) for split, array in images.items()}
+        self._labels = {"train": digits.train_labels, "test": digits.test_labels}
+        self._max_step = max_step
+        self._consecutive = consecutive
+        self._key = key
+        self._images = {
+            split: jax.device_put(generator.resize(array), sharding.replicated(mesh))
+            for split, array in images.items()
+        }
+        self.arrays = self._images["train"]
+        self._sample = jax.jit(generator.sample, static_argnums=(1, 2))
+        self._render = jax.jit(generator.render)
+        self._locate = jax.jit(generator.locate)
+        self._cut_out = jax.jit(generator.cut_out)
+
+    @property
+    def max_frames(self) -> int:
+        return self.generator.max_frames
+
+    def draw_frames(
+        self, arrays: jax.Array, number: jax.Array | int, batch_size: int, num_frames: int
+    ) -> jax.Array:
+        key, time_key = jax.random.split(prng.stream(self._key, "drnet frames", number))
+        tracks = self.generator.sample(key, batch_size, len(arrays))
+        if self._consecutive:
+            first = self._draw_times(time_key, batch_size, 1)
+            times = first + jnp.arange(num_frames)
+        else:
+            times = self._draw_times(time_key, batch_size, num_frames)
+        return self.generator.render(arrays, tracks, times)
+
+    def draw_clips(
+        self, arrays: jax.Array, number: jax.Array | int, batch_size: int, num_frames: int
+    ) -> ClipBatch:
+        key = prng.stream(self._key, "predictor frames", number)
+        tracks = self.generator.sample(key, batch_size, len(arrays))
+        times = jnp.broadcast_to(jnp.arange(num_frames), (batch_size, num_frames))
+        return self.generator.render(arrays, tracks, times), None
+
+    def _draw_times(self, key, batch_size, num_times):
+        return jax.random.randint(key, (batch_size, num_times), 0, self._max_step + 1)
+
+    def sample(
+        self,
+        split: str,
+        key: jax.Array,
+        num_clips: int,
+        *,
+        num_frames: int = 1,
+        unlike: Tracks | None = None,
+    ) -> Tracks:
+        del num_frames, unlike  # No clip ends, and there are more than can be counted.
+        return self._sample(key, num_clips, self.num_digits[split])
+
+    def frames(self, split: str, clips: Tracks, times: np.ndarray) -> jax.Array:
+        times = np.broadcast_to(times, (len(clips.front), np.shape(times)[-1]))
+        return self._render(self._images[split], clips, times.astype(np.int32))
+
+    def lengths(self, split: str, clips: Tracks) -> np.ndarray:
+        del split
+        return np.full(len(clips.front), self.max_frames)
+
+    def random_times(self, split: str, clips: Tracks, key: jax.Array, num_times: int) -> np.ndarray:
+        del split
+        return np.asarray(self._draw_times(key, len(clips.front), num_times))
+
+    def swap_truth(self, split: str, content: Tracks, pose: Tracks, time: int) -> jax.Array:
+        """Returns digits of `content` on tracks of `pose`, in every assignment of the two."""
+        orders = itertools.permutations(range(self.generator.num_digits))
+        swapped = [_swapped(content, pose, order) for order in orders]
+        frames = [self.frames(split, clips, np.array([time]))[:, 0] for clips in swapped]
+        return jnp.stack(frames, axis=1)
+
+    def factors(self, split: str, clips: Tracks, times: np.ndarray) -> Factors | None:
+        """Returns the classes of the digits, who is in front, and where each is, in pixels."""
+        things = self.things(split, clips, times)
+        if things is None:
+            return None
+        numbers = range(self.generator.num_digits)
+        content = {f"digit {n + 1}": things.classes[:, n] for n in numbers}
+        num_classes = dict.fromkeys(content, NUM_CLASSES)
+        if len(numbers) > 1:
+            content["front"] = np.asarray(clips.front)
+            num_classes["front"] = len(numbers)
+        pose = {f"position {n + 1}": things.positions[:, :, n] for n in numbers}
+        return Factors(content, num_classes, pose)
+
+    def things(self, split: str, clips: Tracks, times: np.ndarray) -> Things | None:
+        generator = self.generator
+        if not generator.separable:
+            return None
+        positions, _ = generator.positions(clips, np.asarray(times, np.int32))
+        digits = np.asarray(clips.digits)
+        frames = np.asarray(self.frames(split, clips, times))[..., : generator.num_digits]
+        ink = np.asarray(self._images[split]).sum(axis=(1, 2), dtype=np.int64)[digits]
+        return Things(
+            classes=self._labels[split][digits],
+            num_classes=NUM_CLASSES,
+            positions=np.asarray(positions, np.float32),
+            visible=frames.sum(axis=(2, 3), dtype=np.int64) / np.maximum(ink, 1)[:, None],
+            size=generator.digit_size,
+            span=generator.span,
+        )
+
+    def locate(self, split: str, clips: Tracks, frames: Array) -> jax.Array | None:
+        if not self.generator.separable:
+            return None
+        return self._locate(self._images[split], clips, as_float(frames))
+
+    def cut_out(self, frames: Array) -> jax.Array | None:
+        return self._cut_out(as_float(frames)) if self.generator.separable else None
+
+    def moved(self, things: Tracks, tracks: Tracks) -> Tracks:
+        return _swapped(things, tracks, tuple(range(self.generator.num_digits)))
+
+
+def without_test_digits(digits: Digits) -> Digits:
+    """Returns digits whose test split are training digits held out, to choose settings by.
+
+    Raises:
+      ValueError: when there are too few to hold any out.
+    """
+    held_out = np.arange(len(digits.train_images)) % VALIDATION_EVERY == VALIDATION_EVERY - 1
+    if not held_out.any():
+        raise ValueError(
+            f"config.data.validation=True with {len(held_out)} training digits; allowed: "
+            f"{VALIDATION_EVERY} and more."
+        )
+    return dataclasses.replace(
+        digits,
+        train_images=digits.train_images[~held_out],
+        train_labels=digits.train_labels[~held_out],
+        test_images=digits.train_images[held_out],
+        test_labels=digits.train_labels[held_out],
+        note=f"{digits.note}; VALIDATION: {held_out.sum():,} of the training digits are held out "
+        "and scored on, the test digits are not used",
+    )
+
+
+def _swapped(content: Tracks, pose: Tracks, order: tuple[int, ...]) -> Tracks:
+    """Returns clips of the digits of `content`, of which digit n moves on track `order[n]`."""
+    order = jnp.asarray(order)
+    return Tracks(
+        digits=content.digits,
+        positions=pose.positions[:, order],
+        velocities=pose.velocities[:, order],
+        # Who is in front never changes in a clip: it goes with the content.
+        front=content.front,
+    )

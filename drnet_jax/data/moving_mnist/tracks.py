@@ -1,0 +1,116 @@
+"""The motion law of Moving MNIST: exact positions at any time, without stepping through it.
+
+On each axis a digit has an integer position in `[0, span)` and an integer velocity. A step adds the
+velocity; where that leaves the range, the position is clamped and the velocity flips. So position
+and velocity form a small finite state, and its successor is a table look-up. So is the state after
+any number of steps, but the tables would be large: a time is written in base 32, and each of its
+places has a table that takes a state across all the steps which that place stands for.
+
+Source: drnet-py, data/moving_mnist/generator.py.
+"""
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+NUM_PLACES = 4
+PLACE_BITS = 5
+"""Of a time, in base 32: few look-ups, one after the other, in small tables."""
+
+NUM_TIMES = 2 ** (PLACE_BITS * NUM_PLACES)
+"""Times up to 2^20 - 1 have an answer."""
+
+
+@flax.struct.dataclass
+class Tracks:
+    """What generates a batch of clips; the last axis of vectors is (row, column).
+
+    Attributes:
+      digits: int32 `[batch, num_digits]`, which picture of the split each digit is.
+      positions: int32 `[batch, num_digits, 2]`, upper left corners at time 0, in pixels.
+      velocities: int32 `[batch, num_digits, 2]`, pixels per step.
+      front: int32 `[batch]`, the digit that hides the others.
+    """
+
+    digits: jax.Array
+    positions: jax.Array
+    velocities: jax.Array
+    front: jax.Array
+
+
+def jump_tables(span: int, max_speed: int) -> np.ndarray:
+    """Returns int32 `[NUM_PLACES, 32, num_states]`.
+
+    Row `[i, n]` maps a state to that `32^i n` steps later. A state is
+    `position * (2 * max_speed + 1) + velocity + max_speed`, positions in `[0, span)`, velocities in
+    `[-max_speed, max_speed]`.
+    """
+    num_velocities = 2 * max_speed + 1
+    position, velocity = np.divmod(np.arange(span * num_velocities), num_velocities)
+    velocity = velocity - max_speed
+    moved = position + velocity
+    outside = (moved < 0) | (moved >= span)
+    velocity = np.where(outside, -velocity, velocity)
+    jump = np.clip(moved, 0, span - 1) * num_velocities + velocity + max_speed
+    tables = []
+    for _ in range(NUM_PLACES):
+        table = [np.arange(len(jump))]
+        for _ in range(2**PLACE_BITS):
+            table.append(jump[table[-1]])
+        jump = table.pop()  # Of 32: one step of the next place.
+        tables.append(table)
+    return np.array(tables, np.int32)
+
+
+def at_times(
+    tracks: Tracks, times: jax.Array, span: int, max_speed: int
+) -> tuple[jax.Array, jax.Array]:
+    """Returns positions and velocities, both int32 `[batch, time, num_digits, 2]`.
+
+    Args:
+      tracks: a batch of clips.
+      times: int32 `[batch, time]` in `[0, NUM_TIMES)`.
+      span: number of positions on an axis.
+      max_speed: largest speed on an axis.
+    """
+    num_velocities = 2 * max_speed + 1
+    state = tracks.positions * num_velocities + tracks.velocities + max_speed
+    times = times[:, :, None, None]
+    state = jnp.broadcast_to(state[:, None], (*times.shape[:2], *state.shape[1:]))
+    tables = jnp.asarray(jump_tables(span, max_speed))
+    for i, table in enumerate(tables):
+        state = table[times >> (i * PLACE_BITS) & (2**PLACE_BITS - 1), state]
+    return state // num_velocities, state % num_velocities - max_speed
+
+
+def sample(
+    key: jax.Array,
+    batch_size: int,
+    *,
+    num_choices: int,
+    num_digits: int,
+    span: int,
+    speeds: tuple[int, int],
+    zero_speeds: bool,
+) -> Tracks:
+    """Returns random clips.
+
+    Args:
+      key: the batch's key.
+      batch_size: how many clips.
+      num_choices: how many pictures the split has.
+      num_digits: how many digits move in a clip.
+      span: number of positions on an axis.
+      speeds: least and greatest velocity on an axis, both included; the authors' are (-4, 3).
+      zero_speeds: whether a digit may stand still on an axis.
+    """
+    keys = jax.random.split(key, 4)
+    velocities = [v for v in range(speeds[0], speeds[1] + 1) if v or zero_speeds]
+    shape = (batch_size, num_digits, 2)
+    return Tracks(
+        digits=jax.random.randint(keys[0], shape[:2], 0, num_choices),
+        positions=jax.random.randint(keys[1], shape, 0, span),
+        velocities=jax.random.choice(keys[2], jnp.asarray(velocities, jnp.int32), shape),
+        front=jax.random.randint(keys[3], shape[:1], 0, num_digits),
+    )

@@ -1,0 +1,1 @@
+"""Small NORB: real files, and rendered toys that stand in for them."""

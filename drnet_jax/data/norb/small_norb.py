@@ -1,0 +1,156 @@
+"""small NORB: 50 toys on a turntable, seen by two cameras.
+
+Source: LeCun, Huang & Bottou 2004.
+"""
+
+import dataclasses
+import threading
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from drnet_jax.data.norb import splits as norb_splits
+from drnet_jax.data.preparation.builder import (
+    SPLITS,
+    Card,
+    Clip,
+    ClipBuilder,
+    ClipConfig,
+    Job,
+    UnreadableError,
+)
+from drnet_jax.data.readers import image_files, raw_files
+from drnet_jax.data.readers.framing import Framing
+
+CATEGORIES = ("animal", "human", "plane", "truck", "car")
+CAMERAS = {"both": (0, 1), "left": (0,)}
+
+_NUM_AZIMUTHS = norb_splits.LABELS["azimuth"]
+_DEGREES = np.arange(_NUM_AZIMUTHS, dtype=np.float32) * (360 / _NUM_AZIMUTHS)
+
+
+@dataclasses.dataclass(kw_only=True)
+class SmallNorbConfig(ClipConfig):
+    """Settings of small NORB.
+
+    Attributes:
+      name: made from the settings and from what the folder holds.
+      cameras: `both` gives two clips of each sweep, `left` one.
+    """
+
+    name: str = ""
+    cameras: str = "both"
+
+    def __post_init__(self):
+        raw_files.check_image_size(self.image_size)
+        if self.cameras not in CAMERAS:
+            raise ValueError(f"cameras={self.cameras!r}; allowed: {', '.join(CAMERAS)}.")
+        folder = raw_files.open_folder(self.folder, norb_splits.CONTENTS)
+        digits = norb_splits.fingerprint(folder)
+        self.name = f"px{self.image_size}_cameras_{self.cameras}_{digits}"
+
+
+class SmallNorb(ClipBuilder):
+    """A clip is one turn of a toy: 18 azimuths at one elevation, lighting and camera."""
+
+    CONTENT = ("category", "instance")
+    CARD = Card(
+        title="small NORB",
+        description=(
+            "Ten toys each of five categories (animals, humans, planes, trucks, cars), grey, "
+            "96x96. A clip is one full turn in steps of 20 degrees at one of nine elevations, six "
+            "lightings and two cameras. Official split by instance: 4, 6, 7, 8, 9 train and "
+            "0, 1, 2, 3, 5 test. Other sizes than 96 are resized, bilinear and antialiased."
+        ),
+        licence="For research, not to be sold, says its home page; cite the paper.",
+        homepage="https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/",
+        citation=(
+            "LeCun, Huang, Bottou: Learning methods for generic object recognition with "
+            "invariance to pose and lighting. CVPR 2004."
+        ),
+        stand_in=False,
+        periodic=True,
+    )
+
+    _opening = threading.Lock()
+    _splits: dict[str, norb_splits.Split] | None = None
+
+    def factor_features(self) -> dict[str, Any]:
+        """Returns category, instance, elevation, lighting, camera, and degrees of each frame."""
+        return {
+            "category": tfds.features.ClassLabel(names=CATEGORIES),
+            "instance": np.int32,
+            "elevation": np.int32,
+            "lighting": np.int32,
+            "camera": np.int32,
+            "azimuth": tfds.features.Tensor(shape=(None,), dtype=np.float32),
+        }
+
+    def jobs(self) -> dict[str, list[Job]]:
+        """Returns a job for each toy; see the base class."""
+        splits = self._open()
+        return {split: _jobs(split, splits[split].labels) for split in SPLITS}
+
+    def make(self, job: Job) -> list[Clip]:
+        """Returns the turns of a toy; see the base class."""
+        split, category, instance, sweeps = job.arguments
+        clips = []
+        for elevation, lighting, records in sweeps:
+            for camera in CAMERAS[self.builder_config.cameras]:
+                factors = {
+                    "category": category,
+                    "instance": instance,
+                    "elevation": elevation,
+                    "lighting": lighting,
+                    "camera": camera,
+                    "azimuth": _DEGREES,
+                }
+                name = f"{job.name}_elevation{elevation}_lighting{lighting}_camera{camera}"
+                clips.append(Clip(name, self._frames(split, records, camera), factors))
+        return clips
+
+    def _frames(self, split: str, records: tuple[int, ...], camera: int) -> np.ndarray:
+        try:
+            pictures = self._open()[split].pictures(records, camera)
+        # A damaged gzip file is found out only here.
+        except (ValueError, OSError) as error:
+            raise UnreadableError(str(error)) from error
+        framing = Framing(self.builder_config.image_size, channels=1, crop="none")
+        frames = [image_files.resize(Image.fromarray(picture), framing) for picture in pictures]
+        return np.stack([np.asarray(frame) for frame in frames])[..., None]
+
+    def _open(self) -> dict[str, norb_splits.Split]:
+        with self._opening:
+            if self._splits is None:
+                folder = raw_files.open_folder(self.builder_config.folder, norb_splits.CONTENTS)
+                self._splits = norb_splits.open_splits(folder)
+            return self._splits
+
+
+def _jobs(split: str, labels: np.ndarray) -> list[Job]:
+    """Returns a job for each toy of a split, given int labels `[num, 5]`.
+
+    Raises:
+      ValueError: a turn lacks an azimuth, or has one twice.
+    """
+    order = np.lexsort(labels.T[::-1])  # By category first, by azimuth last.
+    toys: dict[tuple, dict[tuple, list]] = {}
+    for record, row in zip(order.tolist(), labels[order].tolist(), strict=True):
+        toy, view = tuple(row[:2]), tuple(row[2:4])
+        toys.setdefault(toy, {}).setdefault(view, []).append((row[4], record))
+    jobs = []
+    for (category, instance), views in toys.items():
+        name = f"{split}_{CATEGORIES[category]}{instance}"
+        sweeps = []
+        for (elevation, lighting), sweep in views.items():
+            if [azimuth for azimuth, _ in sweep] != list(range(_NUM_AZIMUTHS)):
+                raise ValueError(
+                    f"{name} at elevation {elevation} and lighting {lighting} has azimuths "
+                    f"{[azimuth for azimuth, _ in sweep]}; expected 0 to {_NUM_AZIMUTHS - 1}, "
+                    "each once."
+                )
+            sweeps.append((elevation, lighting, tuple(record for _, record in sweep)))
+        jobs.append(Job(name, (split, category, instance, tuple(sweeps))))
+    return jobs

@@ -1,0 +1,1 @@
+"""Turns raw files or rendered scenes into a data set on disk."""

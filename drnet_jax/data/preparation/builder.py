@@ -1,0 +1,218 @@
+"""What every data set of clips is: a tfds builder that says what to make and how to make it.
+
+Builders never import TensorFlow; `prepare.py` runs them and `data/clip_store.py` reads the result.
+"""
+
+import abc
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from etils import epath
+from tensorflow_datasets.core import writer
+from tensorflow_datasets.proto import tf_example_pb2
+
+SPLITS = ("train", "test")
+
+
+class UnreadableError(ValueError):
+    """One input that cannot be used, told in one line; the others may be."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Clip:
+    """One clip and what is known about it.
+
+    Attributes:
+      name: unique in its data set, and always the same.
+      frames: uint8 `[time, image_size, image_size, channels]`.
+      factors: values of the features that `ClipBuilder.factor_features` declares.
+    """
+
+    name: str
+    frames: np.ndarray
+    factors: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """The smallest piece of work of a preparation: a video, an object.
+
+    Attributes:
+      name: unique in its data set; what people call it, such as a path below the folder.
+      arguments: what `ClipBuilder.make` needs.
+    """
+
+    name: str
+    arguments: tuple = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """What a person ought to know about a data set.
+
+    Attributes:
+      title: a few words.
+      description: what a clip shows, what changes in it, and how it is split.
+      licence: of the frames.
+      homepage: where the originals are from; empty for rendered sets.
+      citation: whom to cite; may be empty.
+      stand_in: rendered by drnet_jax in place of data that cannot be had.
+      periodic: a clip is one full turn, its first frame follows its last.
+    """
+
+    title: str
+    description: str
+    licence: str
+    homepage: str
+    citation: str
+    stand_in: bool
+    periodic: bool
+
+
+@dataclasses.dataclass(kw_only=True)
+class ClipConfig(tfds.core.BuilderConfig):
+    """Settings of a data set; `name` must tell two different ones apart.
+
+    Attributes:
+      image_size: side of a frame in pixels.
+      folder: the raw files; empty for rendered sets.
+    """
+
+    image_size: int
+    folder: str = ""
+
+
+class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
+    """Base of all data sets of clips. A record is a clip: frames, length, name and factors.
+
+    Written file by file, since tfds' other kind of builder holds a whole split in memory.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    CARD: Card
+    CONTENT: tuple[str, ...] = ()
+    """Factors that tell clips of different content apart; without any, all clips differ in it."""
+    LABEL: str = ""
+    """The factor that says what kind of motion a clip shows, a class; empty where none does."""
+
+    @property
+    def channels(self) -> int:
+        """Channels of a frame: 1 for grey, 3 for colour."""
+        return 1
+
+    @abc.abstractmethod
+    def factor_features(self) -> dict[str, Any]:
+        """Returns the tfds features of what is known about a clip, a value or one per frame."""
+
+    @abc.abstractmethod
+    def jobs(self) -> dict[str, list[Job]]:
+        """Returns the work by split, always in the same order; looks at names and headers only.
+
+        Raises:
+          FileNotFoundError: there is no such folder, or it lacks a file that it needs.
+          ValueError: the folder's layout is not that of this data set.
+        """
+
+    @abc.abstractmethod
+    def make(self, job: Job) -> list[Clip]:
+        """Returns the clips of a job, the same ones every time; may run on several threads.
+
+        Raises:
+          UnreadableError: the job's input cannot be used.
+        """
+
+    def swap_truth(
+        self, content: Mapping[str, Any], pose: Mapping[str, Any], time: int
+    ) -> np.ndarray | None:
+        """Returns the frame that has the content of one clip and the pose of another.
+
+        Args:
+          content: factors of the clip whose content counts.
+          pose: factors of the clip whose pose counts.
+          time: frame of the latter.
+
+        Returns:
+          uint8 `[image_size, image_size, channels]`; None where nobody knows.
+        """
+        del content, pose, time
+        return None
+
+    def examples(self, split: str) -> Iterator[Clip]:
+        """Returns the clips of `split` in the order of the jobs."""
+        for job in self.jobs()[split]:
+            yield from self.make(job)
+
+    def record(self, clip: Clip) -> dict[str, Any]:
+        """Returns what is stored of `clip`: a value for each of the features."""
+        stored = {"frames": clip.frames, "length": len(clip.frames), "name": clip.name}
+        return stored | clip.factors
+
+    def shards(self, split: str) -> list[Callable[[], Iterator[Clip]]]:
+        """Returns what gives the clips of each file of `split`.
+
+        `data/preparation/prepare.py` puts clips that it has made before in place of this.
+        """
+        return [functools.partial(self.examples, split)]
+
+    def finish(self, folder: epath.Path) -> None:
+        """Adds to `folder`, where all clips are, what else belongs there.
+
+        tfds gives the folder its final name afterwards. `data/preparation/prepare.py` has its own.
+        """
+        del folder
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        size = self.builder_config.image_size
+        # Raw bytes: a frame is read fastest that way, and ArrayRecord compresses by itself.
+        frames = tfds.features.Tensor(
+            shape=(None, size, size, self.channels), dtype=np.uint8, encoding="bytes"
+        )
+        own = {"frames": frames, "length": np.int32, "name": tfds.features.Text()}
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self.CARD.description,
+            homepage=self.CARD.homepage or None,
+            citation=self.CARD.citation or None,
+            features=tfds.features.FeaturesDict(own | self.factor_features()),
+            disable_shuffling=True,  # Clips of one video or object stay together, in order.
+        )
+
+    def _shard_iterators_per_split(self, dl_manager: tfds.download.DownloadManager) -> dict:
+        del dl_manager  # The files are those of `builder_config.folder`.
+        return {
+            split: [functools.partial(self._records, shard) for shard in self.shards(split)]
+            for split in SPLITS
+        }
+
+    def _records(self, shard: Callable[[], Iterator[Clip]]) -> Iterator:
+        for number, clip in enumerate(shard()):
+            yield number, self.record(clip)
+
+    def _download_and_prepare(self, dl_manager, download_config=None) -> None:
+        super()._download_and_prepare(dl_manager, download_config)
+        self.finish(self.data_path)
+
+    def _example_writer(self) -> writer.ExampleWriter:
+        return _OrderedWriter(self.info.file_format)
+
+    def _create_builder_config(self, builder_config, version) -> tfds.core.BuilderConfig:
+        # tfds would warn that the class does not list these settings.
+        del version
+        return builder_config
+
+
+class _OrderedWriter(writer.ExampleWriter):
+    """Writes the values of a record by name; tfds has them in another order each time."""
+
+    def write(self, path: epath.PathLike, examples: Iterator[tuple[int, bytes]]) -> Any:
+        ordered = ((key, _ordered(serialized)) for key, serialized in examples)
+        return super().write(path, ordered)
+
+
+def _ordered(serialized: bytes) -> bytes:
+    record = tf_example_pb2.Example.FromString(serialized)
+    return record.SerializeToString(deterministic=True)

@@ -1,0 +1,132 @@
+"""A picture of a prepared data set: some clips of each split, a row each."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image, ImageDraw, ImageFont
+
+from drnet_jax.data.preparation import card
+from drnet_jax.data.preparation.builder import Clip, ClipBuilder
+from drnet_jax.pictures import drawing
+
+_NUM_CLIPS = 8
+_NUM_FRAMES = 10
+_LABEL = 230  # Width of the words beside a row.
+_SMALL = 15  # Height of a line of small text.
+_LARGEST = 160  # Frames beyond this side are made smaller.
+
+
+def png(builder: ClipBuilder, contents: card.Contents, load: Callable[[card.Entry], Clip]) -> bytes:
+    """Returns the contact sheet as a PNG.
+
+    Args:
+      builder: the data set, for its title and the names of its classes.
+      contents: its clips; those shown are spread evenly over each split.
+      load: gives the frames of a clip.
+    """
+    side = _shown(np.zeros((1, *builder.info.features["frames"].shape[1:]), np.uint8)).shape[1]
+    blocks = [_heading(builder, contents, _width(side))]
+    for split, clips in contents.splits.items():
+        blocks.append(_split_heading(split, clips, _width(side)))
+        for i in spread(len(clips), _NUM_CLIPS):
+            blocks.append(_row(builder, clips[i], load(clips[i]), side))
+    picture = drawing.blank(_width(side), sum(block.height for block in blocks) + drawing.MARGIN)
+    top = 0
+    for block in blocks:
+        picture.paste(block, (0, top))
+        top += block.height
+    buffer = io.BytesIO()
+    picture.save(buffer, "png", optimize=True)
+    return buffer.getvalue()
+
+
+def spread(total: int, most: int, *, periodic: bool = False) -> list[int]:
+    """Returns at most `most` different indices below `total`, evenly spaced.
+
+    With `periodic` the last one is as far from the first as from the one before.
+    """
+    count = min(total, most)
+    length, gaps = (total, count) if periodic else (total - 1, max(count - 1, 1))
+    return [i * length // gaps for i in range(count)]
+
+
+def _width(side: int) -> int:
+    return 2 * drawing.MARGIN + _LABEL + _NUM_FRAMES * (side + drawing.GUTTER) - drawing.GUTTER
+
+
+def _shown(frames: np.ndarray) -> np.ndarray:
+    """Returns `frames` `[time, size, size, channels]` as RGB of a size to look at."""
+    frames = drawing.to_rgb(frames)
+    if (factor := -(-frames.shape[1] // _LARGEST)) > 1:
+        return np.stack([np.asarray(Image.fromarray(frame).reduce(factor)) for frame in frames])
+    return drawing.enlarge(frames, drawing.enlargement(frames, at_least=80))
+
+
+def _heading(builder: ClipBuilder, contents: card.Contents, width: int) -> Image.Image:
+    lines = [(builder.CARD.title, drawing.TEXT, 22)]
+    if builder.CARD.stand_in:
+        lines.append((card.STAND_IN, drawing.GENERATED, 16))
+    size = builder.builder_config.image_size
+    note = f"{size} x {size} pixels"
+    if contents.skipped:
+        note += f", {len(contents.skipped):,} inputs skipped"
+    lines.append((note, drawing.MUTED, 14))
+    block = drawing.blank(width, 10 + 28 * len(lines))
+    for i, (words, color, points) in enumerate(lines):
+        xy = (drawing.MARGIN, 10 + 28 * i + 14)
+        words = _cut(words, width - 2 * drawing.MARGIN, points)
+        drawing.text(block, words, xy, color, anchor="lm", size=points)
+    return block
+
+
+def _split_heading(split: str, clips: list[card.Entry], width: int) -> Image.Image:
+    frames = sum(entry.length for entry in clips)
+    block = drawing.blank(width, 2 * drawing.LINE)
+    y, x = drawing.LINE, drawing.MARGIN
+    words = f"{split}: {len(clips):,} clips, {frames:,} frames"
+    drawing.text(block, words, (x, y), drawing.OBSERVED, anchor="lm", size=16)
+    block.paste(drawing.arrow_label("time"), (x + _LABEL, y - drawing.LINE // 2))
+    line = (x, y + 14, width - drawing.MARGIN - 1, y + 15)
+    ImageDraw.Draw(block).rectangle(line, fill=drawing.OBSERVED)
+    return block
+
+
+def _row(builder: ClipBuilder, entry: card.Entry, clip: Clip, side: int) -> Image.Image:
+    block = drawing.blank(_width(side), side + 2 * drawing.GUTTER)
+    room = (side - 4) // _SMALL - 2
+    lines = [(entry.name, drawing.TEXT, 14)]
+    lines += [(line, drawing.MUTED, 13) for line in _factor_lines(builder, entry)[:room]]
+    lines.append((f"{entry.length:,} frames", drawing.MUTED, 13))
+    for i, (words, color, points) in enumerate(lines):
+        xy = (drawing.MARGIN, drawing.GUTTER + 8 + i * _SMALL)
+        words = _cut(words, _LABEL - 10, points)
+        drawing.text(block, words, xy, color, anchor="lm", size=points)
+    times = spread(len(clip.frames), _NUM_FRAMES, periodic=builder.CARD.periodic)
+    for i, frame in enumerate(_shown(clip.frames[times])):
+        x = drawing.MARGIN + _LABEL + i * (side + drawing.GUTTER)
+        drawing.paste(block, frame, x, drawing.GUTTER)
+    return block
+
+
+def _factor_lines(builder: ClipBuilder, entry: card.Entry) -> list[str]:
+    """Returns a line for each factor that has one value per clip, classes first."""
+    features = {key: builder.info.features[key] for key in builder.factor_features()}
+    keys = [key for key in features if not isinstance(entry.factors[key], tuple)]
+    keys.sort(key=lambda key: not isinstance(features[key], tfds.features.ClassLabel))
+    return [
+        f"{key.replace('_', ' ')}: {card.factor_text(features[key], entry.factors[key])}"
+        for key in keys
+    ]
+
+
+def _cut(words: str, width: int, size: int) -> str:
+    """Returns `words`, without their middle when they are wider than `width` pixels."""
+    font = ImageFont.load_default(size=size)
+    keep = len(words)
+    shown = words
+    while font.getlength(shown) > width and keep > 2:
+        keep -= 1
+        shown = f"{words[: keep - keep // 2]}...{words[len(words) - keep // 2 :]}"
+    return shown

@@ -1,1 +1,0 @@
-"""Scenes made of boxes, cylinders and ellipsoids, and the ray caster that draws them."""

@@ -1,0 +1,1 @@
+"""Reads videos and pictures, and brings frames into one form."""

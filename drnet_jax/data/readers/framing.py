@@ -1,0 +1,51 @@
+"""How a picture of any shape becomes a square frame."""
+
+import dataclasses
+
+from drnet_jax.data.preparation.builder import UnreadableError
+
+CROPS = ("centre", "none")
+
+_MAX_PIXELS = 2**26  # Twice 8K video; a header that promises more is damaged or hostile.
+_MAX_ASPECT = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Framing:
+    """The form of frames that readers are asked for.
+
+    Attributes:
+      image_size: side of a frame in pixels.
+      channels: 1 is grey, 3 is RGB.
+      crop: `centre` takes the greatest square in the middle, `none` squeezes the whole picture.
+    """
+
+    image_size: int
+    channels: int
+    crop: str
+
+    def __post_init__(self):
+        if self.crop not in CROPS:
+            raise ValueError(f"crop={self.crop!r}; allowed: {', '.join(CROPS)}.")
+
+    def scaled(self, width: int, height: int) -> tuple[int, int]:
+        """Returns width and height to scale a picture to, before the middle is cut out."""
+        if self.crop == "none":
+            return self.image_size, self.image_size
+        short = min(width, height)
+        return tuple(
+            max(self.image_size, round(s * self.image_size / short)) for s in (width, height)
+        )
+
+
+def check_picture(name: str, width: int, height: int) -> None:
+    """Raises UnreadableError when no sane picture is `width` x `height`; `name` is the file's."""
+    if width < 1 or height < 1 or width * height > _MAX_PIXELS:
+        raise UnreadableError(
+            f"{name} holds pictures of {width}x{height}; allowed: 1 to {_MAX_PIXELS} pixels."
+        )
+    if max(width, height) > _MAX_ASPECT * min(width, height):
+        raise UnreadableError(
+            f"{name} holds pictures of {width}x{height}; allowed: one side at most "
+            f"{_MAX_ASPECT} times the other."
+        )

@@ -1,0 +1,82 @@
+"""PNG and JPEG files as frames, by Pillow."""
+
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from drnet_jax.data.preparation.builder import UnreadableError
+from drnet_jax.data.readers import framing as framing_lib
+from drnet_jax.data.readers.framing import Framing
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+_FORMATS = ("PNG", "JPEG")
+
+
+def read_sequence(files: Sequence[tuple[str, pathlib.Path]], framing: Framing) -> np.ndarray:
+    """Returns the pictures in `files` as frames, uint8 `[time, size, size, channels]`.
+
+    Whatever is transparent is shown on white. A picture of the right size keeps every bit.
+
+    Args:
+      files: (what to call it in errors, path) of each frame, in order.
+      framing: the form of the frames.
+
+    Raises:
+      UnreadableError: a picture is damaged, or they are not all of one size.
+    """
+    frames, sizes = [], {}
+    for name, path in files:
+        picture = _open(name, path, framing.channels)
+        first = sizes.setdefault(picture.size, name)
+        if len(sizes) > 1:
+            (size, earlier), *_ = sizes.items()
+            raise UnreadableError(
+                f"{first} is {picture.width}x{picture.height}, but {earlier} is "
+                f"{size[0]}x{size[1]}; the pictures of a clip must have one size."
+            )
+        frames.append(np.asarray(resize(picture, framing)))
+    side = framing.image_size
+    return np.stack(frames).reshape(len(frames), side, side, framing.channels)
+
+
+def resize(picture: Image.Image, framing: Framing) -> Image.Image:
+    """Returns `picture` as a square of `framing.image_size`, antialiased and bilinear."""
+    if framing.crop == "centre":
+        short = min(picture.size)
+        left, upper = (picture.width - short) // 2, (picture.height - short) // 2
+        picture = picture.crop((left, upper, left + short, upper + short))
+    side = framing.image_size
+    if picture.size == (side, side):
+        return picture
+    return picture.resize((side, side), Image.Resampling.BILINEAR)
+
+
+def _open(name: str, path: pathlib.Path, channels: int) -> Image.Image:
+    try:
+        with path.open("rb") as file, Image.open(file, formats=_FORMATS) as picture:
+            framing_lib.check_picture(name, *picture.size)
+            # A telephone writes pixels as its sensor lies, and beside them how it was held.
+            upright = ImageOps.exif_transpose(picture)
+            return _opaque(upright).convert("RGB" if channels == 3 else "L")
+    except UnreadableError:
+        raise
+    # Decoders fail in every way on damaged files, by struct.error and SyntaxError too; and
+    # Pillow's limit of pixels arrives as a warning where warnings are errors.
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise UnreadableError(
+            f"{name} is no readable picture: {reason.splitlines()[0]}."
+        ) from error
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I"):  # 16 bits: Pillow itself would clip them at 255.
+        return Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).astype(np.uint8))
+    if not picture.has_transparency_data:
+        return picture
+    picture = picture.convert("RGBA")
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture)

@@ -1,0 +1,1 @@
+"""Renders the chairs, toys and people of the stand-in data sets."""

@@ -1,0 +1,231 @@
+"""A person of cylinders and ellipsoids that walks, jogs, runs, boxes, claps and waves."""
+
+import dataclasses
+
+import numpy as np
+
+from drnet_jax.data.rendering.scene import Material, Model, rotation
+
+ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
+
+_SHOE = (0.16,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Person:
+    """Build and clothes: all of a person that does not move.
+
+    Attributes:
+      height: in metres.
+      girth: thickness of body and limbs; 1 is usual.
+      reach: size of the movements; 1 is usual.
+      skin, hair, shirt, trousers: materials.
+      long_sleeves: whether the shirt covers the lower arms.
+      coat: whether the shirt covers the thighs.
+    """
+
+    height: float
+    girth: float
+    reach: float
+    skin: Material
+    hair: Material
+    shirt: Material
+    trousers: Material
+    long_sleeves: bool
+    coat: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Gait:
+    """How a person moves on; angles in radians.
+
+    Attributes:
+      speed: in metres per second.
+      frequency: double steps per second.
+      swing: of the thighs, to each side.
+      knee: how far the knee bends at most.
+      lean: of the trunk to the front.
+      elbow: how far the elbows are bent.
+      bounce: how high the body rises in a step, in heights.
+    """
+
+    speed: float
+    frequency: float
+    swing: float
+    knee: float
+    lean: float
+    elbow: float
+    bounce: float
+
+
+# Slower than people are: a clip of someone who crosses the picture should last.
+GAITS = {
+    "walking": Gait(0.95, 0.8, 0.42, 0.65, 0.04, 0.25, 0.0),
+    "jogging": Gait(1.45, 1.2, 0.5, 1.15, 0.12, 1.35, 0.012),
+    "running": Gait(2.05, 1.4, 0.78, 1.65, 0.22, 1.6, 0.03),
+}
+
+FREQUENCIES = {
+    "boxing": 1.1,
+    "handclapping": 1.0,
+    "handwaving": 0.6,
+} | {name: gait.frequency for name, gait in GAITS.items()}
+"""Cycles of an action per second."""
+
+# Where a person looks, in degrees from the camera, when facing left or right.
+_YAWS = dict(boxing=72, handclapping=16, handwaving=16, jogging=90, running=90, walking=90)
+
+
+def make_person(seed: int, identity: int, outfit: int) -> Person:
+    """Returns person number `identity` in clothes number `outfit`, the same ones every time."""
+    build = np.random.default_rng([seed, 3, identity])
+    height, girth, reach = build.uniform([1.58, 1.05, 0.9], [1.88, 1.6, 1.1])
+    skin, hair = build.uniform([0.5, 0.1], [0.72, 0.5])
+    clothes = np.random.default_rng([seed, 4, identity, outfit])
+    # Darker or brighter than the places that people stand in, so that they stand out.
+    shirt, trousers = clothes.uniform([0.1, 0.1], [0.4, 0.4])
+    if clothes.random() < 0.35:
+        shirt = clothes.uniform(0.9, 1.0)
+    stripes = 0.35 * (clothes.random() < 0.25)
+    return Person(
+        height,
+        girth,
+        reach,
+        Material((skin,)),
+        Material((hair,)),
+        Material((shirt,), contrast=stripes, wavelength=0.14, across=0),
+        Material((trousers,)),
+        long_sleeves=bool(clothes.random() < 0.5 + 0.4 * (outfit > 0)),
+        coat=bool(outfit > 0 and clothes.random() < 0.6),
+    )
+
+
+class _Pose:
+    """Joints of one moment in heights of the person: x to the own left, y up, z to the front.
+
+    Attributes:
+      hip, chest, head: `[3]`.
+      knees, ankles, shoulders, elbows, hands: `[2, 3]`, right side first.
+      toes: `[2]`, how far the feet point down, in radians.
+    """
+
+    def __init__(self, person: Person, action: str, phase: float):
+        self.action, self.phase, self.reach = action, phase, person.reach
+        self.gait = GAITS.get(action)
+        self._legs()
+        lean = self.gait.lean if self.gait else 0.02
+        up = np.array([0, np.cos(lean), np.sin(lean)])
+        self.chest = self.hip + 0.285 * up
+        self.head = self.chest + 0.115 * up + [0, 0.01, 0.01]
+        self.shoulders = self.chest + np.array([[-0.11, 0, 0], [0.11, 0, 0]]) * person.girth
+        joints = [
+            self._arm(side, start) for side, start in zip((-1, 1), self.shoulders, strict=True)
+        ]
+        self.elbows, self.hands = np.swapaxes(joints, 0, 1)
+
+    def _legs(self) -> None:
+        knees, ankles, toes = [], [], []
+        for side, shift in ((-1, 0), (1, np.pi)):
+            turn = self.phase + shift
+            swing, bend = 0.05 + 0.25 * side * (self.action == "boxing"), 0.1
+            if self.gait:
+                swing = self.gait.swing * self.reach * np.sin(turn) + 0.5 * self.gait.lean
+                # The knee bends most while the leg comes forward.
+                bend += self.gait.knee * max(0.0, np.cos(turn + 0.35)) ** 1.5
+            knee = np.array([0.052 * side, -0.245 * np.cos(swing), 0.245 * np.sin(swing)])
+            shin = swing - bend
+            ankle = knee + 0.235 * np.array([0, -np.cos(shin), np.sin(shin)])
+            knees.append(knee)
+            ankles.append(ankle)
+            toes.append(max(-shin, 0.0) * 0.8 if self.gait else 0.0)
+        # The lower foot stands on the floor, but for the moment of a jump in a run.
+        lowest = min(ankle[1] for ankle in ankles)
+        bounce = self.gait.bounce * (1 - np.cos(2 * self.phase + 0.6)) if self.gait else 0.0
+        self.hip = np.array([0, 0.035 - lowest + bounce, 0])
+        self.knees, self.ankles = self.hip + knees, self.hip + ankles
+        self.toes = toes
+
+    def _arm(self, side: int, shoulder: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns elbow and hand of the arm on `side`."""
+        upper, lower = 0.165, 0.17
+        phase = self.phase + (0 if side < 0 else np.pi)
+        if self.gait:
+            swing = -0.75 * self.gait.swing * self.reach * np.sin(phase)
+            elbow = shoulder + upper * np.array([0.12 * side, -np.cos(swing), np.sin(swing)])
+            bent = swing + self.gait.elbow
+            return elbow, elbow + lower * np.array([-0.1 * side, -np.cos(bent), np.sin(bent)])
+        if self.action == "boxing":
+            out = self.reach * max(0.0, np.sin(phase)) ** 0.7
+            elbow = shoulder + np.array([0.02 * side, -0.13 + 0.1 * out, 0.06 + 0.1 * out])
+            return elbow, elbow + np.array(
+                [-0.05 * side, 0.13 * (1 - out) + 0.02, 0.06 + 0.12 * out]
+            )
+        if self.action == "handclapping":
+            apart = self.reach * (0.5 - 0.5 * np.cos(self.phase))
+            elbow = shoulder + np.array([side * (0.03 + 0.08 * apart), -0.12 + 0.04 * apart, 0.09])
+            inside = np.array([side * (0.012 + 0.26 * apart), shoulder[1] - 0.04, 0.24])
+            return elbow, elbow + lower * _unit(inside - elbow)
+        rise = np.pi * (0.06 + 0.9 * (0.5 - 0.5 * np.cos(self.phase)))
+        elbow = shoulder + upper * np.array([side * np.sin(rise), -np.cos(rise), 0.08])
+        rise += 0.15 * self.reach
+        return elbow, elbow + lower * np.array([side * np.sin(rise), -np.cos(rise), 0.12])
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / np.linalg.norm(vector)
+
+
+def pose_person(person: Person, action: str, phase: float, facing: int) -> Model:
+    """Returns the person at `phase` of an action, standing on the floor at the origin.
+
+    Args:
+      person: build and clothes.
+      action: one of `ACTIONS`.
+      phase: in radians; 0 to 2 pi is a double step, two blows, one clap or one wave.
+      facing: -1 to the left of the picture, 1 to its right; who claps or waves turns a little.
+    """
+    pose = _Pose(person, action, phase)
+    model = Model()
+    _trunk(model, person, pose)
+    _limbs(model, person, pose)
+    turn = rotation("y", np.radians(_YAWS[action] * facing))
+    return model.moved(turn, np.zeros(3))
+
+
+def _trunk(model: Model, person: Person, pose: _Pose) -> None:
+    height, girth = person.height, person.girth * person.height
+    hip, chest, head = (height * joint for joint in (pose.hip, pose.chest, pose.head))
+    side, deep = 0.084 * girth, 0.056 * girth
+    model.cylinder(hip - [0, 0.01, 0], chest, side, person.shirt, deep)
+    model.ellipsoid(chest, [1.3 * side, 0.04 * height, 1.05 * deep], person.shirt)
+    model.ellipsoid(hip, [1.04 * side, 0.06 * height, 1.06 * deep], person.trousers)
+    if person.coat:
+        start = hip - [0, 0.15 * height, 0]
+        model.cylinder(start, hip + np.array([0, 0.05, 0]), 1.12 * side, person.shirt, 1.35 * deep)
+    model.cylinder(chest, head, 0.026 * height, person.skin)
+    face = np.array([0.046, 0.064, 0.056]) * height
+    model.ellipsoid(head, face, person.skin)
+    model.ellipsoid(head + np.array([0, 0.02, -0.02]), face * [1.08, 1.0, 0.98], person.hair)
+    model.ellipsoid(head + np.array([0, -0.01, face[2]]), [0.013, 0.016, 0.02], person.skin)
+
+
+def _limbs(model: Model, person: Person, pose: _Pose) -> None:
+    size, height = 0.034 * person.girth * person.height, person.height
+    shoe = Material(_SHOE)
+    sleeve = person.shirt if person.long_sleeves else person.skin
+    for i, side in enumerate((-1, 1)):
+        hip = height * (pose.hip + np.array([0.052 * side, 0, 0]))
+        knee, ankle = height * pose.knees[i], height * pose.ankles[i]
+        model.cylinder(hip, knee, 1.15 * size, person.trousers)
+        model.ellipsoid(knee, [1.1 * size] * 3, person.trousers)
+        model.cylinder(knee, ankle, 0.9 * size, person.trousers)
+        foot = np.array([0.026, 0.02, 0.062]) * height
+        turn = rotation("x", pose.toes[i])
+        model.box(ankle + turn @ [0, -0.012 * height, 0.035 * height], foot, shoe, turn)
+        joints = pose.shoulders[i], pose.elbows[i], pose.hands[i]
+        shoulder, elbow, hand = (height * joint for joint in joints)
+        model.ellipsoid(shoulder, [0.95 * size] * 3, person.shirt)
+        model.cylinder(shoulder, elbow, 0.8 * size, person.shirt)
+        model.ellipsoid(elbow, [0.76 * size] * 3, sleeve)
+        model.cylinder(elbow, hand, 0.66 * size, sleeve)
+        model.ellipsoid(hand, [0.028 * height] * 3, person.skin)

@@ -1,0 +1,263 @@
+"""Models put together from primitives in NumPy, and the cameras that look at them."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import jax
+import numpy as np
+
+from drnet_jax.data.rendering import raycast
+from drnet_jax.data.rendering.raycast import Scene, View
+
+CAPACITY = 32
+"""Primitives of a kind that a scene has room for; one number, so that one program draws all."""
+
+_FRAMES_PER_CALL = 6
+
+_CORNERS = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(-1, 3)
+_RING = [[np.sin(a), np.cos(a)] for a in np.arange(12) * np.pi / 6]
+_RIMS = np.float64([[x, y, z] for x, z in _RING for y in (-1, 1)])
+_DIRECTIONS = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1], [-1, 0, 1]), -1).reshape(-1, 3)
+_DIRECTIONS = _DIRECTIONS[np.any(_DIRECTIONS != 0, axis=1)]
+_BALL = _DIRECTIONS / np.linalg.norm(_DIRECTIONS, axis=1, keepdims=True)
+_OUTLINES = dict(zip(raycast.KINDS, (_CORNERS, _RIMS, _BALL), strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class Material:
+    """What a primitive is made of.
+
+    Attributes:
+      colour: sRGB in [0, 1]; one value for grey pictures, three for coloured ones.
+      shine: strength of the highlight.
+      contrast: strength of stripes or of the grain of wood; 0 is plain.
+      wavelength: distance of two stripes.
+      across: 0 lays stripes across the longest side of a primitive, 1 along it, as grain runs.
+    """
+
+    colour: tuple[float, ...]
+    shine: float = 0.03
+    contrast: float = 0.0
+    wavelength: float = 0.05
+    across: int = 1
+
+
+def rotation(axis: str, angle: float) -> np.ndarray:
+    """Returns the float64 `[3, 3]` rotation around `x`, `y` or `z` by `angle` in radians."""
+    first, second = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+    matrix = np.eye(3)
+    matrix[first, first] = matrix[second, second] = np.cos(angle)
+    matrix[first, second], matrix[second, first] = -np.sin(angle), np.sin(angle)
+    return matrix
+
+
+class Model:
+    """A list of primitives to add to; lengths in metres, y up, z to the front."""
+
+    def __init__(self):
+        self._primitives: dict[str, list] = {kind: [] for kind in raycast.KINDS}
+
+    def box(self, centre: Sequence, half: Sequence, material: Material, turn=None) -> None:
+        """Adds a box of half sizes `half`, turned by the matrix `turn`."""
+        self._add("box", centre, half, turn, material)
+
+    def ellipsoid(self, centre: Sequence, half: Sequence, material: Material, turn=None) -> None:
+        """Adds an ellipsoid of half axes `half`, turned by the matrix `turn`."""
+        self._add("ellipsoid", centre, half, turn, material)
+
+    def cylinder(
+        self, start: Sequence, end: Sequence, radius: float, material: Material, wide: float = 0.0
+    ) -> None:
+        """Adds a cylinder between two points; `wide`, if any, is its second radius, towards z."""
+        start, end = np.asarray(start, float), np.asarray(end, float)
+        length = np.linalg.norm(end - start)
+        y = (end - start) / length
+        x = np.cross(y, [0, 0, 1] if abs(y[2]) < 0.9 else [1, 0, 0])
+        x /= np.linalg.norm(x)
+        turn = np.stack([x, y, np.cross(x, y)], axis=1)
+        self._add(
+            "cylinder", (start + end) / 2, [radius, length / 2, wide or radius], turn, material
+        )
+
+    def _add(self, kind, centre, half, turn, material):
+        turn = np.eye(3) if turn is None else turn
+        half = np.maximum(np.asarray(half, float), 1e-4)
+        self._primitives[kind].append((np.asarray(centre, float), half, turn, material))
+
+    def moved(self, turn: np.ndarray, shift: Sequence) -> "Model":
+        """Returns a copy that is turned by the matrix `turn` and then moved by `shift`."""
+        copy = Model()
+        for kind, primitives in self._primitives.items():
+            copy._primitives[kind] = [
+                (turn @ centre + shift, half, turn @ own, material)
+                for centre, half, own, material in primitives
+            ]
+        return copy
+
+    def points(self) -> np.ndarray:
+        """Returns points on all primitives, float64 `[points, 3]`, as bounds for the camera."""
+        return np.concatenate(
+            [
+                centre + (_OUTLINES[kind] * half) @ turn.T
+                for kind, primitives in self._primitives.items()
+                for centre, half, turn, _ in primitives
+            ]
+        )
+
+    def scene(self) -> Scene:
+        """Returns the primitives as padded NumPy arrays.
+
+        Raises:
+          ValueError: more primitives of a kind than `CAPACITY`.
+        """
+        materials = [p[3] for primitives in self._primitives.values() for p in primitives]
+        shape = (len(raycast.KINDS), CAPACITY)
+        scene = Scene(
+            transforms=np.zeros((*shape, 3, 4), np.float32),
+            counts=np.int32([len(p) for p in self._primitives.values()]),
+            colours=np.zeros((*shape, len(materials[0].colour)), np.float32),
+            shine=np.zeros(shape, np.float32),
+            waves=np.zeros((*shape, 3), np.float32),
+            contrast=np.zeros(shape, np.float32),
+        )
+        for k, (kind, primitives) in enumerate(self._primitives.items()):
+            if len(primitives) > CAPACITY:
+                raise ValueError(
+                    f"{len(primitives)} primitives of kind {kind}, at most {CAPACITY}."
+                )
+            for i, (centre, half, turn, material) in enumerate(primitives):
+                matrix = turn.T / half[:, None]
+                scene.transforms[k, i] = np.column_stack([matrix, -matrix @ centre])
+                scene.colours[k, i] = np.clip(material.colour, 0, 1)
+                scene.shine[k, i] = material.shine
+                scene.waves[k, i] = _wave(half, material)
+                scene.contrast[k, i] = material.contrast
+        return scene
+
+
+def _wave(half: np.ndarray, material: Material) -> np.ndarray:
+    """Returns the wave vector of the stripes in the unit shape, whose lengths are `half`."""
+    longest_first = np.argsort(-half, kind="stable")
+    wave = np.zeros(3)
+    axis = longest_first[material.across]
+    wave[axis] = half[axis]
+    if material.across:
+        wave[longest_first[2]] = half[longest_first[2]] / 2  # Grain shows on every side.
+        wave[longest_first[0]] = half[longest_first[0]] / 15  # And never runs quite straight.
+    return 2 * np.pi / material.wavelength * wave
+
+
+@dataclasses.dataclass(frozen=True)
+class Light:
+    """One lamp and the sky around.
+
+    Attributes:
+      azimuth: of the lamp, in degrees, as a camera's.
+      elevation: of the lamp, in degrees.
+      size: half the lamp's width in radians.
+      key: light of the lamp.
+      sky: light from above that objects shade.
+      fill: light from everywhere.
+    """
+
+    azimuth: float
+    elevation: float
+    size: float = 0.05
+    key: float = 0.75
+    sky: float = 0.3
+    fill: float = 0.2
+
+
+def towards(azimuth: float, elevation: float) -> np.ndarray:
+    """Returns the unit vector to a place in degrees: azimuth 0 is z, 90 is x; 90 elevation is y."""
+    azimuth, elevation = np.radians(azimuth), np.radians(elevation)
+    flat = np.cos(elevation)
+    return np.array([flat * np.sin(azimuth), np.sin(elevation), flat * np.cos(azimuth)])
+
+
+@dataclasses.dataclass(frozen=True)
+class Camera:
+    """A camera that looks at `target` from `distance`, in degrees and metres.
+
+    Attributes:
+      target: the point in the middle of the picture.
+      azimuth: 0 looks at the front of an object, 90 from its own left (from x).
+      elevation: above the floor.
+      distance: from `target`.
+      half_width: what the picture shows to the right of `target`, in metres.
+      half_height: what it shows above `target`, in metres.
+    """
+
+    target: tuple[float, float, float]
+    azimuth: float
+    elevation: float
+    distance: float
+    half_width: float
+    half_height: float
+
+    def view(self, light: Light, floor: float) -> View:
+        """Returns this camera's view by `light`, of objects on a floor at height `floor`."""
+        back = towards(self.azimuth, self.elevation)
+        right = towards(self.azimuth + 90, 0)
+        arrays = View(
+            eye=np.asarray(self.target) + self.distance * back,
+            forward=-back,
+            right=right * self.half_width / self.distance,
+            up=np.cross(back, right) * self.half_height / self.distance,
+            lamp=towards(light.azimuth, light.elevation),
+            lamp_size=light.size,
+            key=light.key,
+            sky=light.sky,
+            fill=light.fill,
+            floor=floor,
+        )
+        return View(*(np.float32(value) for value in arrays))
+
+
+def turntable(
+    points: np.ndarray, azimuths: Iterable[float], elevation: float, *, fill: float
+) -> list[Camera]:
+    """Returns cameras around an object, all with the distance and zoom that fit every azimuth.
+
+    Args:
+      points: float `[points, 3]`, on the object; it turns around the y axis.
+      azimuths: in degrees.
+      elevation: in degrees.
+      fill: the part of the picture's side that the object's largest extent takes.
+    """
+    azimuths = list(azimuths)
+    radius = np.linalg.norm(points[:, [0, 2]], axis=1).max() + np.ptp(points[:, 1]) / 2
+    distance, middle = 5 * radius, (points[:, 1].min() + points[:, 1].max()) / 2
+    for _ in range(3):  # The middle depends a little on the perspective, so it is found in turns.
+        target = np.array([0.0, middle, 0.0])
+        sideways, heights = [], []
+        for azimuth in azimuths:
+            back, right = towards(azimuth, elevation), towards(azimuth + 90, 0)
+            depth = 1 - (points - target) @ back / distance
+            sideways.append((points @ right) / depth)
+            heights.append((points - target) @ np.cross(back, right) / depth)
+        low, high = np.min(heights), np.max(heights)
+        middle += (low + high) / 2 / np.cos(np.radians(elevation))
+    half = max(np.max(np.abs(sideways)), (high - low) / 2) / fill
+    return [Camera((0.0, middle, 0.0), a, elevation, distance, half, half) for a in azimuths]
+
+
+def draw(scenes: Sequence[Scene], views: Sequence[View], backdrop: np.ndarray) -> np.ndarray:
+    """Returns uint8 frames `[frames, size, size, channels]`, drawn by `raycast.render_frames`.
+
+    Args:
+      scenes: of every frame.
+      views: of every frame.
+      backdrop: float32 `[size, size, channels]`, linear light, the same one for all frames.
+    """
+    frames = []
+    for start in range(0, len(scenes), _FRAMES_PER_CALL):
+        # Calls of one size only, whatever the length of a clip: one program is compiled.
+        chosen = np.minimum(np.arange(start, start + _FRAMES_PER_CALL), len(scenes) - 1)
+        several = _stack([scenes[i] for i in chosen]), _stack([views[i] for i in chosen])
+        frames.append(np.asarray(raycast.render_frames(*several, backdrop)))
+    return np.concatenate(frames)[: len(scenes)]
+
+
+def _stack(trees: Sequence) -> Scene | View:
+    return jax.tree.map(lambda *arrays: np.stack(arrays), *trees)

@@ -1,0 +1,1 @@
+"""Classifiers trained on real data that judge what a model generates."""

@@ -1,0 +1,1 @@
+"""The networks, their training states, and what a trained model computes."""

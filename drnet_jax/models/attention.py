@@ -1,0 +1,153 @@
+"""Networks that look and paint at places: a pose says where things are, content says what they are.
+
+Every network has `num_slots` places at which something may be. An encoder finds them by a spatial
+softmax over feature maps (Finn et al. 2016, "Deep spatial autoencoders for visuomotor learning",
+section V.B). Content is read through a window at each place, and painted through a window where the
+pose wants it, by products with Gaussian filter banks (Gregor et al. 2015, "DRAW: a recurrent neural
+network for image generation", section 3.2). So a digit read at one place can be painted at any
+other from the first step on, which the DCGAN has to learn digit by digit. Not in the paper: these
+networks are for laptops, where the paper's need days.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from drnet_jax.models.content import Content
+from drnet_jax.ops.conv import Dtype
+from drnet_jax.ops.norm import BatchNorm, unit_length
+
+GAIN = 5.0
+"""Factor on the softmax's logits, so that attention is narrow early in training."""
+
+CELL = 4
+"""Pixels a side that one element of the attention maps stands for."""
+
+
+def window_size(image_size: int) -> int:
+    """Returns the side of a slot's window: a little over half the frame."""
+    return image_size * 9 // 16
+
+
+def filter_bank(centres: jax.Array, sigma: jax.Array, image_size: int) -> jax.Array:
+    """Returns Gaussian windows `[..., image_size, window_size]`, one for each of `centres` `[...]`.
+
+    Column i looks at the pixel i - (window_size - 1) / 2 away from the centre, with standard
+    deviation `sigma` pixels; centres are in [-1, 1] from the first pixel to the last.
+    """
+    window = window_size(image_size)
+    middle = (centres[..., None] + 1) * (image_size - 1) / 2
+    means = middle + jnp.arange(window) - (window - 1) / 2  # [..., window]
+    distances = (jnp.arange(image_size)[:, None] - means[..., None, :]) / sigma
+    return jnp.exp(-jnp.square(distances) / 2) / (sigma * jnp.sqrt(2 * jnp.pi))
+
+
+class Places(nn.Module):
+    """Maps frames `[batch, side, side, channels]` to where each slot's object is.
+
+    Returns (row, column) in [-1, 1], `[batch, 2, num_slots]`. Each cell is seen by its mean only:
+    enough to tell where a digit is, too little to tell which one it is, so that places do not shift
+    with identity.
+    """
+
+    num_slots: int
+    width: int
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, frames: jax.Array) -> jax.Array:
+        x = nn.avg_pool(frames, (CELL, CELL), (CELL, CELL))
+        for _ in range(3):
+            x = nn.relu(nn.Conv(self.width, (3, 3), dtype=self.dtype)(x))
+        logits = GAIN * nn.Conv(self.num_slots, (1, 1), dtype=self.dtype)(x)
+        logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+        attention = nn.softmax(logits, axis=(1, 2))
+        rows, columns = (jnp.linspace(-1, 1, size) for size in logits.shape[1:3])
+        return jnp.stack(
+            [
+                jnp.einsum("bhws,h->bs", attention, rows),
+                jnp.einsum("bhws,w->bs", attention, columns),
+            ],
+            axis=1,
+        )
+
+
+class ContentEncoder(nn.Module):
+    """Maps frames `[batch, side, side, channels]` in [0, 1] to `Content`, one code for each slot.
+
+    The slots share the network that reads a window, each through its own mix of the colours.
+    """
+
+    content_dim: int
+    num_slots: int
+    image_size: int
+    width: int
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, frames: jax.Array, *, train: bool) -> Content:
+        batch, slots = len(frames), self.num_slots
+        places = Places(slots, self.width, self.dtype, name="places")(frames)
+        sigma = jnp.exp(self.param("log_sigma", nn.initializers.zeros, ()))
+        rows, columns = jnp.moveaxis(filter_bank(places, sigma, self.image_size), 1, 0)
+        mix = self.param("mix", nn.initializers.normal(0.5), (frames.shape[-1], slots))
+        windows = jnp.einsum("bsyi,byxc->bsixc", rows, frames)
+        windows = jnp.einsum("bsixc,bsxj,cs->bsij", windows, columns, mix)
+        x = nn.Dense(2 * self.content_dim, dtype=self.dtype)(windows.reshape(batch, slots, -1))
+        x = nn.Dense(self.content_dim // slots, dtype=self.dtype)(nn.relu(x))
+        x = BatchNorm()(x.astype(frames.dtype), train=train)
+        return Content(vector=nn.tanh(x).reshape(batch, -1))
+
+
+class PoseEncoder(nn.Module):
+    """Maps frames `[batch, side, side, channels]` in [0, 1] to poses `[batch, pose_dim]`."""
+
+    pose_dim: int
+    num_slots: int
+    image_size: int
+    width: int
+    normalize: bool = False
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, frames: jax.Array, *, train: bool) -> jax.Array:
+        del train  # There is nothing to normalise.
+        places = Places(self.num_slots, self.width, self.dtype, name="places")(frames)
+        pose = nn.tanh(nn.Dense(self.pose_dim)(places.reshape(len(frames), -1)))
+        return unit_length(pose) if self.normalize else pose
+
+
+class Decoder(nn.Module):
+    """Maps content and poses `[batch, pose_dim]` to frames `[batch, side, side, channels]`.
+
+    A shared network draws each slot's code as a glyph of two feature maps; a network on every pixel
+    mixes the slots into colours, told by the content who is in front.
+    """
+
+    channels: int
+    num_slots: int
+    image_size: int
+    width: int
+    dtype: Dtype = None
+
+    @nn.compact
+    def __call__(self, content: Content, poses: jax.Array, *, train: bool) -> jax.Array:
+        del train  # There is nothing to normalise.
+        batch, slots, window = len(poses), self.num_slots, window_size(self.image_size)
+        hidden = nn.relu(nn.Dense(2 * self.width)(poses))
+        places = nn.Dense(2 * slots)(jnp.concatenate([poses, hidden], axis=-1))
+        places = nn.tanh(places).reshape(batch, 2, slots)
+        sigma = jnp.exp(self.param("log_sigma", nn.initializers.zeros, ()))
+        rows, columns = jnp.moveaxis(filter_bank(places, sigma, self.image_size), 1, 0)
+        codes = content.vector.reshape(batch, slots, -1)
+        glyphs = nn.relu(nn.Dense(2 * content.vector.shape[-1], dtype=self.dtype)(codes))
+        glyphs = nn.Dense(window * window * 2, dtype=self.dtype)(glyphs)
+        glyphs = glyphs.reshape(batch, slots, window, window, 2).astype(rows.dtype)
+        canvas = jnp.einsum("bsyi,bsijf->bsyjf", rows, glyphs)
+        canvas = jnp.einsum("bsyjf,bsxj->byxsf", canvas, columns)
+        canvas = canvas.reshape(batch, self.image_size, self.image_size, -1)
+        context = jnp.concatenate([hidden, content.vector], axis=-1)
+        x = nn.Dense(8)(canvas) + nn.Dense(8)(context)[:, None, None]
+        # Frames are mostly black: begin there.
+        dark = nn.initializers.constant(-3.0)
+        return nn.sigmoid(nn.Dense(self.channels, bias_init=dark)(nn.relu(x)))

@@ -1,0 +1,40 @@
+"""Trained networks with frozen statistics: what a frame gives does not depend on its batch."""
+
+import math
+
+import jax
+
+from drnet_jax.base.arrays import Array, as_float
+from drnet_jax.models.content import Content
+from drnet_jax.models.registry import Networks
+from drnet_jax.models.state import Player
+
+
+def encode_content(networks: Networks, main: Player, frames: Array) -> Content:
+    """Returns the content of frames `[..., height, width, channels]`, its arrays `[..., *]`."""
+    return _encode(networks.content_encoder, main.variables("content_encoder"), frames)
+
+
+def encode_pose(networks: Networks, main: Player, frames: Array) -> jax.Array:
+    """Returns poses `[..., pose_dim]` of frames `[..., height, width, channels]`."""
+    return _encode(networks.pose_encoder, main.variables("pose_encoder"), frames)
+
+
+def _encode(module, variables, frames: Array):
+    frames = as_float(frames)
+    leading, frame = frames.shape[:-3], frames.shape[-3:]
+    encoded = module.apply(variables, frames.reshape(-1, *frame), train=False)
+    return jax.tree.map(lambda x: x.reshape(*leading, *x.shape[1:]), encoded)
+
+
+def decode(networks: Networks, main: Player, content: Content, pose: jax.Array) -> jax.Array:
+    """Returns frames `[..., height, width, channels]` in [0, 1] of as many contents and poses.
+
+    `pose` is `[..., pose_dim]`, and the arrays of `content` have the same leading axes.
+    """
+    leading = pose.shape[:-1]
+    # Spelt out, as -1 cannot be told of a content without numbers.
+    num = math.prod(leading)
+    flat = jax.tree.map(lambda x: x.reshape(num, *x.shape[len(leading) :]), (content, pose))
+    frames = networks.decoder.apply(main.variables("decoder"), *flat, train=False)
+    return frames.reshape(*leading, *frames.shape[1:])

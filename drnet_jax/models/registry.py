@@ -1,0 +1,156 @@
+"""Networks by name."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import flax.linen as nn
+
+from drnet_jax.models import attention, blocks, dcgan, resnet, vgg
+from drnet_jax.models.content import NoContent
+from drnet_jax.models.discriminator import SceneDiscriminator
+from drnet_jax.models.pose_lstm import PoseLSTM
+from drnet_jax.ops.conv import Dtype
+
+CONTENT_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
+    "attention": attention.ContentEncoder,
+    "dcgan": lambda **sizes: dcgan.ContentEncoder(skips=False, **sizes),
+    "dcgan_unet": lambda **sizes: dcgan.ContentEncoder(skips=True, **sizes),
+    "none": lambda **sizes: NoContent(),
+    "resnet": resnet.ContentEncoder,
+    "vgg_unet": vgg.ContentEncoder,
+}
+POSE_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
+    "attention": attention.PoseEncoder,
+    "dcgan": dcgan.PoseEncoder,
+    "resnet": resnet.PoseEncoder,
+}
+DECODERS: Mapping[str, Callable[..., nn.Module]] = {
+    "attention": attention.Decoder,
+    "dcgan": lambda **sizes: dcgan.Decoder(skips=False, **sizes),
+    "dcgan_unet": lambda **sizes: dcgan.Decoder(skips=True, **sizes),
+    "vgg_unet": vgg.Decoder,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """The four networks that are trained together.
+
+    Attributes:
+      content_encoder: `apply(variables, frames, train=...)` to `Content`.
+      pose_encoder: `apply(variables, frames, train=...)` to poses `[batch, pose_dim]`.
+      decoder: `apply(variables, content, poses, train=...)` to frames.
+      discriminator: `apply(variables, poses, poses)` to logits `[batch]`; None in a model that was
+        imported without one.
+    """
+
+    content_encoder: nn.Module
+    pose_encoder: nn.Module
+    decoder: nn.Module
+    discriminator: SceneDiscriminator | None
+
+
+def create_networks(
+    *,
+    content_encoder: str,
+    pose_encoder: str,
+    decoder: str,
+    image_size: int,
+    channels: int,
+    width: int,
+    num_slots: int,
+    content_dim: int,
+    pose_dim: int,
+    normalize: bool,
+    discriminator_width: int,
+    dtype: Dtype,
+) -> Networks:
+    """Builds the networks with the given names and sizes.
+
+    Args:
+      content_encoder: a key of `CONTENT_ENCODERS`.
+      pose_encoder: a key of `POSE_ENCODERS`.
+      decoder: a key of `DECODERS`; a U-Net decoder and its encoder bear the same name.
+      image_size: side of the frames, 4 times a power of two.
+      channels: of the frames.
+      width: channels of the first stage; 64 in the paper.
+      num_slots: places that attention networks look at; the others have none.
+      content_dim: length of the content vector; 0 with the content encoder `none`.
+      pose_dim: length of the pose vector.
+      normalize: whether poses are scaled to unit length.
+      discriminator_width: units of its two hidden layers; 0 for no discriminator.
+      dtype: what convolutions are computed in; parameters, norms and outputs stay float32.
+
+    Raises:
+      ValueError: an unknown name, an impossible side, or an encoder and decoder that do not fit.
+    """
+    content_factory = _look_up("content encoder", content_encoder, CONTENT_ENCODERS)
+    pose_factory = _look_up("pose encoder", pose_encoder, POSE_ENCODERS)
+    decoder_factory = _look_up("decoder", decoder, DECODERS)
+    _check_skips(content_encoder, decoder)
+    _check_content(content_encoder, decoder, content_dim)
+    blocks.stage_widths(image_size, width)
+    if "resnet" in (content_encoder, pose_encoder):
+        resnet.num_stages(image_size)
+    if "attention" in (content_encoder, decoder) and content_dim % num_slots:
+        raise ValueError(
+            f"content_dim={content_dim}, num_slots={num_slots}; allowed: multiples of num_slots."
+        )
+
+    def sizes(name: str) -> dict:
+        slots = {"num_slots": num_slots} if name == "attention" else {}
+        return {"image_size": image_size, "width": width, "dtype": dtype} | slots
+
+    return Networks(
+        content_encoder=content_factory(content_dim=content_dim, **sizes(content_encoder)),
+        pose_encoder=pose_factory(pose_dim=pose_dim, normalize=normalize, **sizes(pose_encoder)),
+        decoder=decoder_factory(channels=channels, **sizes(decoder)),
+        discriminator=SceneDiscriminator(width=discriminator_width, dtype=dtype)
+        if discriminator_width
+        else None,
+    )
+
+
+def create_predictor(
+    *, pose_dim: int, hidden_dim: int, num_layers: int, normalize: bool, dtype: Dtype
+) -> PoseLSTM:
+    """Builds the pose predictor; the length of the content is known from its first input."""
+    return PoseLSTM(
+        pose_dim=pose_dim,
+        hidden_dim=hidden_dim,
+        num_layers=num_layers,
+        normalize=normalize,
+        dtype=dtype,
+    )
+
+
+def _look_up(kind: str, name: str, table: Mapping[str, Callable]) -> Callable:
+    if name not in table:
+        raise ValueError(f"Unknown {kind} {name!r}; known: {', '.join(sorted(table))}.")
+    return table[name]
+
+
+def _check_content(content_encoder: str, decoder: str, content_dim: int) -> None:
+    """Raises ValueError unless there is a content vector just where there is content."""
+    if (content_encoder == "none") != (content_dim == 0):
+        allowed = "0" if content_encoder == "none" else "above 0"
+        raise ValueError(
+            f"content_dim={content_dim} with content encoder {content_encoder!r}; "
+            f"allowed: {allowed}."
+        )
+    if content_encoder == "none" and decoder != "dcgan":
+        raise ValueError(f"Decoder {decoder!r} without content; allowed: dcgan.")
+
+
+def _check_skips(content_encoder: str, decoder: str) -> None:
+    """Raises ValueError unless the decoder takes just the skips that the encoder gives."""
+    with_skips = {"dcgan_unet", "vgg_unet"}
+    if content_encoder == decoder or not with_skips & {content_encoder, decoder}:
+        return
+    allowed = (
+        [content_encoder] if content_encoder in with_skips else sorted(set(DECODERS) - with_skips)
+    )
+    raise ValueError(
+        f"Decoder {decoder!r} does not take the skips of content encoder {content_encoder!r}; "
+        f"allowed: {', '.join(allowed)}."
+    )

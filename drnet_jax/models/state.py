@@ -1,0 +1,66 @@
+"""What training carries from step to step: arrays only, so a checkpoint is just the state."""
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from drnet_jax.base.arrays import Tree
+
+
+@flax.struct.dataclass
+class Player:
+    """One side of the game: weights, running statistics, its own optimizer's memory."""
+
+    params: Tree
+    batch_stats: Tree
+    opt_state: optax.OptState
+
+    @classmethod
+    def create(cls, variables: dict[str, Tree], tx: optax.GradientTransformation) -> "Player":
+        """Returns a player at its first step; `variables` are `Module.init`'s, by network."""
+        params = {name: v.get("params", {}) for name, v in variables.items()}
+        batch_stats = {name: v.get("batch_stats", {}) for name, v in variables.items()}
+        return cls(params=params, batch_stats=batch_stats, opt_state=tx.init(params))
+
+    def variables(self, name: str) -> dict[str, Tree]:
+        """Returns the variables of network `name`, as `Module.apply` takes them."""
+        return {"params": self.params[name], "batch_stats": self.batch_stats[name]}
+
+    def descend(self, tx: optax.GradientTransformation, grads: Tree) -> "Player":
+        """Returns the player after one update of its optimizer."""
+        updates, opt_state = tx.update(grads, self.opt_state, self.params)
+        return self.replace(params=optax.apply_updates(self.params, updates), opt_state=opt_state)
+
+
+@flax.struct.dataclass
+class DrnetState:
+    """State of the first stage.
+
+    Attributes:
+      step: int32 scalar, steps finished.
+      main: networks `content_encoder`, `pose_encoder`, `decoder`: one loss, one optimizer.
+      discriminator: network `discriminator`, with an optimizer of its own.
+    """
+
+    step: jax.Array
+    main: Player
+    discriminator: Player
+
+
+@flax.struct.dataclass
+class PredictorState:
+    """State of the second stage; the encoders it reads are frozen and live in the first one's.
+
+    Attributes:
+      step: int32 scalar, steps finished.
+      predictor: network `predictor`, the pose LSTM.
+    """
+
+    step: jax.Array
+    predictor: Player
+
+
+def first_step() -> jax.Array:
+    """Returns the step counter of a state that has finished none."""
+    return jnp.zeros((), jnp.int32)

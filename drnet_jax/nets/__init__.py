@@ -1,1 +1,0 @@
-"""The networks: pure functions of (variables, frames or vectors); built by name in `build`."""

@@ -1,0 +1,1 @@
+"""Convolution, pooling and normalization, each in the form its platform runs fastest."""

@@ -1,0 +1,1 @@
+"""Swap grids, rollout strips and animations, drawn from arrays."""

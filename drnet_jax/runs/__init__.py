@@ -1,0 +1,1 @@
+"""A run: its settings, its working directory, its checkpoints and its logs."""

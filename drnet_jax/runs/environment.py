@@ -1,0 +1,51 @@
+"""Where and with what a run was made, so that its folder explains itself."""
+
+import datetime
+import importlib.metadata
+import platform
+import shlex
+import subprocess
+import sys
+from typing import Any
+
+import jax
+from etils import epath
+
+import drnet_jax
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
+
+
+def describe(data_note: str) -> dict[str, Any]:
+    """Returns versions, devices, git revision, command and time, ready for JSON."""
+    devices = jax.devices()
+    return {
+        "drnet_jax": drnet_jax.__version__,
+        "git_revision": _git_revision(),
+        "command": shlex.join(["python", "-m", "drnet_jax.main", *sys.argv[1:]]),
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "data": data_note,
+        "devices": f"{len(devices)} x {devices[0].device_kind}",
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def _git_revision() -> str:
+    """Returns the revision of the sources, `-dirty` when changed, or `unknown` when installed."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    if not (epath.Path(__file__).parent.parent.parent / ".git").exists():
+        return "unknown"  # Else a repository around the installation would answer.
+    try:
+        output = subprocess.run(
+            command,
+            cwd=epath.Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return output.stdout.strip()

@@ -1,0 +1,1 @@
+"""What several experiments share: trained runs, figures, plots and the results page."""

@@ -1,0 +1,106 @@
+"""Training for a fixed time, and scores of swaps on the way."""
+
+import contextlib
+import dataclasses
+import functools
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+from etils import epath
+
+from drnet_jax.commands import evaluate, train
+from drnet_jax.evaluation import swaps
+from drnet_jax.evaluation.judges import objects as judge_lib
+from drnet_jax.models.state import DrnetState
+from drnet_jax.runs import run as run_lib
+from drnet_jax.runs.run import Run
+
+SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
+"""Of the budget, after which the state is scored."""
+
+_WARM_STEPS, _STEPS_AT_ONCE = 5, 20
+_SHARE_TO_MEASURE = 0.1  # Of the budget, to find how long a step takes.
+
+
+class Referee:
+    """What every recipe is scored by: the same held-out clips, one judge and one mean frame."""
+
+    def __init__(self, run: Run):
+        """Takes clips, judge and mean frame from the data of `run`, when they are needed."""
+        self.run = run
+
+    @functools.cached_property
+    def _judge(self) -> judge_lib.Judge:
+        return judge_lib.train(self.run)
+
+    @functools.cached_property
+    def _mean_frame(self) -> jax.Array:
+        return evaluate.mean_training_frame(self.run)
+
+    def score(self, run: Run, state: DrnetState) -> dict[str, float | None]:
+        """Returns scores of swaps by the networks of another run, and trivial ones.
+
+        Those of a run that has diverged are None.
+        """
+        judging = dataclasses.replace(self.run, networks=run.networks)
+        record = swaps.score(judging, state, None, self._judge, self._mean_frame)
+        swap, judged = record["swap"], record["swap_judge"]
+        scores = {
+            "swap_psnr": swap["model"]["psnr"]["mean"],
+            "mean_frame_psnr": swap["mean_frame"]["psnr"]["mean"],
+            "identity_kept": judged["model"]["accuracy_kept"]["mean"],
+            "identity_of_truth": judged["truth"]["accuracy_kept"]["mean"],
+            "identity_by_chance": self._judge.record["chance"],
+            "position_error": judged["position_error"]["mean"],
+            "reconstruction_psnr": record["reconstruction"]["psnr"]["mean"],
+        }
+        return {name: value if np.isfinite(value) else None for name, value in scores.items()}
+
+
+def steps_that_fit(config: ml_collections.ConfigDict, workdir: epath.Path, budget: float) -> int:
+    """Returns how many steps of training take `budget` seconds on this machine, once compiled."""
+    run = run_lib.create(config, workdir)
+    stage = train.drnet_stage(run)
+    with contextlib.closing(stage.batches(0)) as batches:
+        state = _advance(stage, run.init_drnet(), batches, _WARM_STEPS)
+        started, num_steps = time.monotonic(), 0
+        while (passed := time.monotonic() - started) < _SHARE_TO_MEASURE * budget:
+            state = _advance(stage, state, batches, _STEPS_AT_ONCE)
+            num_steps += _STEPS_AT_ONCE
+    return max(1, int(budget * num_steps / passed))
+
+
+def fit(
+    config: ml_collections.ConfigDict, workdir: epath.Path, referee: Referee
+) -> list[dict[str, float | None]]:
+    """Trains for `config.drnet.num_steps` and returns the scores after each of `SHARES`.
+
+    Each has the step, and the seconds of training until then: compiling and scoring do not count.
+    """
+    run = run_lib.create(config, workdir)
+    stage, state = train.drnet_stage(run), run.init_drnet()
+    with contextlib.closing(stage.batches(0)) as batches:
+        _advance(stage, run.init_drnet(), batches, 1)  # Compiles.
+    step, seconds, scores = 0, 0.0, []
+    with contextlib.closing(stage.batches(0)) as batches:
+        for share in SHARES:
+            due = max(1, round(share * stage.num_steps))
+            started = time.monotonic()
+            state = _advance(stage, state, batches, due - step)
+            seconds += time.monotonic() - started
+            step = due
+            scores.append({"step": step, "seconds": seconds} | referee.score(run, state))
+    return scores
+
+
+def _advance(stage: train.Stage, state, batches: Iterator[Any], num_steps: int):
+    """Returns the state `num_steps` later, when it is there."""
+    for number in range(num_steps):
+        state, _ = stage.step(state, next(batches))
+        if number % _STEPS_AT_ONCE == 0:
+            jax.block_until_ready(state)  # Else batches would pile up on a fast device.
+    return jax.block_until_ready(state)

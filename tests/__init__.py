@@ -1,0 +1,1 @@
+"""Tests of drnet_jax, in the folders of the package."""

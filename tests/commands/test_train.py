@@ -1,0 +1,228 @@
+import contextlib
+import dataclasses
+import json
+import shutil
+import signal
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drnet_jax.commands import train
+from drnet_jax.runs import run as run_lib
+
+
+def final_states(config, workdir):
+    return run_lib.create(config, workdir).restore()
+
+
+def rows(workdir, stage):
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    return [line for line in lines if line["stage"] == stage]
+
+
+def test_a_run_leaves_everything_behind(trained):
+    names = {path.name for path in trained.iterdir()}
+    assert names == {
+        *("config.json", "environment.json", "metrics.jsonl", "evaluation.json", "report.html"),
+        *("checkpoints", "samples", "tensorboard"),
+    }
+    samples = {str(p.relative_to(trained / "samples")) for p in trained.rglob("samples/**/*.*")}
+    assert samples == {
+        *("swap_grid.png", "rollout_strip.png", "rollout.gif", "rollout.mp4", "rollout.npz"),
+        *("drnet/step_0000003.png", "drnet/step_0000006.png"),
+        *("predictor/step_0000003.png", "predictor/step_0000006.png"),
+    }
+    for stage in run_lib.STAGES:
+        assert [row["step"] for row in rows(trained, stage)] == [2, 4, 6]
+        folders = {p.name for p in (trained / "checkpoints" / stage).iterdir()}
+        assert folders == {"2", "4", "6"}
+
+
+def test_a_finished_run_does_nothing_but_say_so(trained, config, capsys):
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    train.prepare(config, trained)()
+    assert "is finished: open" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+
+
+def stop_in(patch, stage: str, after: int) -> None:
+    """Has SIGTERM arrive while `stage` makes the step after `after` finished ones."""
+    make = getattr(train, f"{stage}_stage")
+
+    def stopping_stage(*args):
+        built = make(*args)
+
+        def step(state, batch):
+            if int(state.step) == after:
+                signal.raise_signal(signal.SIGTERM)
+            return built.step(state, batch)
+
+        return dataclasses.replace(built, step=step)
+
+    patch.setattr(train, f"{stage}_stage", stopping_stage)
+
+
+def test_a_stopped_run_resumes_to_the_same_numbers(trained, config, tmp_path, monkeypatch):
+    """SIGTERM in both stages, each time the same command again: equal to a run without."""
+    for stage in run_lib.STAGES:
+        with monkeypatch.context() as patch:
+            stop_in(patch, stage, after=2)
+            with pytest.raises(train.StoppedError, match=f"Stopped after step 3 of {stage}"):
+                train.prepare(config, tmp_path)()
+    train.prepare(config, tmp_path)()
+    chex.assert_trees_all_equal(final_states(config, tmp_path), final_states(config, trained))
+    for stage in run_lib.STAGES:
+        assert [row["step"] for row in rows(tmp_path, stage)] == [2, 4, 6]
+    assert (tmp_path / "evaluation.json").read_text() == (trained / "evaluation.json").read_text()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_only_the_last_state_is_finished(config, tmp_path, stopped):
+    run = run_lib.create(config, tmp_path / "run")
+    finished = []
+
+    def finish(state):
+        finished.append(int(state.step))
+        return state.replace(step=state.step + 100)
+
+    stage = dataclasses.replace(train.drnet_stage(run), finish=finish)
+    stops = pytest.raises(train.StoppedError) if stopped else contextlib.nullcontext()
+    with stops:
+        train._fit(run, stage, run.init_drnet(), lambda: stopped)
+    assert finished == ([] if stopped else [config.drnet.num_steps])
+    with run.checkpoints("drnet") as checkpoints:
+        saved = checkpoints.restore(run.init_drnet())
+    assert int(saved.step) == (1 if stopped else config.drnet.num_steps + 100)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_loss_that_is_not_finite_stops_with_its_step(config, tmp_path, monkeypatch, at_once):
+    config.update(steps_at_once=at_once, sample_every_steps=2)
+    make = train.drnet_stage
+
+    def broken_stage(run):
+        built = make(run)
+
+        def step(state, batch):
+            state, metrics = built.step(state, batch)
+            made = state.step - jnp.arange(at_once)[::-1]
+            bad = jnp.where(made == 3, jnp.nan, 0.0)
+            return state, metrics | {"reconstruction": metrics["reconstruction"] + bad}
+
+        return dataclasses.replace(built, step=step)
+
+    monkeypatch.setattr(train, "drnet_stage", broken_stage)
+    with pytest.raises(FloatingPointError, match="reconstruction of drnet is not finite at step 3"):
+        train.prepare(config, tmp_path)()
+    # The last checkpoint is from before the accident.
+    assert [p.name for p in (tmp_path / "checkpoints" / "drnet").iterdir()] == ["2"]
+
+
+def test_workdir_of_another_run_is_refused_and_untouched(trained, config):
+    before = (trained / "config.json").read_bytes()
+    config.model.pose_dim = 4
+    with pytest.raises(ValueError, match=r"workdir of another run: config.model.pose_dim is 3"):
+        train.prepare(config, trained)
+    assert (trained / "config.json").read_bytes() == before
+
+
+def test_unwritable_workdir_is_refused(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"Cannot write to --workdir=.*file"):
+        train.prepare(config, tmp_path / "file")
+
+
+@pytest.mark.parametrize("stage", run_lib.STAGES)
+def test_batches_must_divide_by_the_devices(config, tmp_path, stage):
+    config[stage].batch_size = 5
+    message = f"config.{stage}.batch_size=5 cannot be split over 2 devices; allowed: multiples of 2"
+    with pytest.raises(ValueError, match=message):
+        train.prepare(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"data.image_size": 40, "data.digit_size": 20},
+            r"image_size 40; allowed: 4 times a power",
+        ),
+        ({"data.image_size": 8, "data.digit_size": 4}, r"image_size=8; allowed: 11 and above"),
+        ({"data.speeds": (-1.5, 2)}, r"speeds=\[-1.5, 2\]; allowed: a pair of integers"),
+        ({"data.max_step": 2**20}, r"config.data.max_step=1048576 are longer together"),
+        ({"model.discriminator_width": 0}, r"discriminator_width=0; allowed in training: above 0"),
+        ({"predictor.num_predicted": 2**20}, r"longer together than a clip; allowed: 1,048,576"),
+        ({"rollout.num_steps": 2**20}, r"config.rollout.num_steps=1048576 are longer together"),
+        ({"data.digits_dir": "nowhere", "data.digits": "full"}, r"nowhere"),
+        ({"model.decoder": "vgg"}, r"Unknown decoder 'vgg'; known: attention, dcgan"),
+    ],
+)
+def test_impossible_runs_leave_no_workdir(config, tmp_path, changes, message):
+    with config.ignore_type():
+        config.update_from_flattened_dict(changes)
+    with pytest.raises((ValueError, OSError), match=message):
+        train.prepare(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_damaged_settings_of_a_workdir_are_refused(trained, config, tmp_path):
+    workdir = tmp_path / "copy"
+    shutil.copytree(trained, workdir)
+    (workdir / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config.json is damaged"):
+        train.prepare(config, workdir)
+
+
+def test_a_run_from_before_there_were_some_settings_goes_on(trained, config, tmp_path, capsys):
+    workdir = tmp_path / "copy"
+    shutil.copytree(trained, workdir)
+    stored = json.loads((workdir / "config.json").read_text())
+    for section, name in (
+        ("data", "consecutive"),
+        ("data", "validation"),
+        ("evaluation", "judge_steps"),
+        ("rollout", "frames_at_once"),
+    ):
+        del stored[section][name]
+    del stored["steps_at_once"]
+    (workdir / "config.json").write_text(json.dumps(stored))
+    train.prepare(config, workdir)()
+    assert "is finished" in capsys.readouterr().out
+    config.data.consecutive = True
+    with pytest.raises(ValueError, match=r"config.data.consecutive is False there and True here"):
+        train.prepare(config, workdir)
+
+
+@pytest.mark.parametrize(
+    ("backend", "expected"), [("cpu", "float32"), ("gpu", "bfloat16"), ("tpu", "bfloat16")]
+)
+def test_the_dtype_left_open_is_that_of_the_platform(monkeypatch, backend, expected):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert run_lib.computation_dtype("auto") == expected
+    assert run_lib.computation_dtype("float32") == "float32"
+
+
+def test_a_run_keeps_the_dtype_it_began_with(trained, config, tmp_path):
+    assert json.loads((trained / "config.json").read_text())["dtype"] == "float32"
+    workdir = tmp_path / "copy"
+    shutil.copytree(trained, workdir)
+    stored = json.loads((workdir / "config.json").read_text()) | {"dtype": "bfloat16"}
+    (workdir / "config.json").write_text(json.dumps(stored))
+    config.dtype = "auto"
+    run = run_lib.create(config, workdir)
+    assert run.config.dtype == "bfloat16"
+    assert run.networks.decoder.dtype == jnp.bfloat16
+
+
+def test_losses_fall(config, tmp_path):
+    config.drnet.update(num_steps=60, batch_size=16, learning_rate=0.01)
+    config.predictor.update(num_steps=60, learning_rate=0.03)
+    config.update(log_every_steps=10, sample_every_steps=0, checkpoint_every_steps=0)
+    train.prepare(config, tmp_path)()
+    for stage, name in (("drnet", "reconstruction"), ("predictor", "prediction")):
+        values = np.array([row[name] for row in rows(tmp_path, stage)])
+        assert values[-1] < 0.7 * values[0]

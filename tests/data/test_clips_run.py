@@ -1,0 +1,101 @@
+"""A whole run on prepared clips: here the stand-in of KTH, whose clips end."""
+
+import json
+
+import chex
+import numpy as np
+import pytest
+
+from drnet_jax import api
+from drnet_jax.commands import generate, train
+from drnet_jax.evaluation import swaps
+from drnet_jax.runs import run as run_lib
+from tests.commands.test_train import final_states, stop_in
+from tests.test_configs import load
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    return tmp_path_factory.mktemp("prepared")
+
+
+@pytest.fixture
+def clips_config(prepared):
+    config = load("kth", "smoke")
+    config.data.update(image_size=16, data_dir=str(prepared))
+    config.data.procedural.update(num_people=2, clip_length=24)
+    config.model.update(width=2, content_dim=4, pose_dim=3, discriminator_width=8)
+    config.drnet.update(batch_size=4, num_steps=6)
+    config.predictor.update(batch_size=4, num_steps=6, hidden_dim=8, num_observed=4)
+    config.evaluation.update(num_clips=6, batch_size=6, horizon=3)
+    config.rollout.update(num_clips=2, num_steps=40, frames_at_once=16)
+    config.update(log_every_steps=2, sample_every_steps=3, checkpoint_every_steps=2)
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(prepared, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("clips_run")
+    train.prepare(clips_config.__wrapped__(prepared), workdir)()
+    return workdir
+
+
+def test_everything_is_scored_and_said(finished):
+    record = json.loads((finished / "evaluation.json").read_text())
+    assert record["data"]["stand_in"]
+    assert record["data"]["name"] == "kth"
+    for name in ("model", *swaps.TRIVIAL_ANSWERS):
+        psnr = record["swap"][name]["psnr"]
+        assert psnr["low"] <= psnr["mean"] <= psnr["high"]
+    # Of people it is known where they are, and of what scenario; only digits can be judged.
+    assert record["judge"] is None and record["rollout"]["identity"] is None
+    assert {probe["factor"] for probe in record["leakage"]["probes"]} >= {"scenario", "position"}
+    assert record["blocks"]["mig_by_factor"].keys() >= {"scenario", "position"}
+    assert record["leakage"]["discriminator"]["same_things"] is None
+    assert record["rollout"]["steps"][-1] <= 24
+    assert "STAND-IN" in (finished / "report.html").read_text()
+    stored = json.loads((finished / "config.json").read_text())
+    assert stored["data"]["source"] == "procedural"
+    assert stored["data"]["fingerprint"].startswith("size16")
+
+
+def test_truth_of_a_rollout_ends_with_the_clip(finished):
+    arrays = np.load(finished / "samples" / "rollout.npz")
+    assert arrays["frames"].shape == arrays["truth"].shape == (2, 44, 16, 16, 1)
+    for truth in arrays["truth"]:
+        missing = np.all(truth == generate.NO_TRUTH, axis=(1, 2, 3))
+        length = int(np.sum(~missing))
+        assert 4 < length <= 24
+        np.testing.assert_array_equal(missing, np.arange(44) >= length)
+
+
+def test_the_model_can_be_used_on_frames(finished):
+    frames = np.load(finished / "samples" / "rollout.npz")["truth"][:, :4]
+    model = api.load(finished)
+    assert model.pose(frames).shape == (2, 4, 3)
+    assert model.rollout(frames, 3).shape == (2, 3, 16, 16, 1)
+
+
+def test_a_stopped_run_resumes_to_the_same_numbers(finished, clips_config, tmp_path, monkeypatch):
+    for stage in run_lib.STAGES:
+        with monkeypatch.context() as patch:
+            stop_in(patch, stage, after=2)
+            with pytest.raises(train.StoppedError):
+                train.prepare(clips_config, tmp_path)()
+    train.prepare(clips_config, tmp_path)()
+    states = [final_states(clips_config, folder) for folder in (tmp_path, finished)]
+    chex.assert_trees_all_equal(*states)
+    assert (tmp_path / "evaluation.json").read_text() == (finished / "evaluation.json").read_text()
+
+
+def test_data_that_changed_are_refused(finished, clips_config, tmp_path):
+    clips_config.data.procedural.clip_length = 20
+    with pytest.raises(ValueError, match=r"config.data.procedural.clip_length is 24 there"):
+        train.prepare(clips_config, finished)
+
+
+def test_clips_too_short_to_be_scored_are_refused(clips_config, tmp_path):
+    clips_config.evaluation.horizon = 30
+    with pytest.raises(ValueError, match=r"evaluation.horizon=30 are longer together than a clip"):
+        train.prepare(clips_config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

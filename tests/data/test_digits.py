@@ -1,0 +1,367 @@
+"""Tests of drnet_jax.data.{idx, mnist_mirrors, digits}; none of them reaches the network."""
+
+import gzip
+import logging
+import pathlib
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from etils import epath
+
+from drnet_jax.data.moving_mnist import digits, idx, mnist_mirrors
+
+TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+
+
+@pytest.fixture(autouse=True)
+def no_mirrors(monkeypatch, tmp_path):
+    """Puts the mirrors where nothing is; tests that need one set up their own."""
+    monkeypatch.setattr(mnist_mirrors, "MIRRORS", ((tmp_path / "nowhere").as_uri() + "/",))
+
+
+@pytest.fixture(scope="module")
+def embedded_dir(tmp_path_factory):
+    """Returns a `data_dir` in which the embedded digits are prepared."""
+    data_dir = tmp_path_factory.mktemp("embedded")
+    digits.load("embedded", folder=None, data_dir=data_dir)
+    return data_dir
+
+
+def images_file(num: int, height: int = 28, width: int = 28, first: int = 0) -> bytes:
+    pixels = bytes((first + i) % 251 for i in range(num * height * width))
+    return struct.pack(">IIII", 2051, num, height, width) + pixels
+
+
+def labels_file(*labels: int) -> bytes:
+    return struct.pack(">II", 2049, len(labels)) + bytes(labels)
+
+
+def small_files() -> dict[str, bytes]:
+    """Returns three training digits and two test digits, file by file."""
+    return {
+        TRAIN_IMAGES: images_file(3),
+        TRAIN_LABELS: labels_file(7, 0, 9),
+        TEST_IMAGES: images_file(2, first=100),
+        TEST_LABELS: labels_file(4, 1),
+    }
+
+
+def write(folder: pathlib.Path, files: dict[str, bytes]) -> pathlib.Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+    return folder
+
+
+def make_mirrors(monkeypatch, *folders: pathlib.Path, files: dict[str, bytes]) -> None:
+    """Makes `folders` the mirrors, and `files` what MNIST is."""
+    mirrors = tuple(folder.as_uri() + "/" for folder in folders)
+    monkeypatch.setattr(mnist_mirrors, "MIRRORS", mirrors)
+    monkeypatch.setattr(
+        mnist_mirrors, "CHECKSUMS", {name: idx.md5(content) for name, content in files.items()}
+    )
+
+
+# The format.
+
+
+def test_decode_reads_images():
+    content = struct.pack(">IIII", 2051, 2, 1, 3) + bytes([1, 2, 3, 4, 5, 255])
+    images = idx.decode(content, num_dims=3, name="images")
+    assert images.dtype == np.uint8
+    assert images.tolist() == [[[1, 2, 3]], [[4, 5, 255]]]
+
+
+def test_encode_writes_what_struct_writes():
+    images = np.arange(3 * 28 * 28).reshape(3, 28, 28) % 251
+    assert idx.encode(images.astype(np.uint8)) == images_file(3)
+    assert idx.encode(np.uint8([7, 0, 9])) == labels_file(7, 0, 9)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_read_folder_takes_plain_and_gzip_under_either_name(tmp_path, suffix, pack):
+    for name, content in small_files().items():
+        (tmp_path / f"{name}{suffix}").write_bytes(pack(content))
+    splits = idx.read_folder(epath.Path(tmp_path))
+    assert splits["train"][0].shape == (3, 28, 28)
+    assert splits["train"][1].tolist() == [7, 0, 9]
+    assert splits["test"][0][0, 0, :2].tolist() == [100, 101]
+    assert splits["test"][1].tolist() == [4, 1]
+
+
+BROKEN = {
+    "magic": ({TRAIN_IMAGES: labels_file(1)}, "starts with '00000801', expected '00000803'"),
+    "not idx": ({TEST_LABELS: b"<html>"}, "starts with '3c68746d', expected '00000801'"),
+    "empty": ({TEST_LABELS: b""}, "starts with '', expected '00000801'"),
+    "header": ({TEST_IMAGES: images_file(1)[:10]}, "ends within its header, after 10 bytes"),
+    "short": ({TRAIN_LABELS: labels_file(7, 0, 9)[:-1]}, r"shape \(3,\), 3 bytes, but 2 follow"),
+    "long": ({TRAIN_LABELS: labels_file(7, 0, 9) + b"0"}, r"shape \(3,\), 3 bytes, but 4 follow"),
+    "size": ({TEST_IMAGES: images_file(2, 32, 20)}, "images of 32x20, expected 28x28"),
+    "lengths": ({TEST_LABELS: labels_file(4)}, "holds 2 images, but .*idx1-ubyte.gz 1 labels"),
+    "label": ({TEST_LABELS: labels_file(4, 10)}, "holds the label 10, expected 0 to 9"),
+    "none": ({TEST_IMAGES: images_file(0), TEST_LABELS: labels_file()}, "holds no digits"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("source", ["full", "auto"])
+def test_a_damaged_folder_is_an_error_in_one_line(tmp_path, source, change, message):
+    folder = write(tmp_path / "mine", small_files() | change)
+    with pytest.raises(ValueError, match=message) as caught:
+        digits.load(source, folder=str(folder), data_dir=tmp_path)
+    assert str(folder / next(iter(change))) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_truncated_gzip_is_an_error(tmp_path):
+    folder = write(tmp_path, small_files())
+    path = folder / f"{TRAIN_IMAGES}.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"train-images-idx3-ubyte.gz is truncated or damaged"):
+        idx.read_folder(epath.Path(folder))
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"There is no folder .*mine"):
+        digits.load("auto", folder=str(tmp_path / "mine"), data_dir=tmp_path)
+
+
+def test_missing_files_are_named(tmp_path):
+    folder = write(tmp_path, small_files())
+    (folder / f"{TRAIN_IMAGES}.gz").unlink()
+    (folder / f"{TEST_LABELS}.gz").unlink()
+    with pytest.raises(FileNotFoundError, match=f"lacks {TRAIN_IMAGES}, {TEST_LABELS} "):
+        digits.load("auto", folder=str(folder), data_dir=tmp_path)
+
+
+# The digits that ship with the package.
+
+
+def test_embedded_holds_500_digits_per_class(embedded_dir):
+    found = digits.load("embedded", folder=None, data_dir=embedded_dir)
+    assert found.source == "embedded"
+    assert found.train_images.shape == (4500, 28, 28)
+    assert found.test_images.shape == (500, 28, 28)
+    assert found.train_images.dtype == found.test_images.dtype == np.uint8
+    assert np.bincount(found.train_labels).tolist() == [450] * 10
+    assert np.bincount(found.test_labels).tolist() == [50] * 10
+    assert found.note == (
+        "embedded: 4,500 training and 500 test digits of MNIST that ship with drnet_jax"
+    )
+
+
+def test_embedded_splits_share_no_digit(embedded_dir):
+    found = digits.load("embedded", folder=None, data_dir=embedded_dir)
+    every = np.concatenate([found.train_images, found.test_images]).reshape(5000, -1)
+    assert len(np.unique(every, axis=0)) == 5000
+
+
+def test_embedded_begins_like_mnist(embedded_dir):
+    # MNIST's first labels are well known, as is the mean over its pixels, 0.1307.
+    found = digits.load("embedded", folder=None, data_dir=embedded_dir)
+    assert found.train_labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert abs(found.train_images.mean() / 255 - 0.1307) < 2e-3
+
+
+def test_builder_has_the_features_of_the_catalogue(embedded_dir):
+    builder = digits.MnistDigits(config="embedded", data_dir=embedded_dir)
+    catalogue = tfds.builder("mnist", data_dir=embedded_dir)
+    assert repr(builder.info.features) == repr(catalogue.info.features)
+    assert builder.info.supervised_keys == catalogue.info.supervised_keys
+    assert set(builder.info.splits) == {"train", "test"}
+
+
+def test_tensorflow_is_never_imported(tmp_path):
+    files = write(tmp_path / "mine", small_files())
+    program = f"""
+import sys
+from drnet_jax.data import digits
+found = digits.load("full", folder={str(files)!r}, data_dir={str(tmp_path)!r})
+assert len(found.train_images) == 3
+assert "tensorflow" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=pathlib.Path.cwd())
+
+
+# A user's own digits.
+
+
+def test_folder_round_trip(tmp_path):
+    folder = write(tmp_path / "mine", small_files())
+    for _ in range(2):  # Prepared, then reused.
+        found = digits.load("auto", folder=str(folder), data_dir=tmp_path / "data")
+        pixels = np.arange(3 * 28 * 28) % 251
+        np.testing.assert_array_equal(found.train_images, pixels.reshape(3, 28, 28))
+        assert found.train_labels.tolist() == [7, 0, 9]
+        assert found.test_labels.tolist() == [4, 1]
+        assert found.source == "full"
+        assert found.note == (
+            f"full: 3 training and 2 test digits, not those of MNIST, from {folder}"
+        )
+
+
+def test_a_changed_folder_is_read_again(tmp_path):
+    folder = write(tmp_path / "mine", small_files())
+    digits.load("full", folder=str(folder), data_dir=tmp_path / "data")
+    write(folder, {TRAIN_LABELS: labels_file(1, 2, 3)})
+    found = digits.load("full", folder=str(folder), data_dir=tmp_path / "data")
+    assert found.train_labels.tolist() == [1, 2, 3]
+
+
+def test_mnist_in_a_folder_serves_later_runs_without_it(tmp_path, monkeypatch):
+    folder = write(tmp_path / "mine", small_files())
+    make_mirrors(monkeypatch, tmp_path / "nowhere", files=small_files())
+    found = digits.load("full", folder=str(folder), data_dir=tmp_path / "data")
+    assert found.note == f"full: 3 training and 2 test digits, all of MNIST, from {folder}"
+    for source in ("full", "auto"):
+        found = digits.load(source, folder=None, data_dir=tmp_path / "data")
+        assert found.note == "full: 3 training and 2 test digits, all of MNIST"
+
+
+def test_full_refuses_other_digits(tmp_path):
+    folder = write(tmp_path / "mine", small_files())
+    builder = digits.MnistDigits(config="full", data_dir=tmp_path / "data")
+    with pytest.raises(ValueError, match=f"does not hold MNIST: {TRAIN_IMAGES}, .* differ"):
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=folder),
+            file_format="array_record",
+        )
+
+
+# MNIST from its mirrors.
+
+
+@pytest.mark.parametrize("source", ["full", "auto"])
+def test_full_is_downloaded(tmp_path, monkeypatch, source):
+    mirror = write(tmp_path / "mirror", small_files())
+    make_mirrors(monkeypatch, mirror, files=small_files())
+    found = digits.load(source, folder=None, data_dir=tmp_path / "data")
+    assert found.note == "full: 3 training and 2 test digits, all of MNIST"
+    assert found.train_labels.tolist() == [7, 0, 9]
+    kept = sorted(path.name for path in (tmp_path / "data/downloads/mnist").iterdir())
+    assert kept == sorted(f"{name}.gz" for name in small_files())
+
+
+def test_a_damaged_file_is_taken_from_the_next_mirror(tmp_path, monkeypatch):
+    damaged = write(tmp_path / "damaged", small_files() | {TRAIN_LABELS: labels_file(1, 1, 1)})
+    intact = write(tmp_path / "intact", small_files())
+    make_mirrors(monkeypatch, damaged, intact, files=small_files())
+    # What an earlier run left is not trusted either.
+    folder = write(tmp_path / "data/downloads/mnist", {TRAIN_IMAGES: b"half"})
+    mnist_mirrors.download(epath.Path(folder), first=mnist_mirrors.MIRRORS[0])
+    assert gzip.decompress((folder / f"{TRAIN_LABELS}.gz").read_bytes()) == labels_file(7, 0, 9)
+    assert gzip.decompress((folder / f"{TRAIN_IMAGES}.gz").read_bytes()) == images_file(3)
+
+
+def test_a_checksum_mismatch_on_every_mirror_is_an_error(tmp_path, monkeypatch):
+    damaged = write(tmp_path / "damaged", small_files() | {TRAIN_LABELS: labels_file(1, 1, 1)})
+    make_mirrors(monkeypatch, damaged, files=small_files())
+    with pytest.raises(FileNotFoundError, match=f"{TRAIN_LABELS}.gz arrived damaged") as caught:
+        digits.load("full", folder=None, data_dir=tmp_path / "data")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / f"data/downloads/mnist/{TRAIN_LABELS}.gz").exists()
+
+
+def test_full_out_of_reach_tells_how_to_get_on(tmp_path):
+    with pytest.raises(FileNotFoundError, match="MNIST cannot be downloaded") as caught:
+        digits.load("full", folder=None, data_dir=tmp_path)
+    assert "config.data.digits_dir=" in str(caught.value)
+    assert "config.data.digits=embedded" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_auto_does_not_wait_for_a_hanging_network(embedded_dir, monkeypatch, caplog):
+    release = threading.Event()
+
+    def hang(url, timeout):
+        release.wait()
+        raise OSError("released")
+
+    monkeypatch.setattr(mnist_mirrors.urllib.request, "urlopen", hang)
+    monkeypatch.setattr(mnist_mirrors, "_PROBE_SECONDS", 0.1)
+    started = time.monotonic()
+    try:
+        with pytest.raises(ConnectionError, match=r"no answer in 0.1 s"):
+            mnist_mirrors.find_mirror()
+        assert time.monotonic() - started < 5
+        with caplog.at_level(logging.INFO):
+            found = digits.load("auto", folder=None, data_dir=embedded_dir)
+    finally:
+        release.set()
+    assert found.source == "embedded"
+    assert found.note.endswith("(MNIST was out of reach)")
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert any("Taking the digits that ship with drnet_jax" in message for message in warnings)
+    assert f"Digits: {found.note}" in caplog.messages
+
+
+# Prepared data.
+
+
+@pytest.mark.parametrize("damage", ["record", "information"])
+def test_damaged_prepared_digits_name_the_folder_to_delete(tmp_path, damage):
+    folder = write(tmp_path / "mine", small_files())
+    digits.load("full", folder=str(folder), data_dir=tmp_path / "data")
+    pattern = {"record": "*-train.array_record-*", "information": "dataset_info.json"}[damage]
+    (path,) = (tmp_path / "data/mnist_digits").glob(f"folder_*/1.0.0/{pattern}")
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(
+        ValueError, match=r"prepared digits in .*folder_\w+\S* are damaged"
+    ) as caught:
+        digits.load("full", folder=str(folder), data_dir=tmp_path / "data")
+    assert str(caught.value).endswith("delete that folder.")
+    assert "\n" not in str(caught.value)
+
+
+def test_prepared_digits_of_another_content_are_refused(tmp_path, monkeypatch):
+    folder = write(tmp_path / "mine", small_files())
+    make_mirrors(monkeypatch, folder, files=small_files())
+    digits.load("full", folder=None, data_dir=tmp_path / "data")
+    make_mirrors(monkeypatch, folder, files=small_files() | {TEST_LABELS: labels_file(0, 0)})
+    with pytest.raises(ValueError, match="its content is not what was prepared"):
+        digits.load("full", folder=None, data_dir=tmp_path / "data")
+
+
+def test_losing_the_race_to_prepare_is_no_error(tmp_path, monkeypatch):
+    folder = write(tmp_path / "mine", small_files())
+    split_generators = digits.MnistDigits._split_generators
+
+    def overtaken(self, dl_manager):
+        # Another process starts and finishes while this one is at work.
+        monkeypatch.setattr(digits.MnistDigits, "_split_generators", split_generators)
+        digits.load("full", folder=str(folder), data_dir=tmp_path / "data")
+        return split_generators(self, dl_manager)
+
+    monkeypatch.setattr(digits.MnistDigits, "_split_generators", overtaken)
+    found = digits.load("full", folder=str(folder), data_dir=tmp_path / "data")
+    assert found.train_labels.tolist() == [7, 0, 9]
+    leftovers = list((tmp_path / "data/mnist_digits").glob("*/incomplete*"))
+    assert not leftovers
+
+
+def test_a_data_dir_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(ValueError, match=r"Digits cannot be written to .*file"):
+        digits.load("embedded", folder=None, data_dir=tmp_path / "file")
+
+
+# Settings.
+
+
+def test_an_unknown_source_is_refused(tmp_path):
+    expected = "Unknown config.data.digits 'mnist'; allowed: auto, full, embedded."
+    with pytest.raises(ValueError, match=expected):
+        digits.load("mnist", folder=None, data_dir=tmp_path)
+
+
+def test_embedded_with_a_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"reads no folder, but .* is '/d'"):
+        digits.load("embedded", folder="/d", data_dir=tmp_path)

@@ -1,0 +1,286 @@
+"""KTH from files in the official layout, written by PyAV and zipfile."""
+
+import logging
+import pathlib
+import zipfile
+
+import av
+import numpy as np
+import pytest
+
+from drnet_jax.data.kth.actions import KthActions, KthConfig
+from drnet_jax.data.preparation import prepare
+from drnet_jax.data.preparation.builder import SPLITS, UnreadableError
+
+HEADER = """
+Sequences of six classes of actions.
+
+Training:   person11, 12, 13
+Test:       person22, 02
+
+"""
+LINES = (
+    "person01_boxing_d1\t\tframes\t1-4, 5-9",
+    "person02_boxing_d2    \tframes\t6-9, 1-5",
+    "",
+    "person17_walking_d3\tframes\t1-9",
+    "person21_walking_d4 frames 2-3,",
+    "person25_boxing_d1\tframes\t1 - 2,3-9",
+)
+
+
+def clip(seed: int, num_frames: int = 9, height: int = 16, width: int = 16) -> np.ndarray:
+    """Returns uint8 `[time, height, width]`."""
+    return np.random.default_rng(seed).integers(0, 256, (num_frames, height, width), np.uint8)
+
+
+def write_video(path, frames: np.ndarray, codec: str = "ffv1", form: str = "gray") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:], form
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(frame, format="gray").reformat(format=form)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+
+
+def names(lines=LINES) -> list[str]:
+    return [line.split()[0] for line in lines if line]
+
+
+def video_path(folder, name: str):
+    return folder / name.split("_")[1] / f"{name}_uncomp.avi"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five videos of two actions; the seed of each is its place in the list."""
+    folder = tmp_path / "KTH räw files"
+    for seed, name in enumerate(names()):
+        write_video(video_path(folder, name), clip(seed))
+    write_list(folder)
+    return folder
+
+
+def write_list(folder, lines=LINES) -> None:
+    (folder / "00sequences.txt").write_text(HEADER + "\n".join(lines) + "\n")
+
+
+def create(folder, data_dir="unused", image_size=16, **settings) -> KthActions:
+    config = KthConfig(image_size=image_size, folder=str(folder), **settings)
+    return KthActions(config=config, data_dir=data_dir, file_format="array_record")
+
+
+def clips_of(builder, split: str) -> dict:
+    return {c.name: c for job in builder.jobs()[split] for c in builder.make(job)}
+
+
+def zip_all(folder) -> None:
+    for action in ("boxing", "walking"):
+        with zipfile.ZipFile(folder / f"{action}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted((folder / action).iterdir()):
+                archive.write(path, path.name)
+                path.unlink()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_frames_labels_and_split(folder, zipped):
+    if zipped:
+        zip_all(folder)
+    builder = create(folder)
+    train, test = clips_of(builder, "train"), clips_of(builder, "test")
+    assert list(train) == [
+        "person01_boxing_d1_0",
+        "person01_boxing_d1_1",
+        "person02_boxing_d2_0",
+        "person02_boxing_d2_1",
+        "person17_walking_d3_0",
+    ]
+    assert list(test) == ["person21_walking_d4_0", "person25_boxing_d1_0", "person25_boxing_d1_1"]
+    # Ranges count from 1 and include their last frame.
+    found = train["person02_boxing_d2_0"]
+    np.testing.assert_array_equal(found.frames, clip(1)[5:9, :, :, None])
+    assert found.factors == {
+        "action": "boxing",
+        "person": 2,
+        "scenario": 2,
+        "first_frame": 6,
+        "video": "person02_boxing_d2",
+    }
+    np.testing.assert_array_equal(test["person21_walking_d4_0"].frames, clip(3)[1:3, :, :, None])
+
+
+def test_prepared_and_read_back(folder, tmp_path):
+    builder = create(folder, tmp_path / "data")
+    prepare.prepare(builder)
+    for split in SPLITS:
+        expected = clips_of(builder, split)
+        records = list(builder.as_data_source(split=split))
+        assert [record["name"].decode() for record in records] == list(expected)
+        for record, made in zip(records, expected.values(), strict=True):
+            np.testing.assert_array_equal(record["frames"], made.frames)
+            assert record["length"] == len(made.frames)
+            assert record["person"] == made.factors["person"]
+            action = builder.info.features["action"].int2str(record["action"])
+            assert action == made.factors["action"]
+
+
+def test_sixteen_nine_split(folder):
+    jobs = create(folder, persons="16/9").jobs()
+    assert [len(jobs[split]) for split in SPLITS] == [2, 3]
+
+
+def test_squeezed_to_a_square_by_area(folder):
+    # Left half black, right half white; twice as wide as high.
+    frames = np.zeros((9, 32, 64), np.uint8)
+    frames[:, :, 32:] = 255
+    write_video(video_path(folder, "person01_boxing_d1"), frames)
+    found = clips_of(create(folder), "train")["person01_boxing_d1_0"].frames
+    assert found.shape == (4, 16, 16, 1)
+    assert np.all(found[:, :, :8] == 0) and np.all(found[:, :, 8:] == 255)
+
+
+def test_other_frames_another_name(folder):
+    before = create(folder).builder_config.name
+    assert create(folder).builder_config.name == before
+    write_list(folder, (*LINES[:-1], "person25_boxing_d1 frames 1-2, 3-8"))
+    changed = create(folder).builder_config.name
+    (folder / "boxing" / "person03_boxing_d1_uncomp.avi").write_bytes(b"new")
+    assert len({before, changed, create(folder).builder_config.name}) == 3
+    assert before.replace("_", "").isalnum()
+
+
+def test_a_video_that_breaks_off_keeps_its_start(folder, caplog):
+    path = video_path(folder, "person01_boxing_d1")
+    write_video(path, clip(0, height=64, width=64), codec="rawvideo")
+    content = path.read_bytes()
+    start = content.index(b"movi")
+    path.write_bytes(content[: start + 6 * (64 * 64 + 8) + 100])  # Within the seventh frame.
+    with caplog.at_level(logging.WARNING):
+        clips = clips_of(create(folder), "train")
+    assert len(clips["person01_boxing_d1_0"].frames) == 4
+    assert len(clips["person01_boxing_d1_1"].frames) == 2  # Of the five that are listed.
+    assert "person01_boxing_d1 has 6 frames" in caplog.text
+
+
+def test_missing_as_from_the_original(folder):
+    write_list(
+        folder, (*LINES, "person13_handclapping_d3\t*missing*", "person13_boxing_d3 *missing*")
+    )
+    assert [len(jobs) for jobs in create(folder).jobs().values()] == [3, 2]
+
+
+def test_a_missing_video_is_one_unreadable_job(folder):
+    video_path(folder, "person02_boxing_d2").unlink()
+    builder = create(folder)
+    job = builder.jobs()["train"][1]
+    assert job.name == "boxing/person02_boxing_d2_uncomp.avi"
+    with pytest.raises(UnreadableError, match=r"person02_boxing_d2_uncomp.avi is not in .*räw"):
+        builder.make(job)
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF", b"no video at all" * 100])
+def test_a_damaged_video_is_one_unreadable_job(folder, content, capfd):
+    video_path(folder, "person01_boxing_d1").write_bytes(content)
+    builder = create(folder)
+    broken, *others = builder.jobs()["train"]
+    with pytest.raises(
+        UnreadableError, match=r"boxing/person01_boxing_d1_uncomp.avi is no .*video"
+    ):
+        builder.make(broken)
+    assert all(builder.make(job) for job in others)
+    assert capfd.readouterr().err == ""  # FFmpeg is silent.
+
+
+def test_too_few_frames(folder):
+    write_video(video_path(folder, "person01_boxing_d1"), clip(0, num_frames=1))
+    builder = create(folder)
+    with pytest.raises(UnreadableError, match="has 1 frames, too few for its sequences"):
+        builder.make(builder.jobs()["train"][0])
+
+
+def test_a_damaged_member_of_a_zip_file(folder):
+    zip_all(folder)
+    path = folder / "boxing.zip"
+    content = bytearray(path.read_bytes())
+    content[200:260] = bytes(60)
+    path.write_bytes(content)
+    builder = create(folder)
+    with pytest.raises(UnreadableError, match=r"person01.*boxing\.zip cannot be unpacked"):
+        builder.make(builder.jobs()["train"][0])
+    assert builder.make(builder.jobs()["train"][1])
+
+
+def test_a_zip_file_that_is_none(folder):
+    (folder / "walking.zip").write_bytes(b"half a downl")
+    with pytest.raises(ValueError, match=r"walking\.zip is no readable zip file"):
+        create(folder).jobs()
+
+
+def test_a_zip_file_with_a_name_twice(folder):
+    zip_all(folder)
+    with zipfile.ZipFile(folder / "walking.zip", "a") as archive:
+        archive.writestr("copy/person17_walking_d3_uncomp.avi", b"other")
+    with pytest.raises(
+        ValueError, match=r"walking\.zip holds person17_walking_d3_uncomp.avi twice"
+    ):
+        create(folder).jobs()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("person1_boxing_d1 frames 1-2", r"line 14: 'person1_boxing_d1 frames 1-2' is not of"),
+        ("person26_boxing_d1 frames 1-2", "line 14: .* is not of the form"),
+        ("person03_dancing_d1 frames 1-2", "line 14: .* is not of the form"),
+        ("person03_boxing_d1 frames", "line 14: .* is not of the form"),
+        ("some words", "line 14: 'some words' is not of the form"),
+        ("person03_boxing_d1 frames 1-2, 5", "line 14: '5' is no range"),
+        ("person03_boxing_d1 frames 9-2", "line 14: '9-2' is no range"),
+        ("person03_boxing_d1 frames 0-2", "line 14: '0-2' is no range"),
+        ("person01_boxing_d1 frames 1-2", "line 14: person01_boxing_d1 is listed twice"),
+    ],
+)
+def test_a_malformed_line(folder, line, message):
+    write_list(folder, (*LINES, "", line))
+    with pytest.raises(ValueError, match=message):
+        create(folder).jobs()
+
+
+def test_no_list_no_lines_no_action_no_split(folder):
+    write_list(folder, LINES[:2])
+    with pytest.raises(ValueError, match="lists no video of the test persons, which are 21 to 25"):
+        create(folder).jobs()
+    write_list(folder, (*LINES, "person03_running_d1 frames 1-2"))
+    with pytest.raises(FileNotFoundError, match=r"no video of running: there must be running/"):
+        create(folder).jobs()
+    write_list(folder, ())
+    with pytest.raises(ValueError, match="lists no videos"):
+        create(folder).jobs()
+    (folder / "00sequences.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"no .*00sequences\.txt"):
+        create(folder).jobs()
+
+
+def test_bad_settings(folder):
+    with pytest.raises(FileNotFoundError, match="no folder 'nowhere', which should hold the six"):
+        KthConfig(image_size=64, folder="nowhere")
+    with pytest.raises(FileNotFoundError, match="no folder ''"):
+        KthConfig(image_size=64)
+    with pytest.raises(ValueError, match="persons='18/7'; allowed: 20/5, 16/9"):
+        KthConfig(image_size=64, folder=str(folder), persons="18/7")
+    with pytest.raises(ValueError, match="image_size=0; allowed: 1 to 1024"):
+        KthConfig(image_size=0, folder=str(folder))
+
+
+def test_official_oddities(tmp_path):
+    """The original list has ranges out of order and ranges that overlap."""
+    lines = ["person07_jogging_d4\t\tframes\t1-64, 270-332, 194-264, 490-570"]
+    lines += ["person03_walking_d4\t\tframes\t1-92, 118-216, 232-338, 338-432"]
+    lines += ["person21_walking_d4\t\tframes\t1-92"]
+    pathlib.Path(tmp_path / "00sequences.txt").write_text(HEADER + "\r\n".join(lines))
+    for line in lines:
+        write_video(video_path(tmp_path, line.split()[0]), clip(0, num_frames=2))
+    video = create(tmp_path).jobs()["train"][1].arguments[0]
+    assert video.ranges == ((1, 64), (270, 332), (194, 264), (490, 570))

@@ -1,0 +1,237 @@
+"""Against a plain NumPy generator that steps through a clip frame by frame."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from drnet_jax.data.moving_mnist import tracks as tracks_lib
+from drnet_jax.data.moving_mnist.generator import MovingMnist
+
+PICTURES = np.random.default_rng(0).integers(0, 256, (7, 28, 28), np.uint8)
+PICTURES[:, :6] = 0  # Background to look through.
+
+
+def make(**changes):
+    settings = dict(
+        image_size=64,
+        digit_size=32,
+        num_digits=2,
+        coloured=True,
+        speeds=(-4, 3),
+        zero_speeds=True,
+    )
+    return MovingMnist(**(settings | changes))
+
+
+def numpy_clip(generator, pictures, tracks, clip, num_frames):
+    """Returns frames and the track of clip number `clip`, pixel by pixel and step by step."""
+    digits, front = pictures[np.asarray(tracks.digits[clip])], int(tracks.front[clip])
+    size, side = generator.image_size, generator.digit_size
+    limit = size - side
+    position, velocity = np.array(tracks.positions[clip]), np.array(tracks.velocities[clip])
+    frames, track = [], []
+    for _ in range(num_frames):
+        track.append((position.copy(), velocity.copy()))
+        layers = np.zeros((size, size, generator.num_digits), np.uint8)
+        for n in range(generator.num_digits):
+            y, x = position[n]
+            layers[y : y + side, x : x + side, n] = digits[n]
+        covered = layers[:, :, front] > 0
+        for n in range(generator.num_digits):
+            if n != front:
+                layers[covered, n] = 0
+        if generator.coloured:
+            frame = np.zeros((size, size, 3), np.uint8)
+            frame[:, :, : generator.num_digits] = layers
+        else:
+            frame = layers.max(axis=2, keepdims=True)
+        frames.append(frame)
+        for n, axis in np.ndindex(generator.num_digits, 2):
+            moved = position[n, axis] + velocity[n, axis]
+            if moved < 0 or moved >= limit:
+                moved = 0 if moved < 0 else limit - 1
+                velocity[n, axis] *= -1
+            position[n, axis] = moved
+    return np.stack(frames), track
+
+
+CASES = [
+    dict(num_digits=n, coloured=coloured, image_size=size, digit_size=size // 2)
+    for n, coloured, size in itertools.product((1, 2, 3), (True, False), (64, 128))
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_frames_and_tracks_equal_numpy(case):
+    generator = make(**case)
+    digits = generator.resize(PICTURES)
+    tracks = generator.sample(jax.random.key(1), 3, len(digits))
+    times = np.broadcast_to(np.arange(24), (3, 24))
+    frames = jax.jit(generator.render)(jnp.asarray(digits), tracks, times)
+    positions, velocities = generator.positions(tracks, times)
+    for i in range(3):
+        expected, track = numpy_clip(generator, digits, tracks, i, 24)
+        np.testing.assert_array_equal(frames[i], expected)
+        np.testing.assert_array_equal(positions[i], [p for p, _ in track])
+        np.testing.assert_array_equal(velocities[i], [v for _, v in track])
+
+
+@pytest.mark.parametrize("num_digits", [1, 2, 3])
+def test_both_ways_to_place_digits_are_equal(num_digits):
+    generator = make(image_size=32, digit_size=16, num_digits=num_digits)
+    digits = jnp.asarray(generator.resize(PICTURES))
+    tracks = generator.sample(jax.random.key(3), 4, len(digits))
+    corners, _ = generator.positions(tracks, np.broadcast_to(np.arange(30), (4, 30)))
+    by_products = generator.layers_by_products(digits, tracks.digits, corners)
+    by_look_up = generator.layers_by_look_up(digits, tracks.digits, corners)
+    assert by_products.dtype == by_look_up.dtype == np.uint8
+    assert by_products.any()
+    np.testing.assert_array_equal(by_look_up, by_products)
+
+
+def test_distant_times_equal_numpy():
+    generator = make(image_size=32, digit_size=16, speeds=(-3, 3))
+    digits = generator.resize(PICTURES)
+    tracks = generator.sample(jax.random.key(2), 2, len(digits))
+    times = np.array([[0, 1000], [517, 3]])
+    frames = generator.render(jnp.asarray(digits), tracks, times)
+    for i in range(2):
+        expected, _ = numpy_clip(generator, digits, tracks, i, 1001)
+        np.testing.assert_array_equal(frames[i], expected[times[i]])
+
+
+def test_a_motion_repeats_at_the_largest_time():
+    # Speed 1 over 5 positions: 0 1 2 3 4 4 3 2 1 0, then the same again.
+    tracks = tracks_lib.Tracks(*map(jnp.asarray, ([[0]], [[[0, 2]]], [[[1, -1]]], [0])))
+    last = tracks_lib.NUM_TIMES - 1
+    near, far = np.array([[last % 10]]), np.array([[last]])
+    np.testing.assert_array_equal(
+        tracks_lib.at_times(tracks, far, 5, 1), tracks_lib.at_times(tracks, near, 5, 1)
+    )
+
+
+def test_resize_equals_pillow():
+    resized = make(digit_size=20).resize(PICTURES)
+    expected = Image.fromarray(PICTURES[3]).resize((20, 20), Image.Resampling.BILINEAR)
+    assert resized.shape == (7, 20, 20)
+    np.testing.assert_array_equal(resized[3], expected)
+
+
+@pytest.mark.parametrize("zero_speeds", [True, False])
+def test_sampled_clips_fill_their_ranges(zero_speeds):
+    generator = make(zero_speeds=zero_speeds, num_digits=3)
+    tracks = generator.sample(jax.random.key(0), 2000, 50)
+    allowed = [v for v in range(-4, 4) if v or zero_speeds]
+    assert set(np.unique(tracks.velocities)) == set(allowed)
+    assert set(np.unique(tracks.positions)) == set(range(32))
+    assert set(np.unique(tracks.digits)) == set(range(50))
+    assert set(np.unique(tracks.front)) == {0, 1, 2}
+
+
+def test_clips_do_not_depend_on_how_the_batch_is_sharded():
+    from drnet_jax.base import sharding
+
+    generator = make(image_size=16, digit_size=8, speeds=(-2, 2))
+    digits = jnp.asarray(generator.resize(PICTURES))
+
+    def clips(key):
+        tracks = generator.sample(key, 4, len(digits))
+        return generator.render(digits, tracks, jnp.broadcast_to(jnp.arange(5), (4, 5)))
+
+    split = sharding.batch_split(sharding.data_mesh())
+    sharded = jax.jit(clips, out_shardings=split)(jax.random.key(5))
+    assert len(sharded.sharding.device_set) == 2
+    np.testing.assert_array_equal(sharded, jax.jit(clips)(jax.random.key(5)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(num_digits=4), r"data.num_digits=4; allowed: 1, 2, 3"),
+        (dict(digit_size=64), r"data.digit_size=64; allowed: 1 to 63"),
+        (dict(speeds=(3, -3)), r"data.speeds=\(3, -3\); allowed: least <= greatest"),
+        (dict(speeds=(-40, 40)), r"allowed: least <= greatest, both between -31 and 31"),
+        (dict(speeds=(0, 0), zero_speeds=False), r"leaves no velocity"),
+    ],
+)
+def test_impossible_settings_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        make(**changes)
+
+
+def test_digits_are_found_where_they_are():
+    """The front one always; the other one where enough of it is to be seen."""
+    generator = make(image_size=32, digit_size=12, speeds=(-3, 3))
+    digits = generator.resize(np.random.default_rng(1).integers(0, 256, (7, 28, 28), np.uint8))
+    tracks = generator.sample(jax.random.key(3), 8, len(digits))
+    times = np.broadcast_to(np.arange(10), (8, 10))
+    frames = generator.render(jnp.asarray(digits), tracks, times) / 255
+    found = generator.locate(jnp.asarray(digits), tracks, frames)
+    positions, _ = generator.positions(tracks, times)
+    for i in range(8):
+        np.testing.assert_array_equal(
+            found[i, :, tracks.front[i]], positions[i, :, tracks.front[i]]
+        )
+    apart = jnp.any(jnp.abs(positions[:, :, 0] - positions[:, :, 1]) >= 12, axis=-1)
+    np.testing.assert_array_equal(found[apart], positions[apart])
+
+
+def test_a_digit_cut_out_is_the_same_wherever_it_was():
+    generator = make(image_size=32, digit_size=12, num_digits=1, coloured=False)
+    digits = generator.resize(PICTURES)
+    tracks = generator.sample(jax.random.key(3), 1, len(digits))
+    frames = generator.render(jnp.asarray(digits), tracks, np.arange(6)[None]) / 255
+    cut = generator.cut_out(frames)
+    assert cut.shape == (1, 6, 1, 16, 16, 1)
+    for picture in cut[0, 1:]:
+        np.testing.assert_array_equal(picture, cut[0, 0])
+    assert jnp.sum(cut[0, 0]) == pytest.approx(float(jnp.sum(frames[0, 0])), rel=1e-6)
+
+
+def test_validation_digits_are_training_digits_held_out():
+    from drnet_jax.data.moving_mnist.digits import Digits
+    from drnet_jax.data.moving_mnist.source import without_test_digits
+
+    numbers = np.arange(43)
+    pictures = np.broadcast_to(numbers[:, None, None], (43, 28, 28)).astype(np.uint8)
+    test = np.full((5, 28, 28), 99, np.uint8), np.full(5, 99)
+    found = without_test_digits(Digits("full", pictures, numbers, *test, "note"))
+    assert found.source == "full"
+    assert found.note.startswith("note; VALIDATION: 4 of the training digits are held out")
+    np.testing.assert_array_equal(found.test_labels, [9, 19, 29, 39])
+    np.testing.assert_array_equal(found.train_labels, np.delete(numbers, [9, 19, 29, 39]))
+    for split in ("train", "test"):
+        images, labels = getattr(found, f"{split}_images"), getattr(found, f"{split}_labels")
+        np.testing.assert_array_equal(images[:, 0, 0], labels)
+    with pytest.raises(ValueError, match=r"validation=True with 9 training digits; allowed: 10"):
+        without_test_digits(Digits("full", pictures[:9], numbers[:9], *test, "note"))
+
+
+def test_a_validation_run_does_not_see_the_test_digits(config, tmp_path):
+    from drnet_jax.runs import run as run_lib
+
+    plain = run_lib.create(config, tmp_path).source
+    config.data.validation = True
+    source = run_lib.create(config, tmp_path).source
+    assert plain.num_digits == {"train": 4500, "test": 500}
+    assert source.num_digits == {"train": 4050, "test": 450}
+    assert "VALIDATION: 450 of the training digits" in source.note
+    tracks = source.sample("test", jax.random.key(0), 20)
+    # Held out are the tenth training digit, the twentieth and so on.
+    among_all = tracks.replace(digits=tracks.digits * 10 + 9)
+    np.testing.assert_array_equal(
+        source.frames("test", tracks, np.arange(3)), plain.frames("train", among_all, np.arange(3))
+    )
+
+
+def test_validation_is_yes_or_no(config):
+    from drnet_jax.runs import checks as settings
+
+    asked = config.to_dict()
+    asked["data"]["validation"] = 0.1
+    with pytest.raises(ValueError, match=r"data.validation=0.1; allowed: True, False"):
+        settings.check(asked)

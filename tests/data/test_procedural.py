@@ -1,0 +1,315 @@
+"""Stand-ins: the same bytes every time, factors that tell the truth, poses that can be seen."""
+
+import concurrent.futures
+import itertools
+
+import numpy as np
+import pytest
+
+from drnet_jax.data.kth import stand_in as procedural_kth
+from drnet_jax.data.kth.stand_in import ProceduralKth, ProceduralKthConfig
+from drnet_jax.data.norb.stand_in import ProceduralNorb, ProceduralNorbConfig
+from drnet_jax.data.rendering import chairs, people, toys
+from drnet_jax.data.rendering.scene import turntable
+from drnet_jax.data.suncg import stand_in as procedural_chairs
+from drnet_jax.data.suncg.stand_in import ProceduralChairs, ProceduralChairsConfig
+
+CHAIRS = dict(image_size=32, num_identities=10, elevations=(12, 40), num_azimuths=8)
+NORB = dict(
+    image_size=32, instances_per_category=3, elevations=(30, 60), num_lightings=2, num_azimuths=8
+)
+KTH = dict(image_size=32, num_people=5, num_repeats=1, clip_length=6)
+
+
+@pytest.fixture(scope="module")
+def builders(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rendered")
+    return dict(
+        chairs=ProceduralChairs(config=ProceduralChairsConfig(**CHAIRS), data_dir=folder),
+        norb=ProceduralNorb(config=ProceduralNorbConfig(**NORB), data_dir=folder),
+        kth=ProceduralKth(config=ProceduralKthConfig(**KTH), data_dir=folder),
+    )
+
+
+@pytest.fixture(scope="module")
+def person_clips(builders):
+    """Clips of one person in one scenario."""
+    return builders["kth"].make(builders["kth"].jobs()["train"][3])
+
+
+def track(config, **changes):
+    """Returns factors of a clip that is not rendered."""
+    which = dict(person=1, scenario=0, repeat=0, action=0) | changes
+    return which | procedural_kth._track(config, **which)
+
+
+NAMES = ("chairs", "norb", "kth")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_clips_fit_their_features(builders, name):
+    builder = builders[name]
+    for clip in builder.make(builder.jobs()["train"][1])[:3]:
+        assert clip.frames.dtype == np.uint8
+        assert clip.frames.shape[1:] == (32, 32, builder.channels)
+        assert set(clip.factors) == set(builder.factor_features())
+        builder.info.features.encode_example(builder.record(clip))
+        for value in clip.factors.values():
+            assert np.ndim(value) == 0 or np.shape(value) == (len(clip.frames),)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bytes_do_not_depend_on_threads_or_order(builders, name):
+    builder = builders[name]
+    jobs = builder.jobs()["train"][:2]
+    alone = [builder.make(job) for job in jobs]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(builder.make, reversed(jobs)))[::-1]
+    for a, b in zip(itertools.chain(*alone), itertools.chain(*together), strict=True):
+        assert a.name == b.name
+        np.testing.assert_array_equal(a.frames, b.frames)
+        for key in a.factors:
+            np.testing.assert_array_equal(a.factors[key], b.factors[key])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_splits_share_no_identity(builders, name):
+    jobs = builders[name].jobs()
+    identities = {split: {job.arguments for job in jobs[split]} for split in jobs}
+    if name == "kth":  # The person, not the scenario.
+        identities = {split: {a[0] for a in identities[split]} for split in identities}
+    assert set(jobs) == {"train", "test"}
+    assert not identities["train"] & identities["test"]
+    names = [job.name for split in jobs for job in jobs[split]]
+    assert len(set(names)) == len(names)
+
+
+def test_sizes_of_the_full_splits(tmp_path):
+    chair_jobs = ProceduralChairs(config=ProceduralChairsConfig(), data_dir=tmp_path).jobs()
+    assert [len(chair_jobs[split]) for split in ("train", "test")] == [255, 45]
+    norb_jobs = ProceduralNorb(config=ProceduralNorbConfig(), data_dir=tmp_path).jobs()
+    assert [len(norb_jobs[split]) for split in ("train", "test")] == [25, 25]
+    kth_jobs = ProceduralKth(config=ProceduralKthConfig(), data_dir=tmp_path).jobs()
+    assert [len(kth_jobs[split]) for split in ("train", "test")] == [80, 20]
+    assert {job.arguments[0] for job in kth_jobs["test"]} == set(range(21, 26))
+
+
+def test_another_seed_gives_other_objects(tmp_path):
+    frames = []
+    for seed in (0, 1):
+        config = ProceduralChairsConfig(**CHAIRS, seed=seed)
+        builder = ProceduralChairs(config=config, data_dir=tmp_path)
+        frames.append(builder.make(builder.jobs()["train"][0])[0].frames)
+    assert np.any(frames[0] != frames[1])
+
+
+@pytest.mark.parametrize(
+    "config",
+    (ProceduralChairsConfig, ProceduralNorbConfig, ProceduralKthConfig),
+    ids=lambda c: c.__name__,
+)
+def test_names_of_configs_tell_them_apart(config):
+    names = {config().name, config(seed=1).name, config(image_size=128).name}
+    if config is ProceduralKthConfig:
+        names |= {config(num_people=9).name, config(num_repeats=2).name, config(clip_length=9).name}
+    else:
+        names |= {config(elevations=(30,)).name, config(elevations=(30.5,)).name}
+        names |= {config(num_azimuths=4).name, config(elevations=(3, 0.5)).name}
+    assert len(names) == (6 if config is ProceduralKthConfig else 7)
+    assert all(name.replace("_", "").isalnum() for name in names)
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "message"),
+    (
+        (ProceduralChairsConfig, dict(num_identities=1), "num_identities=1; allowed: 2 or more"),
+        (ProceduralChairsConfig, dict(elevations=()), r"elevations=\(\); allowed: one or more"),
+        (ProceduralChairsConfig, dict(elevations=(20, 95)), "from 0 to 80 degrees"),
+        (ProceduralNorbConfig, dict(num_lightings=7), "num_lightings=7; allowed: 1 to 6"),
+        (ProceduralNorbConfig, dict(num_azimuths=1), "num_azimuths=1; allowed: 2 or more"),
+        (ProceduralKthConfig, dict(clip_length=1), "clip_length=1; allowed: 2 or more"),
+        (ProceduralKthConfig, dict(seed=-1), "seed=-1; allowed: 0 or more"),
+        (ProceduralKthConfig, dict(image_size=4), "image_size=4; allowed: 8 or more"),
+    ),
+)
+def test_impossible_settings_are_refused(config, settings, message):
+    with pytest.raises(ValueError, match=message):
+        config(**settings)
+
+
+def difference(first, second):
+    """Returns the largest change of a pixel of two frames, and the part of pixels that change."""
+    change = abs(first.astype(int) - second.astype(int)).max(-1)
+    return change.max(), np.mean(change > 16)
+
+
+@pytest.mark.parametrize("name", ("chairs", "norb"))
+def test_poses_can_be_told_from_pictures(builders, name):
+    builder = builders[name]
+    for job in builder.jobs()["train"]:
+        frames = builder.make(job)[0].frames
+        for turn in range(1, len(frames)):
+            for start in range(len(frames)):
+                most, part = difference(frames[start], frames[(start + turn) % len(frames)])
+                assert most > 40 and part > 0.015, (job.name, start, turn)
+
+
+@pytest.mark.parametrize("identity", range(0, 300, 10))
+def test_outlines_of_chairs_differ_front_and_side(identity):
+    # Colours and light aside: the back rises at the rear edge of the seat.
+    points = chairs.make_chair(0, identity).model.points()
+    top = points[points[:, 1] > points[:, 1].max() - 0.05]
+    assert top[:, 2].max() < 0
+    assert points[:, 1].min() > -0.02
+
+
+@pytest.mark.parametrize("name", ("chairs", "norb"))
+def test_azimuths_are_in_order_around_a_full_turn(builders, name):
+    builder = builders[name]
+    for clip in builder.make(builder.jobs()["test"][0]):
+        np.testing.assert_array_equal(clip.factors["azimuth"], np.arange(8) * 45)
+
+
+def test_the_camera_goes_to_the_objects_left():
+    # A point on the object's own left, x, is at the right of who sees the front.
+    points = np.array([[1.0, 0, 0], [-1, 0, 0], [0, 0, 1], [0, 0, -1], [0, 1, 0]])
+    front, left = turntable(points, (0, 90), 0, fill=0.8)
+    view = front.view(procedural_chairs._LIGHT, 0.0)
+    np.testing.assert_allclose(view.eye[[0, 2]] / front.distance, [0, 1], atol=1e-6)
+    assert view.right[0] > 0
+    view = left.view(procedural_chairs._LIGHT, 0.0)
+    np.testing.assert_allclose(view.eye[0], left.distance, rtol=1e-6)
+
+
+@pytest.mark.parametrize("elevation", (10, 42, 70))
+@pytest.mark.parametrize(
+    "model",
+    [chairs.make_chair(0, 3).model, toys.make_toy(0, "plane", 1), toys.make_toy(0, "human", 2)],
+    ids=("chair", "plane", "human"),
+)
+def test_objects_fill_the_frame_and_stay_within(model, elevation):
+    largest = 0
+    for camera in turntable(model.points(), range(0, 360, 20), elevation, fill=0.84):
+        view = camera.view(procedural_chairs._LIGHT, 0.0)
+        ahead = (model.points() - view.eye) @ view.forward
+        for side in (view.right, view.up):
+            places = (model.points() - view.eye) @ side / (side @ side) / ahead
+            largest = max(largest, abs(places).max())
+    np.testing.assert_allclose(largest, 0.84, atol=0.02)
+
+
+def test_light_stays_with_the_room_or_with_the_camera(builders):
+    chair = builders["chairs"].make(builders["chairs"].jobs()["train"][0])[0].frames
+    assert chair.shape == (8, 32, 32, 3)
+    view = [
+        camera.view(procedural_chairs._LIGHT, 0.0)
+        for camera in turntable(np.eye(3), (0, 90), 20, fill=0.8)
+    ]
+    np.testing.assert_array_equal(view[0].lamp, view[1].lamp)
+    clips = builders["norb"].make(builders["norb"].jobs()["train"][0])
+    by_light = {clip.factors["lighting"]: clip.frames for clip in clips[:2]}
+    assert difference(by_light[0][0], by_light[1][0])[0] > 40
+
+
+def test_people_cross_the_picture_and_stay_in_it():
+    config = ProceduralKthConfig(clip_length=60)
+    facings = set()
+    for person, scenario, action in itertools.product(range(1, 6), range(4), range(6)):
+        factors = track(config, person=person, scenario=scenario, action=action)
+        assert np.all((factors["position"] >= 0.1) & (factors["position"] <= 0.9))
+        steps = np.diff(factors["position"]) * factors["facing"]
+        crosses = people.ACTIONS[action] in people.GAITS
+        assert np.all(steps > 0) if crosses else np.all(steps == 0)
+        assert (np.ptp(factors["scale"]) > 0) == (scenario == 1)
+        facings.add((action, factors["facing"]))
+    assert len(facings) == 12
+
+
+def test_repeats_look_to_both_sides():
+    config = ProceduralKthConfig()
+    assert {track(config, repeat=repeat)["facing"] for repeat in (0, 1)} == {-1, 1}
+
+
+def test_positions_are_where_the_person_is(builders, person_clips):
+    config, walk = builders["kth"].builder_config, person_clips[5]
+    away = dict(walk.factors) | {"position": np.full(len(walk.frames), 9, np.float32)}
+    empty = procedural_kth.render_swap(config, walk.factors, away)
+    for frame, place, nobody in zip(walk.frames, walk.factors["position"], empty, strict=True):
+        _, columns, _ = np.nonzero(abs(frame[:24].astype(int) - nobody[:24]) > 40)
+        assert abs((columns.mean() + 0.5) / 32 - place) < 0.06
+
+
+def test_phase_advances_steadily():
+    for action in range(6):
+        phase = track(ProceduralKthConfig(), action=action)["phase"]
+        assert np.all((phase >= 0) & (phase < 2 * np.pi + 1e-6))
+        steps = np.diff(phase) % (2 * np.pi)
+        np.testing.assert_allclose(steps, steps[0], atol=1e-4)
+        assert 0.05 < steps[0] < 1
+
+
+def test_clips_are_as_long_as_the_action_lasts():
+    config = ProceduralKthConfig(clip_length=100)
+    lengths = {}
+    for action, person in itertools.product(range(6), range(1, 6)):
+        phase = track(config, person=person, action=action)["phase"]
+        lengths.setdefault(people.ACTIONS[action], []).append(len(phase))
+    assert all(85 <= n <= 100 for n in lengths["boxing"] + lengths["handwaving"])
+    assert len(set(lengths["boxing"])) > 1
+    means = [np.mean(lengths[name]) for name in ("running", "jogging", "walking")]
+    assert 25 < means[0] < means[1] < means[2] < 100
+
+
+def test_swap_of_a_clip_with_itself_is_the_clip(builders, person_clips):
+    clip = person_clips[4]
+    config = builders["kth"].builder_config
+    frames = procedural_kth.render_swap(config, clip.factors, clip.factors)
+    np.testing.assert_array_equal(frames, clip.frames)
+    truth = builders["kth"].swap_truth(clip.factors, clip.factors, 4)
+    np.testing.assert_array_equal(truth, clip.frames[4])
+
+
+def test_swap_has_the_place_of_one_and_the_pose_of_the_other(builders, person_clips):
+    config, content = builders["kth"].builder_config, person_clips[0]
+    pose = track(config, person=2, scenario=1, action=3)
+    truth = builders["kth"].swap_truth(content.factors, pose, 2)
+    assert truth.shape == (32, 32, 1)
+    # The upper corners show the backdrop alone.
+    np.testing.assert_array_equal(truth[:4, :4], content.frames[0, :4, :4])
+    # Content counts by person and scenario alone, pose by the others.
+    content_of_pose = dict(pose) | {key: content.factors[key] for key in procedural_kth.CONTENT}
+    own = procedural_kth.render_swap(config, content_of_pose, content_of_pose)
+    np.testing.assert_array_equal(truth, own[2])
+
+
+def test_scenarios_differ_in_clothes_and_place():
+    people_of = [people.make_person(0, 1, outfit) for outfit in (0, 1)]
+    assert people_of[0].height == people_of[1].height
+    assert people_of[0].shirt != people_of[1].shirt
+    places = [procedural_kth._backdrop(0, 1, scenario, 32) for scenario in range(4)]
+    for first, second in itertools.combinations(places, 2):
+        assert abs(first - second).mean() > 0.01
+
+
+def test_facing_mirrors_the_person():
+    person = people.make_person(0, 4, 0)
+    right = people.pose_person(person, "boxing", 0.5, 1).points()
+    left = people.pose_person(person, "boxing", 0.5, -1).points()
+    assert right[:, 0].max() > -right[:, 0].min() and left[:, 0].max() < -left[:, 0].min()
+
+
+@pytest.mark.parametrize("action", people.ACTIONS)
+def test_feet_stay_at_the_floor(action):
+    person = people.make_person(0, 2, 0)
+    heights = []
+    for phase in np.linspace(0, 2 * np.pi, 16, endpoint=False):
+        heights.append(people.pose_person(person, action, phase, 1).points()[:, 1].min())
+    assert min(heights) > -0.09 and min(heights) < 0.03 and max(heights) < 0.12
+
+
+def test_cards_say_what_the_sets_are():
+    for module_class in (ProceduralChairs, ProceduralNorb, ProceduralKth):
+        card = module_class.CARD
+        assert card.stand_in and "stand-in" in card.title
+        assert "cannot be compared" in card.description
+    assert not ProceduralKth.CARD.periodic and ProceduralNorb.CARD.periodic

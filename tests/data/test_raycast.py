@@ -1,0 +1,202 @@
+"""Against closed forms in NumPy: where rays meet single shapes, how these face, what they shade."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drnet_jax.data.rendering import raycast
+from drnet_jax.data.rendering.scene import Camera, Light, Material, Model, draw, rotation
+
+GREY = Material((0.5,))
+SIZE = 32
+
+
+def scene_of(kind, *arguments, **keywords):
+    model = Model()
+    getattr(model, kind)(*arguments, GREY, **keywords)
+    return model.scene()
+
+
+@jax.jit
+def cast(scene, origin, direction):
+    origin, direction = list(origin.T), list(direction.T)
+    hit = raycast.nearest(scene, origin, direction)
+    point = [o + hit.distance * d for o, d in zip(origin, direction, strict=True)]
+    normal, _, _ = raycast._surface(scene, hit.index, point)
+    return hit.distance, hit.index, jnp.stack(normal, -1)
+
+
+def first_hits(scene, origins, directions):
+    """Returns distance and index of the first hit of rays `[n, 3]`, and the normals there."""
+    rays = [np.resize(np.float32(x), (200, 3)) for x in (origins, directions)]  # One program.
+    return [np.asarray(x)[: len(origins)] for x in cast(scene, *rays)]
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def rays_at(centre, num=200, spread=1.5):
+    rng = np.random.default_rng(0)
+    origins = centre + 5 * unit(rng.normal(size=(num, 3)))
+    return origins, unit(centre + spread * rng.normal(size=(num, 3)) * 0.4 - origins)
+
+
+def test_sphere_is_met_where_algebra_says():
+    centre, radius = np.array([0.3, -0.2, 0.5]), 0.8
+    origins, directions = rays_at(centre)
+    distance, _, normal = first_hits(
+        scene_of("ellipsoid", centre, [radius] * 3), origins, directions
+    )
+    b = np.sum(directions * (origins - centre), 1)
+    under = b**2 - np.sum((origins - centre) ** 2, 1) + radius**2
+    meets = under > 0
+    assert 20 < meets.sum() < 200
+    np.testing.assert_array_equal(distance < 1e8, meets)
+    expected = -b[meets] - np.sqrt(under[meets])
+    np.testing.assert_allclose(distance[meets], expected, rtol=1e-4)
+    points = origins[meets] + expected[:, None] * directions[meets]
+    np.testing.assert_allclose(normal[meets], (points - centre) / radius, atol=2e-3)
+
+
+def test_ellipsoid_points_satisfy_its_equation():
+    turn, half, centre = rotation("y", 0.7) @ rotation("x", 0.4), [0.9, 0.3, 0.5], [0.1, 0.2, 0]
+    origins, directions = rays_at(np.asarray(centre), spread=0.6)
+    distance, _, normal = first_hits(
+        scene_of("ellipsoid", centre, half, turn=turn), origins, directions
+    )
+    meets = distance < 1e8
+    local = (origins + distance[:, None] * directions - centre)[meets] @ turn
+    np.testing.assert_allclose(np.sum((local / half) ** 2, 1), 1, atol=1e-3)
+    np.testing.assert_allclose(normal[meets] @ turn, unit(local / np.square(half)), atol=5e-3)
+    assert np.all(np.sum(normal[meets] * directions[meets], 1) < 1e-3)
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("side", (-1, 1))
+def test_turned_box_shows_its_faces(axis, side):
+    turn, half, centre = rotation("z", 0.5) @ rotation("y", -0.3), np.array([0.4, 0.2, 0.7]), 0.1
+    outward = side * turn[:, axis]
+    origin = centre + 4 * outward
+    distance, _, normal = first_hits(
+        scene_of("box", [centre] * 3, half, turn=turn), [origin], [-outward]
+    )
+    np.testing.assert_allclose(distance, 4 - half[axis], rtol=1e-5)
+    np.testing.assert_allclose(normal[0], outward, atol=1e-5)
+
+
+def test_cylinder_has_a_side_and_caps():
+    scene = scene_of("cylinder", [0, 0, 0], [0, 2, 0], 0.5)
+    origins = [[0.25, 1, 3], [0.3, 5, 0.1], [0.7, 5, 0], [0, -1, 0.4]]
+    directions = [[0, 0, -1], [0, -1, 0], [0, -1, 0], [0, 1, 0]]
+    distance, _, normal = first_hits(scene, origins, directions)
+    depth = np.sqrt(0.5**2 - 0.25**2)
+    np.testing.assert_allclose(distance, [3 - depth, 3, 1e9, 1], rtol=1e-5)
+    np.testing.assert_allclose(normal[0], [0.5, 0, depth / 0.5], atol=1e-4)
+    np.testing.assert_allclose(normal[[1, 3]], [[0, 1, 0], [0, -1, 0]], atol=1e-6)
+
+
+def test_slanted_cylinder_lies_between_its_ends():
+    start, end, radius = np.array([-0.5, 0.1, 0.3]), np.array([0.6, 0.9, -0.2]), 0.1
+    axis = unit(end - start)
+    across = unit(np.cross(axis, [0, 1, 0]))
+    middle = (start + end) / 2
+    origins = [middle + 2 * across, start - axis]
+    scene = scene_of("cylinder", start, end, radius)
+    distance, _, _ = first_hits(scene, origins, [-across, axis])
+    np.testing.assert_allclose(distance, [2 - radius, 1], rtol=1e-4)
+
+
+def test_the_nearest_of_several_kinds_is_found():
+    model = Model()
+    model.box([0, 0, 0], [0.5] * 3, GREY)
+    model.box([0, 0, 2], [0.1] * 3, GREY)
+    model.cylinder([0, -1, 3], [0, 1, 3], 0.2, GREY)
+    model.ellipsoid([3, 0, 0], [0.5] * 3, GREY)
+    scene = model.scene()
+    capacity = scene.transforms.shape[1]
+    origins, directions = [[0, 0, 9], [0.4, 0, 9], [9, 0, 0]], [[0, 0, -1]] * 2 + [[-1, 0, 0]]
+    distance, index, _ = first_hits(scene, origins, directions)
+    np.testing.assert_allclose(distance, [5.8, 8.5, 5.5], rtol=1e-5)
+    np.testing.assert_array_equal(index, [capacity, 0, 2 * capacity])
+
+
+def test_shadow_rays_stop_at_objects_in_front_only():
+    scene = jax.tree.map(jnp.asarray, scene_of("ellipsoid", [0, 2, 0], [0.5] * 3))
+    origin = list(np.float32([[0, 0, 0], [0.49, 0, 0], [0.51, 0, 0], [0, 3, 0]]).T)
+    dark = jax.jit(raycast.occluded)(scene, origin, [0.0, 1.0, 0.0])
+    np.testing.assert_array_equal(dark, [True, True, False, False])
+
+
+def picture(scene, light, elevation, half=1.0, target=(0.0, 0.0, 0.0), floor=-50.0, far=40.0):
+    """Returns one frame in [0, 1] before a white backdrop, almost without perspective."""
+    view = Camera(target, 0, elevation, far, half, half).view(light, floor)
+    return draw([scene], [view], np.ones((SIZE, SIZE, 1), np.float32))[0, ..., 0] / 255
+
+
+def test_silhouette_of_a_sphere_has_the_area_of_its_disc():
+    light = Light(0, 90, key=0.0, sky=0.0, fill=1e-6)  # A black sphere before white.
+    scene = scene_of("ellipsoid", [0, 0, 0], [0.6] * 3)
+    frame = picture(scene, light, elevation=0)
+    dark = 1 - frame**raycast.GAMMA
+    np.testing.assert_allclose(dark.mean() * 4, np.pi * 0.6**2, rtol=0.01)
+    # The edge is smooth: pixels that are neither.
+    assert np.count_nonzero((dark > 0.1) & (dark < 0.9)) > 20
+
+
+def test_shadow_lies_where_the_light_points():
+    # Seen from above, a ball at height 0.5 by light from the right at 45 degrees.
+    light = Light(90, 45, size=0.0, key=1.0, sky=0.0, fill=0.0)
+    scene = scene_of("ellipsoid", [0.5, 0.5, 0], [0.15] * 3)
+    frame = picture(scene, light, elevation=90, floor=0.0, half=1.0)
+    dark = frame < 0.02
+    columns = (np.arange(SIZE) + 0.5) / SIZE * 2 - 1
+    rows, places = np.nonzero(dark & (columns < 0.3))
+    np.testing.assert_allclose(columns[places].mean(), 0, atol=0.03)
+    np.testing.assert_allclose(columns[rows].mean(), 0, atol=0.03)
+    # A disc, stretched by the slant of the light to 1 / sin 45.
+    np.testing.assert_allclose(np.ptp(columns[places]), 0.3 * np.sqrt(2), atol=2 * 2 / SIZE)
+
+
+def test_brightness_follows_the_cosine():
+    frames = []
+    for elevation in (90, 30):
+        light = Light(0, elevation, size=0.0, key=0.8, sky=0.0, fill=0.0)
+        scene = scene_of("box", [0, 0, 0], [0.9, 0.1, 0.9])
+        frames.append(picture(scene, light, elevation=90))
+    middle = [frame[SIZE // 2, SIZE // 2] ** raycast.GAMMA for frame in frames]
+    np.testing.assert_allclose(middle[0], 0.8 * 0.5**raycast.GAMMA, rtol=0.15)  # And a highlight.
+    np.testing.assert_allclose(middle[1], 0.8 * 0.5**raycast.GAMMA * 0.5, rtol=0.05)
+
+
+def test_frames_do_not_depend_on_their_batch():
+    light = Light(30, 50)
+    scenes = [scene_of("box", [0, 0.3, 0], [0.3, 0.3, x]) for x in np.linspace(0.1, 0.5, 7)]
+    views = [Camera((0, 0.3, 0), 20 * i, 20, 5.0, 0.8, 0.8).view(light, 0.0) for i in range(7)]
+    backdrop = np.full((SIZE, SIZE, 1), 0.6, np.float32)
+    together = draw(scenes, views, backdrop)
+    apart = [draw(scenes[i : i + 1], views[i : i + 1], backdrop)[0] for i in range(7)]
+    np.testing.assert_array_equal(together, apart)
+    assert len(np.unique(together.reshape(7, -1), axis=0)) == 7
+
+
+def test_rendering_may_be_mapped_over_scenes():
+    model = Model()
+    model.box([0, 0.2, 0], [0.2, 0.2, 0.2], GREY)
+    model.cylinder([0, 0.5, 0], [0, 0.9, 0], 0.1, GREY)
+    scenes = [scene_of("ellipsoid", [0, 0.3, 0], [0.3] * 3), model.scene()]
+    view = Camera((0, 0.3, 0), 0, 20, 5.0, 0.8, 0.8).view(Light(30, 50), 0.0)
+    backdrop = np.full((SIZE, SIZE, 1), 0.6, np.float32)
+    several = jax.tree.map(lambda *x: np.stack(x), *scenes)
+    frames = jax.jit(jax.vmap(raycast.render, in_axes=(0, None, None)))(several, view, backdrop)
+    alone = draw(scenes, [view] * 2, backdrop)
+    np.testing.assert_allclose(frames.astype(int), alone.astype(int), atol=1)
+
+
+def test_too_many_primitives_are_refused():
+    model = Model()
+    for _ in range(33):
+        model.box([0, 0, 0], [1, 1, 1], GREY)
+    with pytest.raises(ValueError, match="33 primitives of kind box, at most 32"):
+        model.scene()

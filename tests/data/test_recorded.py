@@ -1,0 +1,245 @@
+"""Prepared clips as a source: which frames come, and that they come again."""
+
+import dataclasses
+import itertools
+
+import jax
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from drnet_jax.base import sharding
+from drnet_jax.data import pipeline
+from drnet_jax.data.clip_store import ClipStore
+from drnet_jax.data.preparation import prepare
+from drnet_jax.data.recorded import RecordedSource
+from tests.helpers import toy_clips
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("clips")
+
+
+def make(folder, builder_class=toy_clips.Toy, lengths=(3, 5, 8, 4), **changes):
+    config = toy_clips.ToyConfig(lengths=lengths, name=f"toy_{'_'.join(map(str, lengths))}")
+    builder = builder_class(config=config, data_dir=folder)
+    prepare.prepare(builder)
+    settings = dict(max_step=2, max_bytes=1e9, seed=3, mesh=sharding.data_mesh())
+    return RecordedSource(builder, **(settings | changes))
+
+
+def take(batches, count):
+    return [jax.device_get(batch) for batch in itertools.islice(batches, count)]
+
+
+@pytest.mark.parametrize("max_bytes", [1e9, 0])
+def test_training_frames_lie_in_a_window_of_their_clip(folder, max_bytes):
+    source = make(folder, max_bytes=max_bytes)
+    assert source.stores["train"].in_memory == bool(max_bytes)
+    batches = take(source.train_frames(0, 4, 3), 50)
+    values = np.stack([toy_clips.read(batch) for batch in batches])  # [number, clip, frame]
+    assert values.shape == (50, 4, 3)
+    clips, times = np.divmod(values, 20)
+    np.testing.assert_array_equal(clips, clips[:, :, :1].repeat(3, axis=2))
+    assert np.max(times.max(axis=2) - times.min(axis=2)) == 2
+    # Four clips in batches of four: each of them in every batch.
+    np.testing.assert_array_equal(np.sort(clips[:, :, 0], axis=1), [[0, 1, 2, 3]] * 50)
+    for clip, length in enumerate((3, 5, 8, 4)):
+        assert set(times[clips == clip]) == set(range(length))
+
+
+def test_consecutive_frames_follow_each_other(folder):
+    batches = take(make(folder, consecutive=True).train_frames(0, 4, 3), 50)
+    clips, times = np.divmod(np.stack([toy_clips.read(batch) for batch in batches]), 20)
+    np.testing.assert_array_equal(clips, clips[:, :, :1].repeat(3, axis=2))
+    np.testing.assert_array_equal(np.diff(times, axis=2), 1)
+    for clip, length in enumerate((3, 5, 8, 4)):
+        assert set(times[clips == clip]) == set(range(length))
+
+
+def test_disk_and_memory_give_the_same_batches(folder):
+    batches = [take(make(folder, max_bytes=b).train_frames(0, 4, 3), 5) for b in (1e9, 0)]
+    np.testing.assert_array_equal(*batches)
+
+
+def test_batches_depend_on_seed_and_number_alone(folder):
+    batches = take(make(folder).train_frames(0, 2, 4), 8)
+    again = take(make(folder).train_frames(5, 2, 4), 3)
+    np.testing.assert_array_equal(batches[5:], again)
+    other = take(make(folder, seed=4).train_frames(0, 2, 4), 8)
+    assert np.any(np.stack(batches) != np.stack(other))
+
+
+def test_every_clip_comes_once_in_an_epoch(folder):
+    source = make(folder, lengths=(2, 2, 2, 2, 2))
+    order = np.concatenate([toy_clips.read(b)[:, 0] // 20 for b in take(_frames(source), 10)])
+    epochs = order.reshape(4, 5)
+    np.testing.assert_array_equal(np.sort(epochs, axis=1), [range(5)] * 4)
+    assert len({tuple(epoch) for epoch in epochs.tolist()}) > 1
+
+
+def _frames(source):
+    return source.train_frames(0, 2, 1)
+
+
+def test_short_clips_are_padded_and_say_so(folder):
+    for frames, lengths in take(make(folder).train_clips(0, 4, 6), 10):
+        values = toy_clips.read(frames)
+        clips, times = np.divmod(values, 20)
+        expected = np.array([3, 5, 6, 4])[clips[:, 0]]  # Clip 2 has 8 frames, more than asked.
+        np.testing.assert_array_equal(lengths, expected)
+        for row, length in zip(times, lengths, strict=True):
+            first = row[0]
+            np.testing.assert_array_equal(
+                row, np.minimum(np.arange(first, first + 6), first + length - 1)
+            )
+
+
+def test_batches_are_split_over_the_devices(folder):
+    batch = next(make(folder).train_frames(0, 4, 2))
+    assert len(batch.sharding.device_set) == jax.device_count() == 2
+    assert batch.addressable_shards[0].data.shape[0] == 2
+
+
+def test_processes_share_a_batch():
+    rows = [pipeline.own_rows(12, process, 3) for process in range(3)]
+    assert np.concatenate([np.arange(12)[r] for r in rows]).tolist() == list(range(12))
+    with pytest.raises(ValueError, match="multiples of 5"):
+        pipeline.own_rows(12, 0, 5)
+
+
+def test_sampled_clips_are_long_enough_and_all_different(folder):
+    source = make(folder)
+    clips = source.sample("test", jax.random.key(0), 3, num_frames=6)
+    values = toy_clips.read(source.frames("test", clips, np.arange(6)))
+    assert set(values[:, 0] // 20 * 20) == {100, 120, 140}
+    np.testing.assert_array_equal(np.diff(values, axis=1), 1)
+    np.testing.assert_array_equal(source.lengths("test", clips), 8 - values[:, 0] % 20)
+    later = source.frames("test", clips, np.array([100]))
+    np.testing.assert_array_equal(toy_clips.read(later)[:, 0] % 20, 7)
+    assert source.swap_truth("test", clips, clips, 0) is None
+
+
+def test_pairs_are_of_two_contents(folder):
+    source = make(folder)
+    contents = source.stores["test"].contents
+    for seed in range(5):
+        a = source.sample("test", jax.random.key(seed), 7)
+        b = source.sample("test", jax.random.key(seed), 7, unlike=a)
+        assert np.all(contents[a.numbers] != contents[b.numbers])
+
+
+def test_clips_that_share_their_content_know_it(folder, monkeypatch):
+    assert make(folder).stores["train"].contents.tolist() == [0, 1, 2, 3]
+    monkeypatch.setattr(toy_clips.Toy, "CONTENT", ("thing",))
+    monkeypatch.setattr(
+        toy_clips.Toy,
+        "make",
+        lambda self, job, make=toy_clips.Toy.make: [
+            dataclasses.replace(clip, factors={"thing": clip.factors["thing"] % 2})
+            for clip in make(self, job)
+        ],
+    )
+    source = make(folder, lengths=(3, 4, 5))
+    assert source.stores["train"].contents.tolist() == [0, 1, 0]
+
+
+def test_turns_have_no_end(folder):
+    source = make(folder, toy_clips.ToyTurn, lengths=(4, 4))
+    assert source.max_frames > 1000
+    clips = source.sample("test", jax.random.key(1), 3, num_frames=500)
+    values = toy_clips.read(source.frames("test", clips, np.arange(9))) - 100
+    np.testing.assert_array_equal(values[:, :4], values[:, 4:8])
+    assert set(values[:, 0] % 20) != {0}
+    for frames, lengths in take(source.train_clips(0, 2, 7), 3):
+        np.testing.assert_array_equal(lengths, 7)
+        np.testing.assert_array_equal(np.diff(toy_clips.read(frames), axis=1) % 4, 1)
+
+
+def test_truth_of_a_swap_of_turns_is_the_same_angle_of_the_other_thing(folder):
+    source = make(folder, toy_clips.ToyTurn, lengths=(4, 4))
+    a = source.sample("test", jax.random.key(1), 3)
+    b = source.sample("test", jax.random.key(2), 3)
+    truth = toy_clips.read(source.swap_truth("test", a, b, 6))
+    assert truth.shape == (3, 1)
+    np.testing.assert_array_equal(truth[:, 0] // 20, 5 + a.numbers)
+    pose = toy_clips.read(source.frames("test", b, np.array([6])))
+    np.testing.assert_array_equal(truth % 20, pose % 20)
+
+
+def test_damage_is_found_before_work_starts(folder, tmp_path):
+    source = make(tmp_path)
+    [path] = source.builder.data_path.glob("*train*array_record*")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(bytes(content))
+    with pytest.raises(ValueError, match=r"prepared data in .* are damaged .*delete that folder"):
+        ClipStore(source.builder, "train", 1e9)
+
+
+def test_factors_are_those_of_the_frames_that_were_sampled(folder):
+    class Known(toy_clips.ToyTurn, skip_registration=True):
+        CONTENT = ("thing",)
+
+        def factor_features(self):
+            track = tfds.features.Tensor(shape=(None,), dtype=np.float32)
+            return {"thing": np.int32, "azimuth": track, "scale": track}
+
+        def make(self, job):
+            [clip] = super().make(job)
+            turn = np.arange(len(clip.frames), dtype=np.float32)
+            clip.factors.update(azimuth=90 * turn, scale=turn)
+            return [clip]
+
+    source = make(folder, Known, lengths=(4, 4, 4))
+    clips = source.sample("test", jax.random.key(0), 3)
+    times = np.array([[0, 1], [5, 2], [3, 3]])
+    factors = source.factors("test", clips, times)
+    values = toy_clips.read(source.frames("test", clips, times))
+    # Three things to train with, numbers 0 to 2, then three for the test.
+    np.testing.assert_array_equal(factors.content["thing"] - 3, values[:, 0] // 20 - 5)
+    assert factors.num_classes == {"thing": 6}
+    np.testing.assert_array_equal(factors.clips, clips.numbers)
+    np.testing.assert_array_equal(factors.pose["scale"][..., 0], values % 20)
+    turned = np.pi / 2 * (values % 20)
+    expected = np.stack([np.cos(turned), np.sin(turned)], axis=-1)
+    np.testing.assert_allclose(factors.pose["azimuth"], expected, atol=1e-6)
+
+
+def test_nothing_is_known_about_clips_without_factors(folder):
+    source = make(folder)
+    clips = source.sample("test", jax.random.key(0), 3)
+    assert source.factors("test", clips, np.zeros((3, 1), int)) is None
+
+
+def test_labels_are_those_of_the_sampled_clips(folder, monkeypatch):
+    class Labelled(toy_clips.Toy, skip_registration=True):
+        LABEL = "move"
+
+        def factor_features(self):
+            return {"move": tfds.features.ClassLabel(names=["up", "down"])}
+
+        def make(self, job):
+            [clip] = super().make(job)
+            thing = clip.factors["thing"]
+            return [dataclasses.replace(clip, factors={"move": ("up", "down")[thing % 2]})]
+
+    source = make(folder, Labelled, lengths=(3, 5, 8, 4, 6))
+    clips = source.sample("train", jax.random.key(0), 5)
+    classes, names = source.labels("train", clips)
+    things = toy_clips.read(source.frames("train", clips, np.array([0])))[:, 0] // 20
+    np.testing.assert_array_equal(classes, things % 2)
+    assert names == ["up", "down"]
+    monkeypatch.setattr(Labelled, "LABEL", "")
+    assert source.labels("train", clips) is None
+    assert make(folder).labels("train", clips) is None
+
+
+def test_all_clips_are_whole_and_in_order(folder):
+    source = make(folder)
+    np.testing.assert_array_equal(source.all_clips("train").numbers, [0, 1, 2, 3])
+    clips = source.all_clips("train", 5)
+    np.testing.assert_array_equal(
+        toy_clips.read(source.frames("train", clips, np.arange(2))), [[20, 21], [40, 41]]
+    )

@@ -1,0 +1,294 @@
+"""small NORB from files in the official layout, written by struct and gzip."""
+
+import gzip
+import io
+import math
+import struct
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from drnet_jax.data.norb.small_norb import SmallNorb, SmallNorbConfig
+from drnet_jax.data.norb.splits import STEMS
+from drnet_jax.data.preparation import prepare
+from drnet_jax.data.preparation.builder import SPLITS, UnreadableError
+
+BYTES, INTS = 0x1E3D4C55, 0x1E3D4C54
+# Category, instance, elevation and lighting of the turns of each split.
+TURNS = {"train": ((0, 4, 0, 0), (0, 4, 3, 5), (3, 9, 8, 1)), "test": ((3, 0, 2, 2),)}
+
+
+def matrix(magic: int, *shape: int) -> bytes:
+    """Returns the header of a matrix, which has three sizes at least."""
+    sizes = (*shape, *[1] * (3 - len(shape)))
+    return struct.pack(f"<II{len(sizes)}i", magic, len(shape), *sizes)
+
+
+def records(split: str) -> list[tuple]:
+    """Returns category, instance, elevation, azimuth, lighting of each record, shuffled."""
+    rows = [(c, i, e, a, light) for c, i, e, light in TURNS[split] for a in range(18)]
+    order = np.random.default_rng(len(rows)).permutation(len(rows))
+    return [rows[k] for k in order]
+
+
+def picture(row: tuple, camera: int) -> np.ndarray:
+    """Returns uint8 `[96, 96]` that no other record has."""
+    return np.random.default_rng([*row, camera]).integers(0, 256, (96, 96), np.uint8)
+
+
+def contents(split: str) -> dict[str, bytes]:
+    """Returns the files of a split by name."""
+    rows = records(split)
+    pixels = b"".join(picture(row, camera).tobytes() for row in rows for camera in (0, 1))
+    info = [struct.pack("<4i", i, e, 2 * a, light) for _, i, e, a, light in rows]
+    stem = STEMS[split]
+    return {
+        f"{stem}-dat.mat": matrix(BYTES, len(rows), 2, 96, 96) + pixels,
+        f"{stem}-cat.mat": matrix(INTS, len(rows))
+        + struct.pack(f"<{len(rows)}i", *next(zip(*rows, strict=True))),
+        f"{stem}-info.mat": matrix(INTS, len(rows), 4) + b"".join(info),
+    }
+
+
+@pytest.fixture(scope="module")
+def files():
+    return {name: content for split in SPLITS for name, content in contents(split).items()}
+
+
+@pytest.fixture(params=["plain", "gzip"])
+def folder(request, tmp_path, files):
+    return write(tmp_path / "small NORB", files, zipped=request.param == "gzip")
+
+
+@pytest.fixture
+def plain(tmp_path, files):
+    return write(tmp_path / "plain", files, zipped=False)
+
+
+def write(folder, files, *, zipped: bool):
+    folder.mkdir()
+    for name, content in files.items():
+        if zipped:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content, 1))
+        else:
+            (folder / name).write_bytes(content)
+    return folder
+
+
+def create(folder, data_dir="unused", image_size=96, **settings) -> SmallNorb:
+    config = SmallNorbConfig(image_size=image_size, folder=str(folder), **settings)
+    return SmallNorb(config=config, data_dir=data_dir, file_format="array_record")
+
+
+def clips_of(builder, split: str) -> dict:
+    return {c.name: c for job in builder.jobs()[split] for c in builder.make(job)}
+
+
+def check_all(builder) -> None:
+    """Checks every clip of every split."""
+    for split in SPLITS:
+        clips = list(clips_of(builder, split).values())
+        views = [(t, camera) for t in sorted(TURNS[split]) for camera in (0, 1)]
+        for clip, ((category, instance, elevation, light), camera) in zip(
+            clips, views, strict=True
+        ):
+            rows = [(category, instance, elevation, a, light) for a in range(18)]
+            expected = np.stack([picture(row, camera) for row in rows])
+            np.testing.assert_array_equal(clip.frames, expected[..., None])
+            np.testing.assert_allclose(clip.factors.pop("azimuth"), np.arange(18) * 20)
+            assert clip.factors == {
+                "category": category,
+                "instance": instance,
+                "elevation": elevation,
+                "lighting": light,
+                "camera": camera,
+            }
+
+
+def test_frames_labels_and_splits(folder):
+    builder = create(folder)
+    check_all(builder)
+    assert list(clips_of(builder, "test")) == [
+        "test_truck0_elevation2_lighting2_camera0",
+        "test_truck0_elevation2_lighting2_camera1",
+    ]
+    assert [job.name for job in builder.jobs()["train"]] == ["train_animal4", "train_truck9"]
+
+
+def test_prepared_and_read_back(folder, tmp_path):
+    builder = create(folder, tmp_path / "data", cameras="left")
+    prepare.prepare(builder)
+    train, test = (list(builder.as_data_source(split=split)) for split in SPLITS)
+    assert [len(train), len(test)] == [3, 1]
+    expected = np.stack([picture((3, 0, 2, a, 2), 0) for a in range(18)])
+    np.testing.assert_array_equal(test[0]["frames"], expected[..., None])
+    assert test[0]["category"] == 3 and test[0]["length"] == 18
+    np.testing.assert_allclose(test[0]["azimuth"], np.arange(18) * 20)
+
+
+def test_resized(plain):
+    frames = clips_of(create(plain, image_size=64), "test")
+    first = frames["test_truck0_elevation2_lighting2_camera1"].frames
+    assert first.shape == (18, 64, 64, 1)
+    expected = Image.fromarray(picture((3, 0, 2, 7, 2), 1)).resize((64, 64), Image.BILINEAR)
+    np.testing.assert_array_equal(first[7, :, :, 0], np.asarray(expected))
+
+
+class Smallnorb(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """As the catalogue's."""
+
+    VERSION = tfds.core.Version("2.0.0")
+
+    def _info(self):
+        counts = {"category": 5, "elevation": 9, "azimuth": 18, "lighting": 6}
+        image = tfds.features.Image(shape=(96, 96, 1))
+        labels = {f"label_{k}": tfds.features.ClassLabel(num_classes=n) for k, n in counts.items()}
+        instance = tfds.features.ClassLabel(num_classes=10)
+        features = {"image": image, "image2": image, "instance": instance, **labels}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        return {split: self._generate_examples(split) for split in SPLITS}
+
+    def _generate_examples(self, split):
+        for number, row in enumerate(records(split)):
+            category, instance, elevation, azimuth, lighting = row
+            images = {}
+            for camera, name in enumerate(("image", "image2")):
+                images[name] = io.BytesIO()
+                Image.fromarray(picture(row, camera)).save(images[name], "png")
+            yield (
+                number,
+                {
+                    "image": images["image"].getvalue(),
+                    "image2": images["image2"].getvalue(),
+                    "instance": instance,
+                    "label_category": category,
+                    "label_elevation": elevation,
+                    "label_azimuth": azimuth,
+                    "label_lighting": lighting,
+                },
+            )
+
+
+@pytest.mark.parametrize("below", ["", "smallnorb", "smallnorb/2.0.0"])
+def test_what_tfds_prepared(tmp_path, below):
+    Smallnorb(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    check_all(create(tmp_path / below))
+
+
+def test_what_tfds_prepared_in_another_form(tmp_path):
+    Smallnorb(data_dir=tmp_path, file_format="parquet").download_and_prepare()
+    with pytest.raises(ValueError, match=r"was prepared as parquet.*allowed: file_format='array_r"):
+        create(tmp_path).jobs()
+
+
+def test_something_else_that_tfds_prepared(tmp_path, plain):
+    other = create(plain, tmp_path / "data")
+    prepare.prepare(other)
+    with pytest.raises(ValueError, match="is no smallnorb: it lacks image, image2, label_azimuth"):
+        create(other.data_path).jobs()
+
+
+def test_other_files_another_name(folder):
+    names = {create(folder, cameras=cameras).builder_config.name for cameras in ("both", "left")}
+    path = max(folder.iterdir())
+    path.write_bytes(path.read_bytes() + b"more")
+    names.add(create(folder).builder_config.name)
+    assert len(names) == 3 and all(name.replace("_", "").isalnum() for name in names)
+
+
+def change(folder, part: str, content) -> None:
+    """Replaces a training file by what the function `content` makes of it."""
+    path = folder / f"{STEMS['train']}-{part}.mat"
+    if path.exists():
+        path.write_bytes(content(path.read_bytes()))
+    else:
+        path = path.with_name(f"{path.name}.gz")
+        path.write_bytes(gzip.compress(content(gzip.decompress(path.read_bytes())), 1))
+
+
+@pytest.mark.parametrize(
+    ("part", "content", "message"),
+    [
+        ("dat", lambda c: struct.pack("<I", 99) + c[4:], "dat.* starts with 0x63; expected 0x1e3d"),
+        ("cat", lambda c: c[:10], "cat.* ends within its header"),
+        ("cat", lambda c: b"", "cat.* ends within its header"),
+        ("cat", lambda c: c[:4] + struct.pack("<I", 2**31) + c[8:], "2147483648 dimensions"),
+        ("info", lambda c: c[:-4], "info.* promises 864 bytes of shape .54, 4., but 860 follow"),
+        ("info", lambda c: c + b"more", "info.* promises 864 bytes .* but 868 follow"),
+        ("info", lambda c: matrix(BYTES, 54, 4) + bytes(216), r"holds uint8 .* expected int32"),
+        ("dat", lambda c: matrix(BYTES, 54, 1, 96, 96) + c[24:], "expected uint8 of shape"),
+        ("dat", lambda c: matrix(BYTES, 2**31 - 1, 2, 96, 96) + c[24:], "2147483647 records"),
+        ("cat", lambda c: matrix(INTS, -54) + c[20:], "holds -54 records; allowed: 1 to 48600"),
+        ("cat", lambda c: matrix(INTS, 53) + c[20:-4], "differ in length: .*dat.* 54, .*cat.* 53"),
+        ("cat", lambda c: c[:-4] + struct.pack("<i", 5), "holds category 0 to 5; allowed: 0 to 4"),
+        ("info", lambda c: c[:-8] + struct.pack("<ii", 3, 0), "odd azimuth"),
+        ("info", lambda c: c[:20] + c[20:36] * 54, "has azimuths .* expected 0 to 17"),
+    ],
+)  # fmt: skip
+def test_bad_files_before_any_work(folder, part, content, message):
+    change(folder, part, content)
+    with pytest.raises(ValueError, match=message) as caught:
+        create(folder).jobs()
+    assert "\n" not in str(caught.value)
+
+
+def test_truncated_pictures(plain):
+    change(plain, "dat", lambda content: content[:-1000])
+    with pytest.raises(ValueError, match=r"dat\.mat promises 995328 bytes .* but 994328 follow"):
+        create(plain).jobs()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda c: gzip.compress(gzip.decompress(c)[:-1000], 1), "995328 bytes .* but 994328"),
+        (lambda c: gzip.compress(gzip.decompress(c) + bytes(10**6), 1), "995328 bytes .* but"),
+        (lambda c: c[: len(c) // 2], "is truncated or damaged"),
+        (lambda c: c[:500_000] + bytes(64) + c[500_064:], "is truncated or damaged"),
+    ],
+)
+def test_damaged_gzip_is_found_when_it_is_unpacked(tmp_path, files, damage, message):
+    folder = write(tmp_path / "zipped", files, zipped=True)
+    path = folder / f"{STEMS['train']}-dat.mat.gz"
+    path.write_bytes(damage(path.read_bytes()))
+    builder = create(folder)
+    jobs = builder.jobs()
+    for job in jobs["train"]:
+        with pytest.raises(UnreadableError, match=message):
+            builder.make(job)
+    assert builder.make(jobs["test"][0])
+
+
+def test_no_gzip_at_all(tmp_path, files):
+    folder = write(tmp_path / "zipped", files, zipped=True)
+    (folder / f"{STEMS['test']}-cat.mat.gz").write_bytes(b"<html>Not found</html>")
+    with pytest.raises(ValueError, match=r"testing-cat\.mat\.gz is truncated or damaged"):
+        create(folder).jobs()
+
+
+def test_an_object_in_both_splits(tmp_path, files):
+    train, test = (files[f"{STEMS[split]}-info.mat"] for split in SPLITS)
+    changed = test[:20] + b"".join(
+        struct.pack("<i", 9) + test[k + 4 : k + 16] for k in range(20, len(test), 16)
+    )
+    folder = write(tmp_path / "both", files | {f"{STEMS['test']}-info.mat": changed}, zipped=False)
+    with pytest.raises(ValueError, match="instance 9 of category 3 in both splits"):
+        create(folder).jobs()
+    assert len(train) == 20 + 16 * math.prod((3, 18))
+
+
+def test_missing_files_and_settings(plain, tmp_path):
+    (plain / f"{STEMS['test']}-cat.mat").unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks .*-testing-cat\.mat, plain or with \.gz"):
+        create(plain)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="empty holds none of: the six files"):
+        create(tmp_path / "empty")
+    with pytest.raises(FileNotFoundError, match="no folder 'nowhere', which should hold the six"):
+        create("nowhere")
+    with pytest.raises(ValueError, match="cameras='right'; allowed: both, left"):
+        create(plain, cameras="right")

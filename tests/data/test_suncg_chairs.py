@@ -1,0 +1,169 @@
+"""SUNCG chairs from trees in the authors' layout, written by Pillow."""
+
+import io
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drnet_jax.data.preparation import prepare
+from drnet_jax.data.preparation.builder import SPLITS, UnreadableError
+from drnet_jax.data.suncg.chairs import SuncgChairs, SuncgChairsConfig
+
+CHAIRS = ("1a", "b 2", "s__10", "s__9", "stühl")
+ELEVATIONS = ("elevation_-1.00", "elevation_0.50")
+SIDE = 16
+
+
+def picture(*seed: int) -> np.ndarray:
+    """Returns uint8 `[SIDE, SIDE, 3]`."""
+    return np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def chairs(tmp_path_factory):
+    """All chairs, not to be changed."""
+    folder = tmp_path_factory.mktemp("all") / "chairs"
+    for chair, name in enumerate(CHAIRS):
+        for view, elevation in enumerate(ELEVATIONS):
+            path = folder / name / elevation
+            path.mkdir(parents=True)
+            for i in range(1, 37):
+                Image.fromarray(picture(chair, view, i)).save(path / f"p200-64_{i}.png")
+    return folder
+
+
+@pytest.fixture
+def folder(chairs, tmp_path):
+    """The first chair and the last, at one elevation, that a test may change."""
+    for name in (CHAIRS[0], CHAIRS[-1]):
+        view = f"{name}/{ELEVATIONS[0]}"
+        shutil.copytree(chairs / view, tmp_path / "chairs" / view)
+    return tmp_path / "chairs"
+
+
+def create(folder, data_dir="unused", image_size=SIDE) -> SuncgChairs:
+    config = SuncgChairsConfig(image_size=image_size, folder=str(folder))
+    return SuncgChairs(config=config, data_dir=data_dir, file_format="array_record")
+
+
+def make_first(builder):
+    """Returns the only clip of the first job."""
+    (clip,) = builder.make(builder.jobs()["train"][0])
+    return clip
+
+
+def test_prepared_and_read_back(chairs, tmp_path):
+    builder = create(chairs, tmp_path / "data")
+    prepare.prepare(builder)
+    # Sorted by value: s__9 before s__10; the first 85 % of five train.
+    order = [CHAIRS[i] for i in (0, 1, 3, 2, 4)]
+    assert builder.info.features["object"].names == order
+    found = {split: list(builder.as_data_source(split=split)) for split in SPLITS}
+    assert {r["object"] for r in found["train"]} == {0, 1, 2, 3}
+    assert {r["object"] for r in found["test"]} == {4}
+    for record in found["train"] + found["test"]:
+        name = order[record["object"]]
+        chair, view = CHAIRS.index(name), (-1.0, 0.5).index(record["elevation"])
+        assert record["name"].decode() == f"{name}/{ELEVATIONS[view]}"
+        expected = np.stack([picture(chair, view, i) for i in range(1, 37)])
+        np.testing.assert_array_equal(record["frames"], expected)
+        np.testing.assert_allclose(record["azimuth"], np.arange(36) * 10)
+
+
+def test_transparency_is_shown_on_white(folder):
+    pixels = np.zeros((SIDE, SIDE, 4), np.uint8)
+    pixels[..., 0] = 100
+    pixels[:4, :, 3] = 255
+    pixels[4:8, :, 3] = 51  # A fifth.
+    Image.fromarray(pixels).save(folder / CHAIRS[0] / ELEVATIONS[0] / "p200-64_7.png")
+    frame = make_first(create(folder)).frames[6]
+    assert frame[0, 0].tolist() == [100, 0, 0]
+    assert frame[5, 0].tolist() == [224, 204, 204]
+    assert frame[9, 0].tolist() == [255, 255, 255]
+
+
+def test_resized(folder):
+    frames = make_first(create(folder, image_size=8)).frames
+    expected = Image.fromarray(picture(0, 0, 3)).resize((8, 8), Image.BILINEAR)
+    assert frames.shape == (36, 8, 8, 3)
+    np.testing.assert_array_equal(frames[2], np.asarray(expected))
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-300])
+
+
+def bomb(path):
+    """Makes a picture promise 60,000 x 60,000 pixels."""
+    content = bytearray(path.read_bytes())
+    content[16:24] = (60_000).to_bytes(4) * 2
+    path.write_bytes(content)
+
+
+def other_size(path):
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
+
+
+def other_format(path):
+    content = io.BytesIO()
+    Image.fromarray(picture(0)).save(content, "bmp")
+    path.write_bytes(content.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (cut, "p200-64_7.png is no readable picture"),
+        (bomb, "p200-64_7.png (is no readable picture|holds pictures of 60000x60000)"),
+        (other_format, "p200-64_7.png is no readable picture"),
+        (other_size, "p200-64_7.png is 8x8, but .*p200-64_1.png is 16x16"),
+        (lambda path: path.write_bytes(b""), "p200-64_7.png is no readable picture"),
+        (lambda path: path.unlink(), "elevation_-1.00 lacks p200-64_7.png, in all 1 of 36"),
+        (
+            lambda path: path.with_name("p200-64_07.png").write_bytes(b""),
+            "p200-64_0?7.png and .*p200-64_0?7.png are the same azimuth",
+        ),
+        (
+            lambda path: path.with_name("p200-64_37.png").write_bytes(b""),
+            "p200-64_37.png is beyond azimuth 36",
+        ),
+    ],
+)
+def test_a_bad_picture_is_one_unreadable_job(folder, damage, message):
+    damage(folder / CHAIRS[0] / ELEVATIONS[0] / "p200-64_7.png")
+    builder = create(folder)
+    (bad,), (other,) = builder.jobs().values()
+    with pytest.raises(UnreadableError, match=message) as caught:
+        builder.make(bad)
+    assert str(caught.value).startswith(f"{CHAIRS[0]}/{ELEVATIONS[0]}")
+    assert "\n" not in str(caught.value)
+    assert builder.make(other)
+
+
+def test_other_files_another_name(folder):
+    before = create(folder).builder_config.name
+    (folder / CHAIRS[0] / ".DS_Store").write_bytes(b"ignored")
+    assert create(folder).builder_config.name == before
+    other_size(folder / CHAIRS[0] / ELEVATIONS[0] / "p200-64_7.png")
+    assert create(folder).builder_config.name != before
+    assert before.replace("_", "").isalnum()
+
+
+def test_two_chairs_are_one_for_each_split(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name / "elevation_1").mkdir(parents=True)
+        (tmp_path / name / "elevation_1" / "p200-64_1.png").write_bytes(b"")
+    jobs = create(tmp_path).jobs()
+    assert [[job.name for job in jobs[split]] for split in SPLITS] == [
+        ["a/elevation_1"],
+        ["b/elevation_1"],
+    ]
+
+
+def test_no_folder_and_no_chairs(folder):
+    with pytest.raises(FileNotFoundError, match="no folder 'nowhere', which should hold the chai"):
+        create("nowhere")
+    with pytest.raises(ValueError, match="stühl holds 0 chairs; expected at least 2"):
+        create(folder / CHAIRS[-1])

@@ -1,0 +1,467 @@
+"""Folders of videos and of pictures, written by PyAV and Pillow."""
+
+import shutil
+import struct
+import unicodedata
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from drnet_jax.data.preparation import prepare
+from drnet_jax.data.preparation.builder import SPLITS, UnreadableError
+from drnet_jax.data.video_folder.builder import VideoFolder, VideoFolderConfig
+
+SIDE = 16
+
+
+def clip(seed: int, num_frames: int = 6, height: int = SIDE, width: int = SIDE) -> np.ndarray:
+    """Returns uint8 `[time, height, width, 3]`."""
+    shape = (num_frames, height, width, 3)
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def smooth(num_frames: int) -> np.ndarray:
+    """Returns a clip that encoders keep well: the colour tells the time."""
+    frames = np.zeros((num_frames, SIDE, SIDE, 3), np.uint8)
+    return frames + (np.arange(num_frames, dtype=np.uint8) * 4)[:, None, None, None]
+
+
+def write_video(path, frames, codec="ffv1", form="bgr0", rate=25, times=None, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, options=options)
+        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], form
+        for number, array in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(format=form)
+            frame.pts = number if times is None else times[number]
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def write_pictures(folder, frames, names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, frame in zip(names, frames, strict=True):
+        Image.fromarray(frame).save(folder / name, quality=95)
+
+
+def create(folder, data_dir="unused", image_size=SIDE, **settings) -> VideoFolder:
+    config = VideoFolderConfig(image_size=image_size, folder=str(folder), **settings)
+    return VideoFolder(config=config, data_dir=data_dir, file_format="array_record")
+
+
+def clips_of(builder, split: str) -> dict:
+    return {c.name: c for job in builder.jobs()[split] for c in builder.make(job)}
+
+
+def only_clip(builder, name: str):
+    """Returns the only clip of the file `name`."""
+    jobs = [job for jobs in builder.jobs().values() for job in jobs]
+    (made,) = builder.make(next(job for job in jobs if job.name == name))
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two videos and a folder of pictures, sorted into train and test."""
+    folder = tmp_path / "my vidéos"
+    write_video(folder / "train" / "a b" / "größe.AVI", clip(1))
+    write_video(folder / "train" / "c.mkv", clip(2))
+    names = ["frame-1.png", "frame-2.png", "frame-10.png"]
+    write_pictures(folder / "test" / "walk 3", clip(3, num_frames=3), names)
+    (folder / "test" / "notes.txt").write_text("not a video")
+    (folder / "test" / ".hidden.mp4").write_bytes(b"")
+    return folder
+
+
+def test_prepared_and_read_back(folder, tmp_path):
+    (folder / "labels.csv").write_text(
+        "\ufefffile,label,place\r\ntest/walk 3,run,in\r\ntrain/c.mkv, walk ,out\r\n"
+        '"train/a b/größe.AVI",run,in\r\n\r\n'
+    )
+    builder = create(folder, tmp_path / "data")
+    prepare.prepare(builder)
+    found = {split: list(builder.as_data_source(split=split)) for split in SPLITS}
+    files = [record["file"].decode() for split in SPLITS for record in found[split]]
+    assert files == ["train/a b/größe.AVI", "train/c.mkv", "test/walk 3"]
+    first, second = found["train"]
+    np.testing.assert_array_equal(first["frames"], clip(1))
+    np.testing.assert_array_equal(second["frames"], clip(2))
+    np.testing.assert_array_equal(found["test"][0]["frames"], clip(3, num_frames=3))
+    assert builder.info.features["label"].names == ["run", "walk"]
+    assert [first["label"], second["label"], first["place"], second["place"]] == [0, 1, 0, 1]
+    assert second["name"].decode() == "train/c.mkv#0.0"
+
+
+CODECS = {
+    ".mp4": ("mpeg4", "yuv420p"),
+    ".mov": ("mjpeg", "yuvj420p"),
+    ".webm": ("libvpx-vp9", "yuv420p"),
+    ".mkv": ("ffv1", "bgr0"),
+    ".avi": ("mpeg4", "yuv420p"),
+    ".gif": ("gif", "rgb8"),
+}
+
+
+@pytest.mark.parametrize("suffix", CODECS)
+def test_containers(tmp_path, suffix):
+    codec, form = CODECS[suffix]
+    for name in "ab":
+        path = tmp_path / f"{name}: 50%{suffix}"
+        write_video(path, smooth(8), codec, form, bit_rate="1000000")
+    frames = only_clip(create(tmp_path), f"a: 50%{suffix}").frames
+    assert frames.shape == (8, SIDE, SIDE, 3)
+    error = np.abs(frames.astype(int) - smooth(8)).mean()
+    assert error < (40 if suffix == ".gif" else 4)  # That GIF has 8 colours on an axis at most.
+
+
+def test_grey_and_size_and_crop(tmp_path):
+    # The middle square is white, what is left and right of it black.
+    frames = np.zeros((3, 32, 64, 3), np.uint8)
+    frames[:, :, 16:48] = 255
+    write_video(tmp_path / "wide.avi", frames)
+    write_pictures(tmp_path / "wide", frames, ["0.png", "1.png", "2.png"])
+    write_video(tmp_path / "high.avi", frames.transpose(0, 2, 1, 3).copy())
+    for name in ("wide.avi", "wide", "high.avi"):
+        whole = only_clip(create(tmp_path, crop="none", coloured=False), name).frames
+        assert whole.shape == (3, SIDE, SIDE, 1)
+        assert 0.3 < whole.mean() / 255 < 0.7
+        centre = only_clip(create(tmp_path, coloured=False), name).frames
+        assert np.all(centre == 255)
+    grey = create(tmp_path, coloured=False)
+    assert grey.channels == 1 and create(tmp_path).channels == 3
+
+
+def test_frame_rates(tmp_path):
+    for name in "ab":
+        # Matroska rounds times to milliseconds: 0, 33, 67, 100, ...
+        write_video(tmp_path / f"{name}.mkv", smooth(30), rate=30)
+    expected = smooth(30)
+    for rate, numbers in [
+        (0, range(30)),
+        (30, range(30)),
+        (10, range(0, 30, 3)),
+        (15, range(0, 30, 2)),
+        (60, np.arange(59) // 2),
+    ]:
+        frames = only_clip(create(tmp_path, frame_rate=rate), "a.mkv").frames
+        if rate == 60:  # Each time between two frames is as near to one as to the other.
+            assert len(frames) in (59, 60)
+            numbers = numbers[::2]
+            frames = frames[:59:2]
+        np.testing.assert_array_equal(frames, expected[list(numbers)])
+
+
+def test_variable_frame_rate(tmp_path):
+    for name in "ab":
+        write_video(tmp_path / f"{name}.mkv", smooth(4), rate=10, times=[0, 1, 5, 6])
+    frames = only_clip(create(tmp_path, frame_rate=10), "a.mkv").frames
+    assert (frames[:, 0, 0, 0] // 4).tolist() == [0, 1, 1, 1, 2, 2, 3]
+    assert len(only_clip(create(tmp_path), "a.mkv").frames) == 4
+
+
+def test_a_frame_that_stays_for_minutes(tmp_path):
+    for name in "ab":
+        write_video(tmp_path / f"{name}.mkv", smooth(2), rate=10, times=[0, 2000])
+    with pytest.raises(UnreadableError, match=r"a\.mkv shows one frame for 200 s; allowed: at m"):
+        only_clip(create(tmp_path, frame_rate=10), "a.mkv")
+
+
+@pytest.mark.parametrize(("suffix", "rate"), [*((s, 0) for s in CODECS), (".mp4", 25)])
+def test_long_videos_are_cut(tmp_path, suffix, rate):
+    frames = smooth(53)
+    for name in "ab":
+        # Few key frames, so that a part begins between two.
+        codec, form = CODECS[suffix]
+        write_video(tmp_path / f"{name}{suffix}", frames, codec, form, g="12")
+    whole = only_clip(create(tmp_path), f"a{suffix}").frames
+    builder = create(tmp_path, max_frames=2, frame_rate=rate)
+    jobs = {split: builder.jobs()[split] for split in SPLITS}
+    (named,) = (j for j in jobs.values() if j[0].name == f"a{suffix}")
+    assert [job.name for job in named] == [f"a{suffix}"] + [f"a{suffix}, part {i}" for i in (2, 3)]
+    clips = [made for job in named for made in builder.make(job)]
+    assert {len(made.frames) for made in clips} == {2}
+    # The last of 53 frames alone is too short to be a clip.
+    np.testing.assert_array_equal(np.concatenate([made.frames for made in clips]), whole[:52])
+    assert [made.name for made in clips][9:12] == [f"a{suffix}#{n}" for n in ("0.9", "1.0", "1.1")]
+
+
+def test_many_pictures_are_cut(tmp_path):
+    for name in "ab":
+        names = [f"{i}.png" for i in range(45)]
+        write_pictures(tmp_path / name, smooth(45), names)
+    builder = create(tmp_path, max_frames=2, min_frames=2)
+    assert [len(jobs) for jobs in builder.jobs().values()] == [3, 3]
+    frames = np.concatenate([made.frames for made in clips_of(builder, "test").values()])
+    np.testing.assert_array_equal(frames, smooth(44))
+
+
+def test_upright(tmp_path):
+    """The header of an MP4 file tells how a telephone was held."""
+    frames = np.zeros((3, SIDE, SIDE, 3), np.uint8)
+    frames[:, :, : SIDE // 2] = 255  # White on the left.
+    for name in "ab":
+        write_video(tmp_path / f"{name}.mp4", frames, "mpeg4", "yuv420p")
+    path = tmp_path / "a.mp4"
+    content = path.read_bytes()
+    one = 1 << 16
+    still, turned = (one, 0, 0, 0, one, 0, 0, 0, 1 << 30), (0, one, 0, -one, 0, 0, 0, 0, 1 << 30)
+    still, turned = struct.pack(">9i", *still), struct.pack(">9i", *turned)
+    track = content.index(b"tkhd")
+    path.write_bytes(content[:track] + content[track:].replace(still, turned, 1))
+    frame = only_clip(create(tmp_path), "a.mp4").frames[0, :, :, 0]
+    # A quarter turn clockwise: left becomes up.
+    assert frame[: SIDE // 2 - 1].min() > 200 and frame[SIDE // 2 + 1 :].max() < 50
+
+
+def test_jpeg_pictures_and_their_orientation(tmp_path):
+    frames = np.zeros((2, SIDE, SIDE, 3), np.uint8)
+    frames[:, :, : SIDE // 2] = 255
+    write_pictures(tmp_path / "a", frames, ["1.JPG", "2.jpeg"])
+    write_pictures(tmp_path / "b", frames, ["1.jpg", "2.jpg"])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # To be turned clockwise by a quarter.
+    Image.fromarray(frames[0]).save(tmp_path / "a" / "1.JPG", exif=exif, quality=95)
+    turned, plain = only_clip(create(tmp_path), "a").frames
+    assert turned[:6].min() > 200 and turned[10:].max() < 50
+    assert plain[:, :6].min() > 200 and plain[:, 10:].max() < 50
+
+
+def test_sixteen_bits_and_palettes(tmp_path):
+    deep = np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE) * 256
+    grey = np.repeat((deep // 256).astype(np.uint8)[..., None], 3, axis=2)
+    write_pictures(tmp_path / "a", [deep, grey], ["0.png", "1.png"])
+    write_pictures(tmp_path / "b", [grey, grey], ["0.png", "1.png"])
+    palette = Image.fromarray(np.uint8([[0, 1]])).convert("P")
+    palette.putpalette([200, 0, 0, 0, 0, 200])
+    palette.resize((SIDE, SIDE), Image.NEAREST).save(tmp_path / "b" / "1.png", transparency=0)
+    np.testing.assert_array_equal(only_clip(create(tmp_path), "a").frames, [grey, grey])
+    frame = only_clip(create(tmp_path), "b").frames[1]
+    assert frame[0, 0].tolist() == [255, 255, 255] and frame[0, -1].tolist() == [0, 0, 200]
+
+
+def make_flat(folder, num: int, first: int = 0) -> None:
+    for number in range(first, first + num):
+        write_pictures(folder / f"clip{number}", clip(number, 2), ["0.png", "1.png"])
+
+
+def test_split_by_file_is_stable(tmp_path):
+    make_flat(tmp_path, 30)
+    splits = {split: list(clips_of(create(tmp_path), split)) for split in SPLITS}
+    assert 1 <= len(splits["test"]) < 10
+    shutil.copytree(tmp_path, tmp_path.with_name("elsewhere"))
+    make_flat(tmp_path.with_name("elsewhere"), 10, first=30)
+    more = create(tmp_path.with_name("elsewhere"))
+    for split in SPLITS:
+        assert set(splits[split]) <= set(clips_of(more, split))
+    half = create(tmp_path, test_fraction=0.5).jobs()
+    assert 8 < len(half["test"]) < 22
+
+
+@pytest.mark.parametrize("fraction", [0.001, 0.999])
+def test_both_splits_have_a_file(tmp_path, fraction):
+    make_flat(tmp_path, 4)
+    jobs = create(tmp_path, test_fraction=fraction).jobs()
+    assert sorted(len(split) for split in jobs.values()) == [1, 3]
+
+
+def test_other_files_another_name(folder):
+    name = create(folder).builder_config.name
+    names = {name, create(folder, frame_rate=5).builder_config.name}
+    names |= {create(folder, coloured=False).builder_config.name}
+    path = folder / "train" / "c.mkv"
+    path.write_bytes(path.read_bytes())  # The same size, another time.
+    names.add(create(folder).builder_config.name)
+    (folder / "labels.csv").write_text("file,label\n")
+    names.add(VideoFolderConfig(image_size=SIDE, folder=str(folder)).name)
+    assert len(names) == 5 and all(n.replace("_", "").isalnum() for n in names)
+
+
+def test_links_are_followed_once(folder, tmp_path):
+    outside = tmp_path / "outside"
+    write_video(outside / "d.mkv", clip(4))
+    (folder / "train" / "linked").symlink_to(outside)
+    (outside / "back").symlink_to(folder)
+    (outside / "nowhere.mp4").symlink_to(tmp_path / "nothing")
+    names = [job.name for job in create(folder).jobs()["train"]]
+    assert names == ["train/a b/größe.AVI", "train/c.mkv", "train/linked/d.mkv"]
+
+
+# Bad input: one bad file is one unreadable job.
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"train/c\.mkv is no readable video"),
+        (b"no video" * 1000, r"train/c\.mkv is no readable video: Invalid data"),
+        # A play list would lead FFmpeg to other files.
+        (b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/hosts\n", "is no readable video"),
+    ],
+)
+def test_an_unreadable_video(folder, content, message, capfd):
+    (folder / "train" / "c.mkv").write_bytes(content)
+    builder = create(folder)
+    good, bad = builder.jobs()["train"]
+    with pytest.raises(UnreadableError, match=message) as caught:
+        builder.make(bad)
+    assert "\n" not in str(caught.value)
+    assert builder.make(good)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_video_of_unknown_coding(folder):
+    path = folder / "train" / "a b" / "größe.AVI"
+    path.write_bytes(path.read_bytes().replace(b"FFV1", b"XQZ1"))
+    with pytest.raises(UnreadableError, match=r"größe\.AVI is coded in a way that FFmpeg cannot"):
+        only_clip(create(folder), "train/a b/größe.AVI")
+
+
+def test_a_title_that_is_not_unicode(folder):
+    path = folder / "train" / "c.mkv"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Qualle"
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = SIDE, SIDE, "bgr0"
+        for array in clip(2):
+            frame = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(format="bgr0")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    path.write_bytes(path.read_bytes().replace(b"Qualle", b"\xe9ualle"))
+    np.testing.assert_array_equal(only_clip(create(folder), "train/c.mkv").frames, clip(2))
+
+
+def test_one_bad_video_among_others_is_left_out(folder, tmp_path):
+    (folder / "train" / "c.mkv").write_bytes(b"")
+    builder = create(folder, tmp_path / "data")
+    with pytest.raises(ValueError, match=r"c\.mkv"):
+        prepare.prepare(builder)
+    prepare.prepare(builder, max_skipped=0.5)
+    (record,) = builder.as_data_source(split="train")
+    np.testing.assert_array_equal(record["frames"], clip(1))
+
+
+def test_a_truncated_video_keeps_its_start(folder):
+    path = folder / "train" / "c.mkv"
+    write_video(path, clip(2, num_frames=20))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    frames = only_clip(create(folder), "train/c.mkv").frames
+    assert 5 < len(frames) < 12
+    np.testing.assert_array_equal(frames, clip(2, num_frames=20)[: len(frames)])
+
+
+def test_a_video_without_pictures(folder):
+    with av.open(str(folder / "train" / "c.mkv"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
+        frame.sample_rate = 8000
+        container.mux(stream.encode(frame))
+    with pytest.raises(UnreadableError, match=r"train/c\.mkv holds no pictures"):
+        only_clip(create(folder), "train/c.mkv")
+
+
+def test_a_video_of_one_frame(folder):
+    write_video(folder / "train" / "c.mkv", clip(0, num_frames=1))
+    with pytest.raises(UnreadableError, match=r"train/c\.mkv has 1 frames; allowed: at least 2"):
+        only_clip(create(folder), "train/c.mkv")
+
+
+def test_a_video_of_absurd_shape(folder):
+    write_video(folder / "train" / "c.mkv", clip(0, height=4, width=400))
+    with pytest.raises(UnreadableError, match=r"c\.mkv holds pictures of 400x4; allowed: one side"):
+        only_clip(create(folder), "train/c.mkv")
+
+
+def test_bad_pictures(folder):
+    walk = folder / "test" / "walk 3"
+
+    def error():
+        with pytest.raises(UnreadableError) as caught:
+            only_clip(create(folder), "test/walk 3")
+        return str(caught.value)
+
+    Image.fromarray(clip(0, height=8)[0]).save(walk / "frame-3.png")
+    assert error() == (
+        "test/walk 3/frame-3.png is 16x8, but test/walk 3/frame-1.png is 16x16; "
+        "the pictures of a clip must have one size."
+    )
+    (walk / "frame-3.png").write_bytes(b"\x89PNG\r\n")
+    assert error().startswith("test/walk 3/frame-3.png is no readable picture: ")
+    (walk / "frame-3.png").rename(walk / "02.png")
+    assert error() == "test/walk 3/02.png and test/walk 3/frame-2.png have the same number."
+    (walk / "02.png").rename(walk / "cover.png")
+    assert error().startswith("test/walk 3/cover.png has no number in its name")
+
+
+# Bad input: nothing can be made of it.
+
+
+def test_a_split_without_videos(folder):
+    shutil.rmtree(folder / "test" / "walk 3")
+    with pytest.raises(ValueError, match=r"test holds no video and no folder of pictures"):
+        create(folder).jobs()
+
+
+def test_too_few_videos(tmp_path):
+    make_flat(tmp_path, 1)
+    with pytest.raises(
+        ValueError, match="holds 1 videos or folders of pictures; expected at least"
+    ):
+        create(tmp_path)
+
+
+def test_two_spellings_of_one_name(tmp_path):
+    make_flat(tmp_path, 1)
+    for form in ("NFC", "NFD"):
+        (tmp_path / unicodedata.normalize(form, "é.mp4")).write_bytes(b"")
+    with pytest.raises(ValueError, match=r"holds 'é\.mp4' twice, in different spellings"):
+        create(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (b"", "starts with ''; expected the names of its columns"),
+        (b"train/c.mkv,walk\n", "starts with 'train/c.mkv,walk'; expected the names"),
+        (b"file\ntrain/c.mkv\n", "starts with 'file'; expected the names"),
+        (b"file,label,label\n", "starts with 'file,label,label'; expected"),
+        (b"file,frames\n", "has a column 'frames'; allowed"),
+        (b"file,my label\n", "has a column 'my label'; allowed"),
+        (b"file,label\ntrain/c.mkv\n", "line 2: 1 columns; expected 2"),
+        (b"file,label\ntrain/d.mkv,run\n", "line 2: there is no clip 'train/d.mkv' in"),
+        (
+            b"file,label\ntrain/c.mkv,run\ntrain/c.mkv,run\n",
+            "line 3: 'train/c.mkv' is listed twice",
+        ),
+        (b"file,label\ntrain/c.mkv,run\n", "no line for 'test/walk 3' and 1 others"),
+        (b"file,label\ntrain/c.mkv,\xff\n", "is no table of comma-separated UTF-8 text"),
+        (b'file,label\ntrain/c.mkv,"run\n', "is no table of comma-separated UTF-8 text"),
+    ],
+)
+def test_bad_labels(folder, table, message):
+    (folder / "labels.csv").write_bytes(table)
+    with pytest.raises(ValueError, match=message) as caught:
+        create(folder)
+    assert "labels.csv" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"crop": "top"}, "crop='top'; allowed: centre, none"),
+        ({"frame_rate": -1}, "frame_rate=-1; allowed: 0 to 1000"),
+        ({"min_frames": 1}, "min_frames=1, max_frames=300; allowed: 2 <="),
+        ({"max_frames": 1}, "min_frames=2, max_frames=1; allowed: 2 <="),
+        ({"test_fraction": 0}, "test_fraction=0; allowed: between 0 and 1"),
+        ({"image_size": 5000}, "image_size=5000; allowed: 1 to 1024"),
+    ],
+)
+def test_bad_settings(folder, settings, message):
+    with pytest.raises(ValueError, match=message):
+        create(folder, **settings)
+
+
+def test_no_folder():
+    with pytest.raises(FileNotFoundError, match="no folder 'nowhere', which should hold videos"):
+        create("nowhere")

@@ -1,0 +1,187 @@
+"""Few labelled clips: scores that are known beforehand, those of tiny runs, and the figure."""
+
+import copy
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from drnet_jax.data.recorded import Recorded
+from drnet_jax.evaluation import few_shot, probes
+from drnet_jax.models import inference
+from experiments import fig8_few_shot
+from tests.evaluation.test_evaluate import check_documented
+from tests.experiments.test_experiments import written
+from tests.helpers import finished
+from tests.helpers.people import autoencoder, finish_both, people  # noqa: F401 (fixtures)
+
+RNG = np.random.default_rng(0)
+CLASSES = np.repeat(np.arange(3), 12)
+TEST_CLASSES = np.repeat(np.arange(3), [20, 30, 10])
+
+
+def noisy(classes, noise):
+    return np.eye(4)[classes] + RNG.normal(0, noise, (len(classes), 4))
+
+
+def test_all_labelled_equals_scikit_learn():
+    codes, test_codes = noisy(CLASSES, 0.6), noisy(TEST_CLASSES, 0.6)
+    record = few_shot.curve(codes, CLASSES, test_codes, TEST_CLASSES, seed=0)
+    mean, deviation = codes.mean(axis=0), codes.std(axis=0)
+    reference = LogisticRegression(max_iter=1000).fit((codes - mean) / deviation, CLASSES)
+    expected = reference.score((test_codes - mean) / deviation, TEST_CLASSES)
+    assert record["num_labelled"] == [1, 2, 5, 10, 12]
+    assert record["mean"][-1] == record["low"][-1] == record["high"][-1] == pytest.approx(expected)
+    assert record["chance"] == 0.5
+    assert 0.4 < expected < 1
+
+
+def test_codes_that_tell_and_codes_that_do_not():
+    sure = few_shot.curve(np.eye(4)[CLASSES], CLASSES, np.eye(4)[TEST_CLASSES], TEST_CLASSES, 0)
+    np.testing.assert_array_equal(sure["mean"], 1)
+    blind = RNG.normal(size=(36, 4)), RNG.normal(size=(60, 4))
+    record = few_shot.curve(blind[0], CLASSES, blind[1], TEST_CLASSES, 0)
+    assert np.all(np.abs(np.array(record["mean"]) - 1 / 3) < 0.2)
+
+
+def test_bands_are_those_of_the_draws():
+    record = few_shot.curve(noisy(CLASSES, 0.9), CLASSES, noisy(TEST_CLASSES, 0.9), TEST_CLASSES, 0)
+    for i, draws in enumerate(record["draws"]):
+        assert len(draws) == (few_shot.NUM_DRAWS if i < 4 else 1)
+        assert record["mean"][i] == pytest.approx(sum(draws) / len(draws))
+        np.testing.assert_allclose(record["low"][i], np.quantile(draws, 0.025))
+        np.testing.assert_allclose(record["high"][i], np.quantile(draws, 0.975))
+    over = record["over_clips"]
+    np.testing.assert_allclose(over["mean"], record["mean"])
+    assert np.all(np.less(over["low"], over["mean"])) and np.all(
+        np.less(over["mean"], over["high"])
+    )
+    assert record["low"][0] < record["high"][0]
+
+
+def test_draws_are_of_every_class_and_the_same_for_all_codes(monkeypatch):
+    fitted = []
+    fit = probes.fit_classifier
+
+    def remember(kind, codes, classes, seed):
+        fitted.append((codes[:, -1].astype(int), classes))
+        return fit(kind, codes, classes, seed)
+
+    monkeypatch.setattr(probes, "fit_classifier", remember)
+    rows = np.arange(36.0)[:, None]
+    for codes in (rows, np.concatenate([noisy(CLASSES, 1), rows], axis=1)):
+        few_shot.curve(codes, CLASSES, codes[:5], CLASSES[:5], seed=3)
+    first, second = fitted[: len(fitted) // 2], fitted[len(fitted) // 2 :]
+    for (a, classes), (b, _) in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(classes, CLASSES[a])
+    for i, count in enumerate((1, 2, 5, 10)):
+        draws = [set(first[i * few_shot.NUM_DRAWS + d][0]) for d in range(few_shot.NUM_DRAWS)]
+        assert len({frozenset(draw) for draw in draws}) > 1
+        for draw in draws:
+            np.testing.assert_array_equal(np.bincount(CLASSES[list(draw)]), [count] * 3)
+    assert set(first[0][0]) < set(first[few_shot.NUM_DRAWS][0])
+
+
+def features(run, state, split, clips):
+    """Returns poses and labels, clip by clip; `clips` are numbers and first frames."""
+    poses, classes, store = [], [], run.source.stores[split]
+    for number, start in zip(clips.numbers, clips.starts, strict=True):
+        frames = store.gather(np.array([number]), start + np.arange(24)[None])
+        poses.append(np.ravel(inference.encode_pose(run.networks, state.main, frames)))
+        classes.append(store.factors[number]["action"])
+    return np.array(poses), np.array(classes)
+
+
+def test_scores_of_a_run_are_of_the_poses_of_24_frames(people):  # noqa: F811 (a fixture)
+    run, state, _ = people
+    record = few_shot.score(run, state)
+    check_documented({"few_shot": record})
+    lengths = run.source.stores["test"].lengths
+    assert record["num_clips"]["test"] == np.sum(lengths >= 24) > 12
+    train, test = (
+        features(run, state, split, few_shot._clips(run, split, 60)) for split in ("train", "test")
+    )
+    expected = few_shot.curve(*train, *test, run.config.seed)
+    # Another order of the same sums may turn the verdict on a clip.
+    one = 1.5 / len(test[1])
+    np.testing.assert_allclose(record["pose"]["mean"], expected["mean"], atol=one)
+    assert record["pose"]["chance"] == np.bincount(test[1]).max() / len(test[1])
+    assert record["content"]["num_labelled"] == record["pose"]["num_labelled"]
+
+
+def test_one_encoder_has_no_content(people, autoencoder):  # noqa: F811 (fixtures)
+    one, both = few_shot.score(*autoencoder[:2]), few_shot.score(*people[:2])
+    assert one["content"] is None
+    assert one["num_clips"] == both["num_clips"]
+    assert one["pose"]["num_labelled"] == both["pose"]["num_labelled"]
+
+
+def test_codes_are_of_the_clips_in_their_order(people):  # noqa: F811 (a fixture)
+    clips = few_shot._clips(people[0], "test", 60)
+    assert len(set(clips.numbers.tolist())) == len(clips.numbers)
+    means = few_shot._encode(
+        people[0], lambda frames: {"mean": frames.mean((2, 3, 4))}, "test", clips
+    )
+    for mean, number, start in zip(means["mean"], clips.numbers, clips.starts, strict=True):
+        one = Recorded(np.array([number]), np.array([0]))
+        frames = people[0].source.frames("test", one, start + np.arange(24))[0]
+        np.testing.assert_allclose(mean, frames.mean((1, 2, 3)), rtol=1e-6)
+
+
+def test_no_more_clips_than_asked_for(people):  # noqa: F811 (a fixture)
+    assert len(few_shot._clips(people[0], "test", 5).numbers) == 5
+
+
+def test_data_without_labels_or_long_clips_have_none(people, monkeypatch):  # noqa: F811
+    run, state, _ = people
+    with monkeypatch.context() as patch:
+        patch.setattr(few_shot, "NUM_FRAMES", 31)
+        assert few_shot.score(run, state) is None
+    monkeypatch.setattr(type(run.source.builder), "LABEL", "")
+    assert few_shot.score(run, state) is None
+
+
+def curve(mean):
+    columns = {"mean": [mean, mean + 0.1], "low": [mean - 0.05] * 2, "high": [mean + 0.2] * 2}
+    return {"num_labelled": [1, 4.0], **columns, "chance": 0.25}
+
+
+RECORD = {
+    "num_frames": 24,
+    "num_clips": {"train": 24, "test": 20},
+    "pose": curve(0.6),
+    "content": curve(0.4),
+}
+
+
+def test_figure(tmp_path_factory, tmp_path, capsys):
+    baseline = RECORD | {"pose": curve(0.35), "content": None}
+    pair = finish_both(
+        finished.finish, tmp_path_factory, {"few_shot": RECORD}, {"few_shot": baseline}
+    )
+    fig8_few_shot.draw(tmp_path, *pair)
+    record, arrays = written(tmp_path, "fig8_few_shot")
+    assert record["few_shot"] == {
+        "DrNET, pose": RECORD["pose"],
+        "DrNET, content": RECORD["content"],
+        "autoencoder": baseline["pose"],
+    }
+    assert record["num_clips"] == RECORD["num_clips"]
+    np.testing.assert_allclose(arrays["autoencoder"], [0.35, 0.45])
+    printed = capsys.readouterr().out
+    assert "0.600 [0.550, 0.800]" in printed and "0.350 [0.300, 0.550]" in printed
+    assert "20 clips of held-out people" in record["caption"]
+
+
+def test_scores_of_other_clips_are_refused(tmp_path_factory, tmp_path):
+    baseline = copy.deepcopy(RECORD)
+    baseline["num_clips"]["test"] = 19
+    pair = finish_both(
+        finished.finish, tmp_path_factory, {"few_shot": RECORD}, {"few_shot": baseline}
+    )
+    expected = r"kth differ in few_shot.num_clips: {.*19} and {.*20}; expected the same\.$"
+    with pytest.raises(ValueError, match=expected):
+        fig8_few_shot.draw(tmp_path, *pair)
+    with pytest.raises(ValueError, match=r"has content_encoder='dcgan_unet'; expected 'none'\.$"):
+        fig8_few_shot.draw(tmp_path, *pair[::-1])

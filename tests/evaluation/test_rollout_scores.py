@@ -1,0 +1,143 @@
+"""Scores of rollouts that are known beforehand: the truth itself, and a standstill."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drnet_jax.base.arrays import as_float
+from drnet_jax.evaluation import rollouts
+from drnet_jax.evaluation.judges import objects as judge
+from drnet_jax.evaluation.judges import scores as verdicts
+from drnet_jax.runs import run as run_lib
+
+
+def test_scored_steps_hold_all_horizons():
+    steps = rollouts.scored_steps(1000)
+    assert set(rollouts.HORIZONS) <= set(steps.tolist())
+    np.testing.assert_array_equal(steps[:20], np.arange(1, 21))
+    assert rollouts.scored_steps(12).tolist() == list(range(1, 13))
+    assert rollouts.scored_steps(33).tolist() == [*range(1, 21), 25, 30, 33]
+
+
+def test_a_track_is_lost_where_it_stays_lost():
+    steps = np.array([1, 2, 5, 10])
+    distances = np.array([[0, 9, 0, 0], [0, 0, 9, 9], [0, 0, 0, 9], [9, 9, 0, 0.0]])
+    np.testing.assert_array_equal(rollouts.lost_at(distances, steps, 5), [0, 5, 10, 1])
+
+
+def painted(monkeypatch, run, paint):
+    """Has rollouts show what `paint(clips, decoded)` returns."""
+    sampled = []
+    sample = run.source.sample
+
+    def remember(*args, **settings):
+        sampled.append(sample(*args, **settings))
+        return sampled[-1]
+
+    def make_rollout(run, num_steps, decoded):
+        return lambda main, variables, observed: as_float(paint(sampled[-1], decoded))
+
+    monkeypatch.setattr(run.source, "sample", remember)
+    monkeypatch.setattr(rollouts, "_make_rollout", make_rollout)
+
+
+@pytest.fixture
+def run(trained, config, monkeypatch):
+    monkeypatch.setattr(judge, "NUM_TRAINING_CLIPS", 500)
+    monkeypatch.setattr(judge, "NUM_TEST_CLIPS", 100)
+    config.evaluation.update(rollout_clips=6, rollout_steps=30, judge_steps=60)
+    return run_lib.create(config, trained)
+
+
+def test_the_truth_scores_best(run, monkeypatch):
+    def paint(clips, decoded):
+        return run.source.frames("test", clips, 4 + decoded)
+
+    painted(monkeypatch, run, paint)
+    judged = judge.train(run)
+    record = rollouts.score(run, *run.restore(), judged, jnp.zeros((16, 16, 3)))
+    assert record["prediction"]["model"]["psnr"]["mean"] == pytest.approx(100)
+    rollout = record["rollout"]
+    np.testing.assert_allclose(rollout["ssim"]["model"]["mean"], 1, rtol=1e-6)
+    np.testing.assert_allclose(rollout["sharpness"]["mean_frame"]["mean"], 0)
+    assert np.mean(rollout["sharpness"]["model"]["mean"]) == pytest.approx(1)
+    assert rollout["position_error"]["model"] == rollout["position_error"]["truth"]
+    assert rollout["identity"]["model"] == rollout["identity"]["truth"]
+    assert rollout["inception"]["model"] == rollout["inception"]["truth"]
+    assert 1 < np.min(rollout["inception"]["model"]["mean"]) < 10
+    assert np.mean(rollout["position_error"]["model"]["mean"]) < 0.5
+    assert np.mean(rollout["position_error"]["another_clip"]["mean"]) > 1
+
+
+def test_a_standstill_is_called_so(run, monkeypatch):
+    def paint(clips, decoded):
+        return run.source.frames("test", clips, np.full(len(decoded), 4))
+
+    painted(monkeypatch, run, paint)
+    rollout = rollouts.score(run, *run.restore(), None, jnp.zeros((16, 16, 3)))["rollout"]
+    np.testing.assert_array_equal(rollout["frozen"]["model"]["mean"], 1)
+    assert rollout["frozen_rate"]["truth"]["mean"] < 0.2
+    still, model = (rollout["psnr"][name]["mean"] for name in ("copy_last_frame", "model"))
+    np.testing.assert_allclose(model, still, rtol=1e-6)
+    errors = rollout["position_error"]
+    np.testing.assert_allclose(errors["model"]["mean"], errors["copy_last_frame"]["mean"], atol=0.5)
+    assert rollout["identity"] is None and rollout["inception"] is None
+
+
+def test_verdicts_of_a_sure_judge_are_those_of_counting():
+    rng = np.random.default_rng(0)
+    kept, replaced = rng.integers(0, 4, (2, 50, 2))
+    sure = np.eye(4)[kept]
+    visible = np.ones((50, 2))
+    visible[:10, 0] = 0.5
+    asked = dict(kept=kept, replaced=replaced, visible=visible, position_error=np.ones((50, 2)))
+    uniform = np.full_like(sure, 0.25)
+    record = verdicts.swap_record({"model": sure, "unsure": uniform}, asked, seed=0)
+    in_view = visible >= verdicts.IN_VIEW
+    assert record["num_things"] == in_view.sum() == 90
+    assert record["model"]["accuracy_kept"]["mean"] == 1
+    chance = np.mean((kept == replaced)[in_view])
+    assert record["model"]["accuracy_replaced"]["mean"] == pytest.approx(chance)
+    assert record["chance"] == pytest.approx(chance)
+    shares = np.bincount(kept[in_view]) / 90
+    entropy = -np.sum(shares * np.log(shares))
+    assert record["model"]["entropy"]["mean"] == pytest.approx(entropy)
+    assert record["model"]["entropy_given_frame"]["mean"] == pytest.approx(0)
+    assert record["model"]["inception_score"]["mean"] == pytest.approx(np.exp(entropy))
+    assert record["unsure"]["inception_score"]["mean"] == pytest.approx(1)
+    assert record["unsure"]["entropy_given_frame"]["mean"] == pytest.approx(np.log(4))
+
+
+def test_inception_by_step_is_that_of_each_step_alone():
+    rng = np.random.default_rng(1)
+    probabilities = rng.dirichlet(np.ones(4), (30, 3, 2))
+    counted = rng.random((30, 3, 2)) < 0.7
+    by_step = verdicts.inception(probabilities, counted, seed=0)["inception_score"]
+    for step in range(3):
+        p = probabilities[:, step][counted[:, step]]
+        divergences = np.sum(p * np.log(p / p.mean(axis=0)), axis=1)
+        assert by_step["mean"][step] == pytest.approx(np.exp(divergences.mean()))
+        assert by_step["low"][step] < by_step["mean"][step] < by_step["high"][step]
+
+
+def test_the_interval_of_inception_is_around_it():
+    """Of classes that are all equally frequent, too, though no resample has them so."""
+    sure = np.full((72, 1, 6), 0.02)
+    sure[np.arange(72), 0, np.arange(72) % 6] = 0.9
+    record = verdicts.inception(sure, np.ones((72, 1), bool), seed=0)
+    for score in record.values():
+        assert score["low"] <= score["mean"] <= score["high"] + 1e-12
+    score = record["inception_score"]
+    assert score["low"] < score["mean"] < score["high"]
+
+
+def test_a_judge_learns_and_knows_how_well(run):
+    judged = judge.train(run)
+    # Digits of 8 pixels, a minute's schooling in a second: far from good, far from chance.
+    assert judged.record["accuracy"]["mean"] > 2 * judged.record["chance"]
+    clips = run.source.sample("test", jax.random.key(0), 3)
+    frames = run.source.frames("test", clips, np.arange(2))
+    probabilities = judged.probabilities(frames)
+    assert probabilities.shape == (3, 2, 2, 10)
+    np.testing.assert_allclose(np.sum(probabilities, axis=-1), 1, rtol=1e-5)

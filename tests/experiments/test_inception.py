@@ -1,0 +1,230 @@
+"""Inception score of generated steps: by hand, by a judge that learned, of a run, the figure."""
+
+import dataclasses
+import types
+
+import jax
+import ml_collections
+import numpy as np
+import pytest
+
+from drnet_jax.data.recorded import Recorded
+from drnet_jax.evaluation.generated import make_rollout
+from drnet_jax.evaluation.judges import actions as action_judge
+from drnet_jax.evaluation.judges import classifier
+from drnet_jax.evaluation.judges.actions import SPAN, ActionJudge
+from experiments import fig9_inception
+from experiments.shared import actions
+from tests.evaluation.test_evaluate import check_documented
+from tests.experiments.test_experiments import written
+from tests.helpers import finished
+from tests.helpers.people import finish_both, people  # noqa: F401 (a fixture)
+
+NAMES = ["down", "sideways", "still"]
+
+
+class Squares:
+    """A square that moves down, sideways or not at all, before a background of its clip."""
+
+    def all_clips(self, split, num_frames):
+        return Recorded(np.arange(30), np.zeros(30, int))
+
+    def lengths(self, split, clips):
+        return np.full(len(clips.numbers), 12)
+
+    def sample(self, split, key, num_clips, *, num_frames):
+        numbers = np.random.default_rng(np.asarray(jax.random.key_data(key))).integers(
+            30, size=(2, num_clips)
+        )
+        return Recorded(numbers[0], numbers[1] % (12 - num_frames))
+
+    def labels(self, split, clips):
+        return clips.numbers % 3, NAMES
+
+    def frames(self, split, clips, times):
+        times = clips.starts[:, None] + times
+        frames = np.empty((*times.shape, 20, 20, 1), np.uint8)
+        for i, number in enumerate(clips.numbers):
+            rng = np.random.default_rng([int(number), split == "test"])
+            y, x, shade = *rng.integers(0, 6, 2), rng.integers(100)
+            for j, time in enumerate(times[i]):
+                picture = np.full((20, 20), shade, np.uint8)
+                down, right = [(time, 0), (0, time), (0, 0)][number % 3]
+                picture[y + down : y + down + 5, x + right : x + right + 5] = 200
+                frames[i, j, :, :, 0] = picture
+        return frames
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """A judge of moving squares."""
+    config = types.SimpleNamespace(seed=0, evaluation=types.SimpleNamespace(judge_steps=60))
+    run = types.SimpleNamespace(source=Squares(), config=config, key=jax.random.key(0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(action_judge, "SIDE", 20)
+        with pytest.MonkeyPatch.context() as briefly:
+            briefly.setattr(classifier, "BATCH_SIZE", 24)
+            judge = action_judge.train(run)
+        yield run.source, judge
+
+
+def test_a_judge_learns_and_knows_how_well(judged):
+    source, judge = judged
+    record = judge.record
+    assert record["accuracy"]["mean"] > 0.9
+    assert record["chance"] == pytest.approx(1 / 3)
+    assert (record["num_clips"], record["num_windows"]) == (30, 30 * action_judge.NUM_TEST_WINDOWS)
+    clips = source.all_clips("test", 1)
+    said = judge.probabilities(source.frames("test", clips, np.arange(12)))
+    assert said.shape == (30, 12 - SPAN, 3)
+    np.testing.assert_allclose(said.sum(axis=-1), 1, rtol=1e-5)
+    assert np.mean(said.argmax(axis=-1) == clips.numbers[:, None] % 3) > 0.9
+
+
+def test_a_verdict_is_of_a_frame_and_those_just_before(judged):
+    source, judge = judged
+    frames = source.frames("test", source.all_clips("test", 1), np.arange(10))
+    said = judge.probabilities(frames)
+    for i in (0, 3):
+        alone = judge.probabilities(frames[:, i : i + SPAN + 1])[:, 0]
+        np.testing.assert_allclose(said[:, i], alone, atol=1e-5)
+    frames[:, 7, :, :10] = 255
+    changed = np.abs(judge.probabilities(frames) - said).max(axis=(0, 2)) > 1e-4
+    # Windows of frames 0, 2 and 4 before: frame 7 is in those that begin at 3, 5 and 7.
+    np.testing.assert_array_equal(changed, [False, False, False, True, False, True])
+
+
+def test_scores_by_step_are_the_formula():
+    rng = np.random.default_rng(0)
+    said = rng.dirichlet(np.ones(4) * 0.3, (25, 3))
+    classes, counted = rng.integers(0, 4, 25), np.ones((25, 3), bool)
+    counted[:10, 2] = False
+    record = action_judge.scores_by_step(said, classes, counted, seed=0)
+    for step in range(3):
+        p = said[counted[:, step], step]
+        divergence = np.sum(p * np.log(p / p.mean(axis=0)), axis=1)
+        score = record["inception_score"]
+        assert score["mean"][step] == pytest.approx(np.exp(divergence.mean()))
+        assert score["low"][step] < score["mean"][step] < score["high"][step]
+        right = p.argmax(axis=1) == classes[counted[:, step]]
+        assert record["accuracy"]["mean"][step] == pytest.approx(right.mean())
+
+
+def shade(frames):
+    """Returns verdicts that tell which frames they are of: brightness, and its complement."""
+    brightness = np.asarray(frames)[:, SPAN:].mean(axis=(2, 3, 4)) / 255
+    return np.stack([brightness, 1 - brightness], axis=-1)
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """A judge that tells how light it is."""
+    judge = ActionJudge(["light", "dark"], shade, {"names": ["light", "dark"]})
+    monkeypatch.setattr(action_judge, "train", lambda run: judge)
+
+
+def test_scores_of_a_run(people, stub):  # noqa: F811 (fixtures)
+    """Real frames by plain arithmetic, on the clips that go on so long."""
+    run, state, predictor = people
+    record = action_judge.score(run, state, predictor)
+    check_documented({"actions": record})
+    assert record["steps"] == [5, 6, 7, 8, 9]
+    clips = run.source.all_clips("test", 3 + 5)
+    lengths = run.source.stores["test"].lengths[clips.numbers]
+    # Three frames are observed, so step 5 is frame number 7.
+    assert record["num_clips"] == [int(np.sum(lengths > 2 + step)) for step in range(5, 10)]
+    light = run.source.frames("test", clips, np.arange(7, 12)).mean(axis=(2, 3, 4)) / 255
+    classes, _ = run.source.labels("test", clips)
+    for step in range(5):
+        p = light[lengths > 7 + step, step]
+        p = np.stack([p, 1 - p], axis=-1)
+        truth = record["truth"]
+        score = np.exp(np.mean(np.sum(p * np.log(p / p.mean(axis=0)), axis=1)))
+        assert truth["inception_score"]["mean"][step] == pytest.approx(score)
+        entropy = -np.sum(p * np.log(p), axis=1).mean()
+        assert truth["entropy_given_frame"]["mean"][step] == pytest.approx(entropy)
+        right = p.argmax(axis=1) == classes[lengths > 7 + step]
+        assert truth["accuracy"]["mean"][step] == pytest.approx(right.mean())
+
+
+def test_generated_frames_are_judged_in_their_order(people, stub, monkeypatch):  # noqa: F811
+    run, state, predictor = people
+    seen = []
+    monkeypatch.setattr(action_judge, "scores_by_step", lambda p, *_: seen.append(p))
+    monkeypatch.setattr(action_judge, "_CLIPS_AT_ONCE", 7)
+    action_judge.score(run, state, predictor)
+    clips = run.source.all_clips("test", 3 + 5)
+    generated, _ = make_rollout(run, state, predictor, 9)(clips)
+    np.testing.assert_allclose(seen[0], shade(generated), atol=1 / 255)
+
+
+def test_no_more_clips_than_asked_for(people):  # noqa: F811 (a fixture)
+    run = people[0]
+    config = ml_collections.ConfigDict(run.config.to_dict())
+    config.evaluation.num_clips = 5
+    some = action_judge._clips(dataclasses.replace(run, config=config), 8)
+    assert len(set(some.numbers.tolist())) == 5
+    assert len(action_judge._clips(run, 8).numbers) == 24
+
+
+def test_data_without_labels_or_long_clips_have_none(people, monkeypatch):  # noqa: F811
+    with monkeypatch.context() as patch:
+        patch.setattr(action_judge, "MAX_STEPS", SPAN)
+        assert action_judge.score(*people) is None
+    monkeypatch.setattr(type(people[0].source.builder), "LABEL", "")
+    assert action_judge.score(*people) is None
+
+
+def steps_of(mean):
+    return {"mean": [mean, mean + 0.5], "low": [mean - 0.25] * 2, "high": [mean + 1] * 2}
+
+
+def record_of(score):
+    answer = {"inception_score": steps_of(score), "accuracy": steps_of(score / 10)}
+    judge = {"accuracy": {"mean": 0.4, "low": 0.3, "high": 0.5}, "chance": 0.25}
+    judge |= {"names": ["up", "down"], "num_steps": 2}
+    return {
+        "judge": judge,
+        "steps": [5, 6],
+        "num_clips": [20, 18],
+        "model": answer,
+        "truth": {"inception_score": steps_of(5.5), "accuracy": steps_of(0.9)},
+    }
+
+
+def test_figure(tmp_path_factory, tmp_path, capsys):
+    pair = [{"actions": record_of(score)} for score in (3.5, 2.5)]
+    fig9_inception.draw(tmp_path, *finish_both(finished.finish, tmp_path_factory, *pair))
+    record, arrays = written(tmp_path, "fig9_inception")
+    assert "0.40 [0.30, 0.50] (chance 0.25), too seldom to rely on" in record["caption"]
+    assert "20 at the first step and 18 at the last" in record["caption"]
+    for name, score in ((actions.REAL, 5.5), (actions.MODEL, 3.5), (actions.AUTOENCODER, 2.5)):
+        assert record["scores"][name]["inception_score"] == steps_of(score)
+        np.testing.assert_array_equal(arrays[name], [score, score + 0.5])
+    assert "3.50 [3.25, 4.50]" in capsys.readouterr().out
+
+
+def test_verdicts_of_other_judges_are_refused(tmp_path_factory, tmp_path):
+    pair = [{"actions": record_of(score)} for score in (3.5, 2.5)]
+    pair[1]["actions"]["judge"]["num_steps"] = 3
+    runs = finish_both(finished.finish, tmp_path_factory, *pair)
+    expected = r"differ in actions.judge.num_steps: 3 and 2; expected the same\.$"
+    with pytest.raises(ValueError, match=expected):
+        fig9_inception.draw(tmp_path, *runs)
+
+
+def test_judge_of_people(people, monkeypatch):  # noqa: F811 (a fixture)
+    monkeypatch.setattr(action_judge, "NUM_TRAINING_WINDOWS", 100)
+    monkeypatch.setattr(action_judge, "NUM_TEST_WINDOWS", 2)
+
+    def fit(net, pictures, classes, key, num_steps):
+        assert pictures.shape == (100, action_judge.SIDE, action_judge.SIDE, 3)
+        return net.init(key, pictures[:1], train=False)
+
+    monkeypatch.setattr(classifier, "fit", fit)
+    judge = action_judge.train(people[0])
+    assert judge.names == ["boxing", "handclapping", "handwaving", "jogging", "running", "walking"]
+    # A person does all six actions in each of four scenarios.
+    assert (judge.record["num_clips"], judge.record["num_windows"]) == (24, 48)
+    assert judge.record["chance"] == pytest.approx(1 / 6)
+    assert judge.record["num_training_windows"] == 100

@@ -1,0 +1,1 @@
+"""Small data sets and finished runs that several tests share."""

@@ -1,0 +1,147 @@
+"""A data set of tiny clips for the tests, and a process that prepares it and can be killed."""
+
+import dataclasses
+import pathlib
+import sys
+import time
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from drnet_jax.data.preparation import prepare
+from drnet_jax.data.preparation.builder import (
+    SPLITS,
+    Card,
+    Clip,
+    ClipBuilder,
+    ClipConfig,
+    Job,
+    UnreadableError,
+)
+
+SIZE = 16
+ACTIONS = ("walking", "running", "waving")
+
+
+@dataclasses.dataclass(kw_only=True)
+class ToyConfig(ClipConfig):
+    """Settings of the toy data.
+
+    Attributes:
+      num_jobs: jobs of each split.
+      num_clips: clips of each job.
+    """
+
+    num_jobs: int = 4
+    num_clips: int = 2
+
+    def __post_init__(self):
+        self.name = f"toy_{self.image_size}_{self.num_jobs}_{self.num_clips}"
+
+
+class Toy(ClipBuilder, skip_registration=True):
+    """A square that moves to the right; everything about a clip follows from its name."""
+
+    CARD = Card(
+        title="Moving squares",
+        description="A square on grey that moves to the right.",
+        licence="CC0",
+        homepage="",
+        citation="",
+        stand_in=True,
+        periodic=False,
+    )
+
+    def factor_features(self):
+        return {
+            "action": tfds.features.ClassLabel(names=ACTIONS),
+            "height": np.int32,
+            "brightness": np.float32,
+            "person": tfds.features.Text(),
+            "position": tfds.features.Tensor(shape=(None,), dtype=np.float32),
+        }
+
+    def jobs(self):
+        numbers = range(self.builder_config.num_jobs)
+        return {split: [Job(f"{split} é {i}.avi", (split, i)) for i in numbers] for split in SPLITS}
+
+    def make(self, job):
+        split, i = job.arguments
+        numbers = range(self.builder_config.num_clips)
+        return [self._clip(f"{split}_{i}_{number}", i, number) for number in numbers]
+
+    def _clip(self, name, i, number):
+        length = 3 + 2 * i + number
+        size = self.builder_config.image_size
+        frames = np.full((length, size, size, 1), 90, np.uint8)
+        side, top = size // 4, (i + 3 * number) % (size // 2)
+        positions = np.linspace(0, size - side, length, dtype=np.float32)
+        for frame, left in zip(frames, positions.astype(int), strict=True):
+            frame[top : top + side, left : left + side] = 150 + 20 * (i % 5)
+        factors = {
+            "action": ACTIONS[(i + number) % 3],
+            "height": top,
+            "brightness": 0.5 + 0.1 * (i % 5),
+            "person": f"Zoë {i}",
+            "position": positions,
+        }
+        return Clip(name, frames, factors)
+
+
+class CountingToy(Toy, skip_registration=True):
+    """Notes which jobs it made."""
+
+    name = "toy"
+    made: list
+
+    def make(self, job):
+        self.made.append(job.name)
+        return super().make(job)
+
+
+class HoledToy(CountingToy, skip_registration=True):
+    """Cannot read some of its inputs."""
+
+    unreadable: frozenset
+
+    def make(self, job):
+        if job.arguments in self.unreadable:
+            raise UnreadableError(f"{job.name} has no video\nin it.")
+        return super().make(job)
+
+
+class SlowToy(Toy, skip_registration=True):
+    """Takes its time to make clips."""
+
+    name = "toy"
+
+    def make(self, job):
+        time.sleep(0.1)
+        return super().make(job)
+
+
+class StuckToy(Toy, skip_registration=True):
+    """Never gets past the fifth clip that is written."""
+
+    name = "toy"
+
+    def record(self, clip):
+        if clip.name == "train_2_0" and self.unfinished():
+            time.sleep(60)
+        return super().record(clip)
+
+    def unfinished(self):
+        return list(self.data_path.parent.glob("incomplete.*"))
+
+
+def create(folder, kind=Toy, **settings):
+    """Returns the toy data set in `folder`."""
+    return kind(config=ToyConfig(name="", image_size=SIZE, **settings), data_dir=folder)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(pathlib.Path(__file__).parent.parent.parent))
+    from tests.helpers import squares
+
+    kind = getattr(squares, sys.argv[2])
+    prepare.prepare(squares.create(sys.argv[1], kind), workers=1)

@@ -1,0 +1,59 @@
+"""Data sets of tiny clips whose every pixel tells which frame of which clip it is of."""
+
+import dataclasses
+
+import numpy as np
+
+from drnet_jax.data.preparation.builder import Card, Clip, ClipBuilder, ClipConfig, Job
+
+
+@dataclasses.dataclass(kw_only=True)
+class ToyConfig(ClipConfig):
+    """Settings of the toy data.
+
+    Attributes:
+      lengths: frames of the clips for training; the three for the test are as long as the longest.
+    """
+
+    image_size: int = 8
+    lengths: tuple[int, ...] = (3, 5, 8, 4)
+
+
+def read(frames):
+    """Returns int `[batch, time]`: 100 for the test split, plus 20 for each clip, plus the time."""
+    return np.asarray(frames)[..., 0, 0, 0].astype(int)
+
+
+class Toy(ClipBuilder, skip_registration=True):
+    """Clips that end."""
+
+    CARD = Card(
+        title="Toy clips",
+        description="Frames of one brightness.",
+        licence="CC0",
+        homepage="",
+        citation="",
+        stand_in=False,
+        periodic=False,
+    )
+
+    def factor_features(self):
+        return {"thing": np.int32}
+
+    def jobs(self):
+        lengths = self.builder_config.lengths
+        train = [Job(f"train {i}", (i, length)) for i, length in enumerate(lengths)]
+        test = [Job(f"test {i}", (5 + i, max(lengths))) for i in range(3)]
+        return {"train": train, "test": test}
+
+    def make(self, job):
+        thing, length = job.arguments
+        size = self.builder_config.image_size
+        frames = [np.full((size, size, 1), 20 * thing + time, np.uint8) for time in range(length)]
+        return [Clip(job.name, np.stack(frames), {"thing": thing})]
+
+
+class ToyTurn(Toy, skip_registration=True):
+    """Clips that go round, of things that can be seen from any angle."""
+
+    CARD = dataclasses.replace(Toy.CARD, periodic=True)

@@ -1,0 +1,410 @@
+"""Files of the PyTorch release: read without running them, and turned into our networks."""
+
+import collections
+import io
+import os
+import pathlib
+import pickle
+import sys
+import types
+import zipfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drnet_jax.interop import import_torch, torch_file, torch_names, torch_weights
+from drnet_jax.models import registry as build
+
+GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
+SAMPLES = sorted(GOLDEN.glob("checkpoint_small*.pth"))
+FAMILIES = [
+    ("dcgan", "dcgan", "dcgan", 16),
+    ("dcgan_unet", "resnet", "dcgan_unet", 32),
+    ("vgg_unet", "resnet", "vgg_unet", 16),
+    ("resnet", "dcgan", "dcgan", 32),
+]
+
+
+class Tensor:
+    """A tensor to write: numbers, and how it looks at them."""
+
+    def __init__(self, array, storage="FloatStorage", offset=0, shape=None, strides=None):
+        self.array, self.storage, self.offset = np.ascontiguousarray(array), storage, offset
+        itemsize = self.array.itemsize
+        self.shape = self.array.shape if shape is None else shape
+        default = tuple(stride // itemsize for stride in self.array.strides)
+        self.strides = default if strides is None else strides
+
+
+def write(monkeypatch, path, content, byteorder="little"):
+    """Writes `content` as `torch.save` would, under the names of a PyTorch that is not there."""
+
+    def rebuild(*args):
+        raise AssertionError("Not called when writing.")
+
+    fakes = {"torch": types.ModuleType("torch"), "torch._utils": types.ModuleType("torch._utils")}
+    rebuild.__module__, rebuild.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
+    fakes["torch._utils"]._rebuild_tensor_v2 = rebuild
+    for name, module in fakes.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    arrays = []
+
+    class Writer(pickle.Pickler):
+        def persistent_id(self, value):
+            if not isinstance(value, tuple) or not value or value[0] != "a storage":
+                return None
+            _, name, array = value
+            storage = type(name, (), {"__module__": "torch", "__qualname__": name})
+            setattr(fakes["torch"], name, storage)
+            arrays.append(array)
+            return ("storage", storage, str(len(arrays) - 1), "cpu", array.size)
+
+        def reducer_override(self, value):
+            if not isinstance(value, Tensor):
+                return NotImplemented
+            storage = ("a storage", value.storage, value.array)
+            state = (False, collections.OrderedDict())
+            return rebuild, (storage, value.offset, value.shape, value.strides, *state)
+
+    buffer = io.BytesIO()
+    Writer(buffer, protocol=2).dump(content)
+    write_zip(path, buffer.getvalue(), [array.tobytes() for array in arrays], byteorder)
+
+
+def write_zip(path, program, storages=(), byteorder="little", compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("model/data.pkl", program)
+        archive.writestr("model/byteorder", byteorder)
+        for key, raw in enumerate(storages):
+            archive.writestr(f"model/data/{key}", raw)
+
+
+def write_legacy(path, program):
+    header = [0x1950A86A20F9469CFC6C, 1001, {"little_endian": True}]
+    parts = [pickle.dumps(item, 2) for item in header] + [program, pickle.dumps([], 2)]
+    path.write_bytes(b"".join(parts))
+
+
+def load_error(path):
+    """The one line with which `path` is refused."""
+    with pytest.raises(ValueError) as error:
+        torch_file.load(path)
+    message = str(error.value)
+    assert message.startswith(f"Cannot read {path} as a PyTorch file: ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_samples_hold_the_same_networks(path):
+    content, reference = torch_file.load(path), torch_file.load(SAMPLES[0])
+    for network in ("netEC", "netEP", "netD"):
+        expected = torch_file.tensors(reference[network])
+        found = torch_file.tensors(content[network])
+        assert list(found) == list(expected)
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array)
+    assert import_torch.convert(content).model == {
+        "content_encoder": "dcgan_unet",
+        "pose_encoder": "dcgan",
+        "decoder": "dcgan_unet",
+        "image_size": 64,
+        "channels": 3,
+        "width": 2,
+        "num_slots": 1,
+        "content_dim": 16,
+        "pose_dim": 5,
+        "normalize": False,
+        "discriminator_width": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("storage", "dtype"),
+    [
+        ("FloatStorage", np.float32),
+        ("DoubleStorage", np.float64),
+        ("HalfStorage", np.float16),
+        ("BFloat16Storage", jnp.bfloat16),
+        ("LongStorage", np.int64),
+        ("BoolStorage", np.bool_),
+    ],
+)
+@pytest.mark.parametrize("byteorder", ["little", "big"])
+def test_kinds_of_numbers(monkeypatch, tmp_path, storage, dtype, byteorder):
+    array = np.arange(6).reshape(2, 3).astype(dtype)
+    stored = array.byteswap() if byteorder == "big" else array
+    write(monkeypatch, tmp_path / "a.pth", {"x": Tensor(stored, storage)}, byteorder)
+    found = torch_file.load(tmp_path / "a.pth")["x"]
+    assert found.dtype == array.dtype
+    np.testing.assert_array_equal(found, array)
+
+
+def test_views_of_a_storage(monkeypatch, tmp_path):
+    array = np.arange(12, dtype=np.float32)
+    turned = Tensor(array, offset=2, shape=(3, 2), strides=(1, 4))
+    empty = Tensor(array, shape=(0, 3), strides=(3, 1))
+    write(monkeypatch, tmp_path / "a.pth", [turned, empty])
+    found, nothing = torch_file.load(tmp_path / "a.pth")
+    np.testing.assert_array_equal(found, [[2, 6], [3, 7], [4, 8]])
+    assert nothing.shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        {"offset": 9},
+        {"offset": -1},
+        {"strides": (5,)},
+        {"strides": (-1,)},
+        {"shape": (10**9,), "strides": (0,)},
+        {"shape": (2, 2)},
+        {"shape": ("a",)},
+    ],
+    ids=str,
+)
+def test_views_beyond_a_storage_are_refused(monkeypatch, tmp_path, view):
+    write(monkeypatch, tmp_path / "a.pth", Tensor(np.zeros(4, np.float32), **view))
+    assert ": a tensor " in load_error(tmp_path / "a.pth")
+
+
+class Call:
+    """An object whose pickle is a call of `function`."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def hostile_programs(trace):
+    """Pickles that would create the file `trace`, by name."""
+    command = f"touch {trace}"
+    return {
+        "reduce": pickle.dumps(Call(os.system, command), 2),
+        "reduce_new": pickle.dumps(Call(os.system, command), 4),
+        "eval": pickle.dumps(Call(eval, f"open({str(trace)!r}, 'w')"), 2),
+        "open": pickle.dumps(Call(open, str(trace), "w"), 2),
+        "instance": f"(S'{command}'\nios\nsystem\n.".encode(),
+        "object": f"(cos\nsystem\nS'{command}'\no.".encode(),
+        # An object whose `__setstate__` is a function of the file's choice.
+        "state": b"cmodule\nThing\n)\x81}X\x0c\x00\x00\x00__setstate__cos\nsystem\nsb"
+        + f"S'{command}'\nb.".encode(),
+        "getattr": b"cbuiltins\ngetattr\n(cos\n__dict__\nX\x06\x00\x00\x00systemtR.",
+    }
+
+
+@pytest.mark.parametrize("kind", hostile_programs("x"))
+@pytest.mark.parametrize("writer", [write_zip, write_legacy])
+def test_hostile_file_leaves_no_trace(tmp_path, kind, writer):
+    trace = tmp_path / "trace"
+    program = hostile_programs(trace)[kind]
+    path = tmp_path / "a.pth"
+    writer(path, program)
+    load_error(path)
+    assert not trace.exists()
+
+
+def test_hostile_call_is_named(tmp_path):
+    write_zip(tmp_path / "a.pth", hostile_programs(tmp_path / "trace")["reduce"])
+    assert load_error(tmp_path / "a.pth").endswith("it calls posix.system, which is not run.")
+
+
+def test_the_hostile_programs_work(tmp_path):
+    # Otherwise the tests above would show nothing.
+    trace = tmp_path / "trace"
+    pickle.loads(hostile_programs(trace)["reduce"])
+    assert trace.exists()
+
+
+def test_nothing_is_imported(monkeypatch, tmp_path):
+    (tmp_path / "drnet_trap.py").write_text(f"open({str(tmp_path / 'trace')!r}, 'w').close()")
+    monkeypatch.syspath_prepend(tmp_path)
+    write_zip(tmp_path / "a.pth", b"cdrnet_trap\nThing\n)\x81.")
+    found = torch_file.load(tmp_path / "a.pth")
+    assert type(found).origin == "drnet_trap.Thing"
+    assert "drnet_trap" not in sys.modules
+    assert not (tmp_path / "trace").exists()
+
+
+def test_files_cannot_change_the_reader(tmp_path):
+    # State for a function of ours, in both forms that a pickle has for it.
+    name = b"X\x09\x00\x00\x00_function"
+    for state in (b"}" + name + b"K\x01s", b"N}" + name + b"K\x01s\x86", b"]K\x01a"):
+        write_zip(tmp_path / "a.pth", b"ctorch._utils\n_rebuild_parameter\n" + state + b"b.")
+        load_error(tmp_path / "a.pth")
+    assert len(torch_file.load(SAMPLES[0])) == 4
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_truncated_files_are_refused(path, tmp_path):
+    content = path.read_bytes()
+    cut = tmp_path / "cut.pth"
+    for length in np.linspace(0, len(content) - 1, 40).astype(int):
+        cut.write_bytes(content[:length])
+        load_error(cut)
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
+def test_damaged_files_are_refused_or_read(path, tmp_path):
+    content = np.frombuffer(path.read_bytes(), np.uint8)
+    rng = np.random.default_rng(0)
+    damaged = tmp_path / "damaged.pth"
+    for _ in range(60):
+        changed = content.copy()
+        places = rng.integers(0, 4000, 3)
+        changed[places] = rng.integers(0, 256, 3)
+        damaged.write_bytes(changed.tobytes())
+        try:
+            torch_file.load(damaged)
+        except ValueError as error:
+            assert "\n" not in str(error)
+
+
+def test_other_files_are_refused(tmp_path):
+    path = tmp_path / "a.pth"
+    path.write_text("hello")
+    load_error(path)
+    write_zip(path, pickle.dumps({}, 2), compression=zipfile.ZIP_DEFLATED)
+    assert "it is compressed" in load_error(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("model/readme", "")
+    assert "it holds no data.pkl" in load_error(path)
+    path.write_bytes(pickle.dumps({"a": 1}, 2))
+    assert "it does not begin like one" in load_error(path)
+
+
+def test_lists_within_themselves_are_refused(tmp_path):
+    endless = []
+    endless.append(endless)
+    write_zip(tmp_path / "a.pth", pickle.dumps(endless, 2))
+    assert "nested more than" in load_error(tmp_path / "a.pth")
+
+
+def draw_variables(module, *inputs, **mode):
+    """Random variables of `module`."""
+    rng = np.random.default_rng(0)
+    shapes = jax.eval_shape(lambda key: module.init(key, *inputs, **mode), jax.random.key(0))
+    return jax.tree.map(lambda x: rng.standard_normal(x.shape).astype(np.float32), shapes)
+
+
+def create_checkpoint(content_encoder, pose_encoder, decoder, image_size, channels=2):
+    """Settings and variables of small networks, and the file's content for them."""
+    model = {
+        "content_encoder": content_encoder,
+        "pose_encoder": pose_encoder,
+        "decoder": decoder,
+        "image_size": image_size,
+        "channels": channels,
+        "width": 3,
+        "num_slots": 1,
+        "content_dim": 5,
+        "pose_dim": 4,
+        "normalize": True,
+        "discriminator_width": 7,
+    }
+    predictor = {"pose_dim": 4, "hidden_dim": 6, "num_layers": 2, "normalize": True}
+    networks = build.create_networks(**model, dtype=jnp.float32)
+    lstm = build.create_predictor(**predictor, dtype=jnp.float32)
+    frames, poses = jnp.zeros((1, image_size, image_size, channels)), jnp.zeros((1, 4))
+    variables = {
+        "content_encoder": draw_variables(networks.content_encoder, frames, train=False),
+        "pose_encoder": draw_variables(networks.pose_encoder, frames, train=False),
+        "discriminator": draw_variables(networks.discriminator, poses, poses),
+        "predictor": draw_variables(lstm, lstm.initial_carry(1), jnp.zeros((1, 9))),
+    }
+    content = jax.eval_shape(
+        lambda: networks.content_encoder.apply(variables["content_encoder"], frames, train=False)
+    )
+    content = jax.tree.map(lambda x: jnp.zeros(x.shape), content)
+    variables["decoder"] = draw_variables(networks.decoder, content, poses, train=False)
+    num_stages = image_size.bit_length() - 3
+    layers = {
+        "netEC": ("content_encoder", torch_names.CONTENT_ENCODERS[content_encoder](num_stages)),
+        "netEP": ("pose_encoder", torch_names.POSE_ENCODERS[pose_encoder](num_stages)),
+        "netD": ("decoder", torch_names.DECODERS[decoder](num_stages)),
+        "netC": ("discriminator", torch_names.discriminator()),
+        "lstm": ("predictor", torch_names.predictor(2)),
+    }
+    file = {net: torch_weights.to_state(ls, variables[name]) for net, (name, ls) in layers.items()}
+    return model, predictor, variables, file | {"opt": {"normalize": True, "lr": 0.002}}
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family[0])
+def test_there_and_back(family):
+    model, predictor, variables, file = create_checkpoint(*family)
+    imported = import_torch.convert(file)
+    assert imported.model == model
+    assert imported.predictor == predictor
+    assert jax.tree.structure(imported.variables) == jax.tree.structure(variables)
+    jax.tree.map(np.testing.assert_array_equal, imported.variables, variables)
+
+
+def test_bias_in_front_of_a_norm_goes_into_its_mean():
+    layer = torch_names.Layer(("a", "conv"), "c", "n")
+    state = {f"n.{leaf}": np.full(2, 3.0) for leaf in ("weight", "bias", "running_var")}
+    state |= {"n.running_mean": np.array([5.0, 6.0]), "c.bias": np.array([1.0, 2.0])}
+    state |= {"c.weight": np.zeros((2, 1, 4, 4))}
+    variables = torch_weights.to_variables([layer], state)
+    np.testing.assert_array_equal(variables["batch_stats"]["a"]["norm"]["mean"], [4.0, 4.0])
+    assert "bias" not in variables["params"]["a"]["conv"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    return create_checkpoint("dcgan", "dcgan", "dcgan", 16)[3]
+
+
+def change(file, network, **tensors):
+    """A copy of `file` in which `tensors` of `network` are replaced, or left out where None."""
+    state = file[network] | {name.replace("__", "."): x for name, x in tensors.items()}
+    return file | {network: {name: x for name, x in state.items() if x is not None}}
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda f: [], "Expected a dict of networks, found list."),
+        (lambda f: {"netD": 1, "opt": 2}, "Missing networks: netEC, netEP; found: netD, opt."),
+        (
+            lambda f: change(f, "netEC", main__2__weight=None),
+            "In netEC: Missing tensors: main.2.weight.",
+        ),
+        (
+            lambda f: change(f, "netD", extra=np.zeros(1)),
+            "In netD: Surplus tensors: extra.",
+        ),
+        (
+            lambda f: f | {"netEP": {"layers.0.weight": np.zeros((2, 2))}},
+            "In netEP: Unknown pose encoder with tensors layers.0.weight...; known: dcgan, resnet.",
+        ),
+        (lambda f: f | {"netC": 5}, "In netC: Expected a network or its state dict, found int."),
+        (
+            lambda f: change(f, "netEP", main__2__bias="text"),
+            "In netEP: Expected a tensor at 'main.2.bias', found str.",
+        ),
+        (
+            lambda f: change(f, "netEP", main__3__bias=np.zeros(9)),
+            "In netEP: shape (9,) at params/trunk/vector/norm/bias, expected (4,).",
+        ),
+        (
+            lambda f: f | {"opt": {"image_width": 64}},
+            "Option image_width is 64, but the tensors show 16.",
+        ),
+        (
+            lambda f: f | {"netD": create_checkpoint("dcgan", "dcgan", "dcgan", 32)[3]["netD"]},
+            "The decoder is for image_size 32, the content_encoder for 16.",
+        ),
+        (
+            lambda f: change(f, "lstm", embed__weight=np.zeros((6, 10))),
+            "In lstm: made for pose and content of (4, 6), but the encoders give (4, 5).",
+        ),
+    ],
+)
+def test_unfit_checkpoints_are_refused_by_name(checkpoint, edit, message):
+    with pytest.raises(ValueError) as error:
+        import_torch.convert(edit(checkpoint))
+    assert str(error.value) == message

@@ -1,0 +1,102 @@
+"""The networks that look and paint at places."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drnet_jax.models import attention
+from drnet_jax.models import registry as build
+from drnet_jax.models.content import Content
+
+SIDE, WINDOW = 16, 9
+
+
+def create(**changes):
+    settings = dict(
+        content_encoder="attention",
+        pose_encoder="attention",
+        decoder="attention",
+        image_size=SIDE,
+        channels=3,
+        width=4,
+        num_slots=2,
+        content_dim=6,
+        pose_dim=5,
+        normalize=False,
+        discriminator_width=4,
+        dtype=jnp.float32,
+    )
+    return build.create_networks(**(settings | changes))
+
+
+def test_filter_bank_equals_numpy():
+    bank = np.asarray(attention.filter_bank(jnp.array([[-1.0, 0.3]]), 0.7, SIDE))
+    assert bank.shape == (1, 2, SIDE, WINDOW)
+    for slot, centre in enumerate((-1.0, 0.3)):
+        pixel = (centre + 1) / 2 * (SIDE - 1)
+        for y in range(SIDE):
+            for i in range(WINDOW):
+                distance = (y - (pixel + i - (WINDOW - 1) / 2)) / 0.7
+                expected = np.exp(-(distance**2) / 2) / (0.7 * np.sqrt(2 * np.pi))
+                np.testing.assert_allclose(bank[0, slot, y, i], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_narrow_window_is_a_crop():
+    # At this width the peak of the Gaussian is 1 and its neighbours are nearly 0.
+    sigma, centre = 1 / np.sqrt(2 * np.pi), 7
+    place = jnp.array([2 * centre / (SIDE - 1) - 1])
+    rows = attention.filter_bank(place, sigma, SIDE)[0]
+    line = np.zeros(SIDE, np.float32)
+    line[5] = 1.0
+    crop = np.asarray(line @ rows)
+    assert crop.argmax() == 5 - (centre - (WINDOW - 1) // 2)
+    assert crop.max() == pytest.approx(1)
+
+
+def test_places_follow_what_moves():
+    """A blob that moves by a cell moves its place by a cell, away from the frame's border."""
+    places = attention.Places(num_slots=2, width=8)
+    frames = np.zeros((2, 64, 64, 3), np.float32)
+    frames[0, 24:32, 24:32] = 1
+    frames[1, 28:36, 24:32] = 1
+    variables = places.init(jax.random.key(0), frames)
+    # Sharp attention: without it the empty rest of the frame pulls to the middle.
+    kernel = variables["params"]["Conv_3"]["kernel"]
+    variables["params"]["Conv_3"]["kernel"] = 1000 * jnp.abs(kernel)
+    moved = np.diff(np.asarray(places.apply(variables, frames)), axis=0)[0]
+    np.testing.assert_allclose(moved[0], 2 / 15, atol=1e-4)
+    np.testing.assert_allclose(moved[1], 0, atol=1e-4)
+
+
+def test_shapes_ranges_and_dtypes():
+    networks = create()
+    frames = jax.random.uniform(jax.random.key(1), (3, SIDE, SIDE, 3))
+    key = jax.random.key(0)
+    content, _ = networks.content_encoder.init_with_output(key, frames, train=False)
+    pose, _ = networks.pose_encoder.init_with_output(key, frames, train=False)
+    decoded, _ = networks.decoder.init_with_output(key, content, pose, train=False)
+    assert content.vector.shape == (3, 6)
+    assert pose.shape == (3, 5)
+    assert decoded.shape == frames.shape
+    assert content.vector.dtype == pose.dtype == decoded.dtype == jnp.float32
+    assert 0 < decoded.min() < decoded.max() < 0.5  # Frames begin dark.
+
+
+def test_the_painted_place_depends_on_the_pose_and_the_glyph_on_content():
+    networks = create()
+    content = Content(jax.random.normal(jax.random.key(1), (1, 6)))
+    other = Content(jax.random.normal(jax.random.key(2), (1, 6)))
+    pose = jax.random.normal(jax.random.key(3), (1, 5))
+    variables = networks.decoder.init(jax.random.key(0), content, pose, train=False)
+
+    def decode(content, pose):
+        return np.asarray(networks.decoder.apply(variables, content, pose, train=False))
+
+    assert np.abs(decode(content, pose) - decode(other, pose)).max() > 1e-3
+    assert np.abs(decode(content, pose) - decode(content, -pose)).max() > 1e-3
+
+
+def test_content_must_divide_by_the_slots():
+    with pytest.raises(ValueError, match=r"content_dim=7, num_slots=2; allowed: multiples of"):
+        create(content_dim=7)

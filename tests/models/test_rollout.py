@@ -1,0 +1,81 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from drnet_jax.base.arrays import as_uint8
+from drnet_jax.models import registry as build
+from drnet_jax.models.rollout import make_rollout
+from tests.training.test_steps import tiny_networks, tiny_state
+
+NETWORKS = tiny_networks()
+PREDICTOR = build.create_predictor(
+    pose_dim=3, hidden_dim=4, num_layers=2, normalize=False, dtype=jnp.float32
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    main = tiny_state(optax.sgd(0.1)).main
+    # Weights that are not tiny, so that a wrong pose shows in the picture.
+    main = main.replace(params=jax.tree.map(lambda x: 10 * x, main.params))
+    variables = PREDICTOR.init(jax.random.key(2), PREDICTOR.initial_carry(1), jnp.zeros((1, 7)))
+    observed = np.random.default_rng(0).random((3, 4, 8, 8, 3), np.float32)
+    return main, variables, observed
+
+
+def roll(model, num_steps, frames_at_once):
+    rollout = make_rollout(NETWORKS, PREDICTOR, num_steps=num_steps, frames_at_once=frames_at_once)
+    return np.asarray(jax.jit(rollout)(*model)).astype(int)
+
+
+def test_rollout_equals_a_plain_loop(model):
+    main, variables, observed = model
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def apply(name, *inputs):
+        return getattr(NETWORKS, name).apply(main.variables(name), *inputs, train=False)
+
+    content = apply("content_encoder", observed[:, -1])
+    carry, expected = PREDICTOR.initial_carry(3), []
+    for t in range(4 + 9 - 1):
+        if t < 4:
+            pose = apply("pose_encoder", observed[:, t])
+        inputs = jnp.concatenate([pose, content.vector], axis=1)
+        carry, pose = PREDICTOR.apply(variables, carry, inputs)
+        if t >= 3:
+            expected.append(as_uint8(apply("decoder", content, pose)))
+    expected = np.stack(expected, axis=1).astype(int)
+    assert expected.std() > 5
+    np.testing.assert_allclose(roll(model, 9, 12), expected, atol=1)
+
+
+def test_chunks_do_not_show(model):
+    whole = roll(model, 10, 30)
+    assert whole.shape == (3, 10, 8, 8, 3)
+    # Three clips: chunks of 1, 1, 3 and 7 steps, and of more than there are.
+    for frames_at_once in (1, 4, 9, 21, 100):
+        np.testing.assert_allclose(roll(model, 10, frames_at_once), whole, atol=1)
+
+
+def test_a_rollout_does_not_depend_on_its_batch(model):
+    main, variables, observed = model
+    alone = roll((main, variables, observed[1:2]), 30, 30)
+    np.testing.assert_allclose(alone[0], roll(model, 30, 30)[1], atol=1)
+
+
+def test_working_memory_does_not_grow_with_length(model):
+    def working_bytes(num_steps):
+        rollout = make_rollout(NETWORKS, PREDICTOR, num_steps=num_steps, frames_at_once=30)
+        compiled = jax.jit(rollout).lower(*model).compile().memory_analysis()
+        # What belongs to every step: its uint8 frame before the axes are put in order, its pose.
+        kept = num_steps * 3 * (8 * 8 * 3 + 3 * 4)
+        return compiled.temp_size_in_bytes - kept
+
+    short, long = working_bytes(100), working_bytes(2000)
+    float_frames = 2000 * 3 * 8 * 8 * 3 * 4
+    assert short > 0
+    assert 0 < long < short + 0.1 * float_frames

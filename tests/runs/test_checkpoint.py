@@ -1,0 +1,100 @@
+import chex
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from drnet_jax.models.state import Player, PredictorState
+from drnet_jax.runs.checkpoint import Checkpoints
+
+
+def state(step, width=3):
+    params = {"predictor": {"kernel": jnp.full((width, 2), float(step)), "bias": jnp.zeros(2)}}
+    player = Player(params, {"predictor": {}}, (jnp.ones(2) * step,))
+    return PredictorState(jnp.asarray(step, jnp.int32), player)
+
+
+def saved(folder, steps=(1, 2, 3), keep=2):
+    with Checkpoints(folder, keep) as checkpoints:
+        for step in steps:
+            checkpoints.save(step, state(step))
+    return folder
+
+
+def restore(folder, like):
+    with Checkpoints(folder, keep=2) as checkpoints:
+        return checkpoints.restore(like)
+
+
+def test_newest_comes_back_and_old_ones_go(tmp_path):
+    saved(tmp_path)
+    chex.assert_trees_all_equal(restore(tmp_path, state(0)), state(3))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3"]
+
+
+def test_relative_folders_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    saved("runs/quick")
+    chex.assert_trees_all_equal(restore("runs/quick", state(0)), state(3))
+
+
+def test_empty_folder_has_nothing(tmp_path):
+    assert restore(tmp_path, state(0)) is None
+
+
+@pytest.mark.parametrize("damage", ["truncate", "remove", "metadata"])
+def test_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path, damage, caplog):
+    saved(tmp_path)
+    files = [p for p in (tmp_path / "3").rglob("*") if p.is_file()]
+    if damage == "metadata":
+        files = [p for p in files if p.name == "_METADATA"]
+    for path in files:
+        if damage == "truncate":
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        else:
+            path.unlink()
+    chex.assert_trees_all_equal(restore(tmp_path, state(0)), state(2))
+    assert "damaged_3" in caplog.text
+    assert (tmp_path / "damaged_3").exists()
+    # The run goes on, and saves step 3 again.
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        checkpoints.save(3, state(3))
+    chex.assert_trees_all_equal(restore(tmp_path, state(0)), state(3))
+
+
+def test_a_reader_moves_nothing(tmp_path, caplog):
+    saved(tmp_path)
+    (tmp_path / "3" / "default" / "_METADATA").unlink()
+    with Checkpoints(tmp_path, keep=2, read_only=True) as checkpoints:
+        chex.assert_trees_all_equal(checkpoints.restore(state(0)), state(2))
+    assert "damaged" in caplog.text
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3"]
+
+
+def test_nothing_is_lost_or_begun_anew_when_no_checkpoint_can_be_read(tmp_path):
+    saved(tmp_path)
+    for path in tmp_path.rglob("_METADATA"):
+        path.unlink()
+    with pytest.raises(ValueError, match=r"None of the checkpoints in .* can be read"):
+        restore(tmp_path, state(0))
+    assert (tmp_path / "2").exists()
+    assert (tmp_path / "3").exists()
+
+
+def test_other_architecture_is_refused_by_name_and_kept(tmp_path):
+    saved(tmp_path)
+    with pytest.raises(ValueError, match=r"predictor/kernel is \(3, 2\), the model has \(5, 2\)"):
+        restore(tmp_path, state(0, width=5))
+    assert (tmp_path / "3").exists()
+
+
+def test_every_device_gets_a_copy(tmp_path):
+    import jax
+
+    from drnet_jax.base import sharding
+
+    saved(tmp_path)
+    like = jax.device_put(state(0), sharding.replicated(sharding.data_mesh()))
+    restored = restore(tmp_path, like)
+    kernel = restored.predictor.params["predictor"]["kernel"]
+    assert len(kernel.sharding.device_set) == 2
+    np.testing.assert_array_equal(kernel, 3.0)

@@ -1,0 +1,288 @@
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from drnet_jax.base import sharding
+from drnet_jax.models import registry as build
+from drnet_jax.models.state import DrnetState, Player, PredictorState, first_step
+from drnet_jax.training import losses, steps
+
+WEIGHTS = dict(similarity_weight=0.7, adversarial_weight=0.3)
+
+
+def tiny_networks():
+    return build.create_networks(
+        content_encoder="dcgan",
+        pose_encoder="dcgan",
+        decoder="dcgan",
+        image_size=8,
+        channels=3,
+        width=2,
+        num_slots=1,
+        content_dim=4,
+        pose_dim=3,
+        normalize=False,
+        discriminator_width=5,
+        dtype=jnp.float32,
+    )
+
+
+@functools.cache
+def tiny_variables():
+    """Returns variables of the main networks and of the discriminator."""
+    return jax.jit(_init)(jax.random.split(jax.random.key(0), 4))
+
+
+def _init(keys):
+    networks = tiny_networks()
+    frames = jnp.zeros((2, 8, 8, 3))
+    main = {}
+    content, main["content_encoder"] = networks.content_encoder.init_with_output(
+        keys[0], frames, train=False
+    )
+    pose, main["pose_encoder"] = networks.pose_encoder.init_with_output(
+        keys[1], frames, train=False
+    )
+    main["decoder"] = networks.decoder.init(keys[2], content, pose, train=False)
+    return main, {"discriminator": networks.discriminator.init(keys[3], pose, pose)}
+
+
+def tiny_state(tx):
+    main, critic = tiny_variables()
+    return DrnetState(first_step(), Player.create(main, tx), Player.create(critic, tx))
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return tiny_networks()
+
+
+@pytest.fixture
+def batch():
+    frames = np.random.default_rng(0).integers(0, 256, (6, 4, 8, 8, 3), np.uint8)
+    return steps.DrnetBatch(frames, steps.sample_pairs(jax.random.key(1), 6))
+
+
+def test_pairs_have_no_fixed_points_and_right_labels():
+    for seed in range(20):
+        pairs = steps.sample_pairs(jax.random.key(seed), 7)
+        different = pairs.partners != np.arange(7)
+        np.testing.assert_array_equal(pairs.targets, ~different)
+        np.testing.assert_array_equal(different, np.arange(7) < 3)
+    partners = {int(steps.sample_pairs(jax.random.key(seed), 7).partners[0]) for seed in range(60)}
+    assert partners == set(range(1, 7))
+
+
+def test_step_is_the_formula_of_the_paper(networks, batch):
+    """One SGD step, recomputed from single passes and one gradient per player."""
+    tx = optax.sgd(1.0)
+    state = tiny_state(tx)
+    step = jax.jit(steps.make_drnet_step(networks, tx, tx, **WEIGHTS))
+    new, metrics = step(state, batch)
+
+    x = [jnp.asarray(batch.frames[:, i] / np.float32(255)) for i in range(4)]
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def encode(name, params, frames):
+        variables = {"params": params[name], "batch_stats": state.main.batch_stats[name]}
+        module = getattr(networks, name)
+        return module.apply(variables, frames, train=True, mutable=["batch_stats"])[0]
+
+    def logits(params, a, b):
+        return networks.discriminator.apply({"params": params["discriminator"]}, a, b)
+
+    main, critic = state.main.params, state.discriminator.params
+    pose_a, pose_b = (encode("pose_encoder", main, frames) for frames in x[:2])
+
+    def critic_loss(params):
+        out = logits(params, pose_a, pose_b[batch.pairs.partners])
+        return losses.same_clip(out, batch.pairs.targets)
+
+    critic_grads = jax.jit(jax.grad(critic_loss))(critic)
+    moved = jax.tree.map(np.subtract, critic, critic_grads)
+    chex.assert_trees_all_close(new.discriminator.params, moved, atol=1e-6)
+    target_content = encode("content_encoder", main, x[1]).vector
+    constant_pose = encode("pose_encoder", main, x[3])
+
+    @jax.jit
+    @jax.value_and_grad
+    def main_loss(params):
+        content = encode("content_encoder", params, x[0])
+        pose = encode("pose_encoder", params, x[2])
+        variables = {"params": params["decoder"], "batch_stats": state.main.batch_stats["decoder"]}
+        decoded, _ = networks.decoder.apply(
+            variables, content, pose, train=True, mutable=["batch_stats"]
+        )
+        return (
+            jnp.mean((decoded - x[2]) ** 2)
+            + 0.7 * jnp.mean((content.vector - target_content) ** 2)
+            + 0.3 * losses.pose_confusion(logits(moved, pose, constant_pose))
+        )
+
+    total, grads = main_loss(main)
+    np.testing.assert_allclose(metrics["total"], total, rtol=1e-5)
+    expected = jax.tree.map(np.subtract, main, grads)
+    chex.assert_trees_all_close(new.main.params, expected, atol=2e-5)
+    assert int(new.step) == 1
+
+
+def test_running_statistics_see_every_pass_in_order(networks, batch):
+    state = tiny_state(optax.sgd(0.0))
+    step = jax.jit(steps.make_drnet_step(networks, optax.sgd(0.0), optax.sgd(0.0), **WEIGHTS))
+    new, _ = step(state, batch)
+    for name, frames in (("pose_encoder", (0, 1, 2, 3)), ("content_encoder", (0, 1))):
+        variables = state.main.variables(name)
+        run = functools.partial(getattr(networks, name).apply, train=True, mutable=["batch_stats"])
+        run = jax.jit(run)
+        for i in frames:
+            _, updates = run(variables, batch.frames[:, i] / np.float32(255))
+            variables = variables | updates
+        chex.assert_trees_all_close(new.main.batch_stats[name], variables["batch_stats"], atol=1e-6)
+
+
+def test_settling_forgets_the_statistics_of_earlier_weights(networks, batch):
+    state = tiny_state(optax.sgd(0.0))
+    settle = jax.jit(steps.make_settling_step(networks))
+    settled = state
+    for _ in range(150):
+        settled = settle(settled, batch.frames)
+    others = [state.main.params, state.main.opt_state, state.discriminator, state.step]
+    kept = [settled.main.params, settled.main.opt_state, settled.discriminator, settled.step]
+    chex.assert_trees_all_equal(others, kept)
+    # Then a network makes of this batch what it makes of it with the batch's own statistics, but
+    # for the running variance, which is unbiased.
+    frames = batch.frames[:, 0] / np.float32(255)
+    encoder, variables = networks.content_encoder, settled.main.variables("content_encoder")
+    name = ("trunk", "stage0", "norm")
+    found = functools.reduce(dict.__getitem__, name, dict(variables["batch_stats"]))
+    kernel = variables["params"]["trunk"]["stage0"]["conv"]["kernel"]
+    pads, axes = ((1, 1), (1, 1)), ("NHWC", "HWIO", "NHWC")
+    maps = jax.lax.conv_general_dilated(frames, kernel, (2, 2), pads, dimension_numbers=axes)
+    np.testing.assert_allclose(found["mean"], np.mean(maps, (0, 1, 2)), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(found["var"], np.var(maps, (0, 1, 2), ddof=1), rtol=1e-3)
+    own, _ = encoder.apply(variables, frames, train=True, mutable=["batch_stats"])
+    frozen = encoder.apply(variables, frames, train=False)
+    # The last norm has six values a channel: its variances differ by a fifth.
+    assert np.corrcoef(own.vector.ravel(), frozen.vector.ravel())[0, 1] > 0.99
+
+
+def test_without_adversarial_weight_the_discriminator_has_no_say(networks, batch):
+    tx = optax.sgd(1.0)
+    state = tiny_state(tx)
+    step = jax.jit(
+        steps.make_drnet_step(networks, tx, tx, similarity_weight=1.0, adversarial_weight=0.0)
+    )
+    other = state.replace(
+        discriminator=state.discriminator.replace(
+            params=jax.tree.map(lambda x: x + 1, state.discriminator.params)
+        )
+    )
+    chex.assert_trees_all_equal(step(state, batch)[0].main, step(other, batch)[0].main)
+
+
+def test_step_compiles_once(networks, batch):
+    tx = optax.adam(1e-3)
+    state = tiny_state(tx)
+    chex.clear_trace_counter()
+    step = jax.jit(chex.assert_max_traces(steps.make_drnet_step(networks, tx, tx, **WEIGHTS), n=1))
+    for _ in range(3):
+        state, _ = step(state, batch)
+    assert int(state.step) == 3
+
+
+def test_two_devices_agree_with_one(networks, batch):
+    # SGD: Adam turns the rounding noise of a bias under BatchNorm into a full-sized move.
+    tx = optax.sgd(0.1)
+    state = tiny_state(tx)
+    step = jax.jit(steps.make_drnet_step(networks, tx, tx, **WEIGHTS))
+    expected, expected_metrics = step(state, batch)
+    mesh = sharding.data_mesh()
+    assert mesh.size == 2
+    state = jax.device_put(state, sharding.replicated(mesh))
+    batch = jax.device_put(batch, sharding.batch_split(mesh))
+    actual, metrics = step(state, batch)
+    chex.assert_trees_all_close(actual, expected, rtol=1e-4, atol=1e-6)
+    chex.assert_trees_all_close(metrics, expected_metrics, rtol=1e-5)
+
+
+def test_predictor_step_is_teacher_forced_and_leaves_the_encoders_alone(networks):
+    tx = optax.sgd(1.0)
+    main = tiny_state(optax.sgd(1.0)).main
+    predictor = build.create_predictor(
+        pose_dim=3, hidden_dim=4, num_layers=2, normalize=False, dtype=jnp.float32
+    )
+    variables = predictor.init(jax.random.key(2), predictor.initial_carry(1), jnp.zeros((1, 7)))
+    state = PredictorState(first_step(), Player.create({"predictor": variables}, tx))
+    frames = np.random.default_rng(3).random((5, 6, 8, 8, 3), np.float32)
+    step = steps.make_predictor_step(networks, predictor, tx, num_observed=3)
+    new, metrics = jax.jit(step)(state, frames, main)
+
+    def encode(name, x):
+        return jax.jit(functools.partial(getattr(networks, name).apply, train=False))(
+            main.variables(name), x
+        )
+
+    content = encode("content_encoder", frames[:, 2]).vector
+    poses = [encode("pose_encoder", frames[:, t]) for t in range(6)]
+
+    @jax.jit
+    @jax.value_and_grad
+    def loss(params):
+        carry, terms = predictor.initial_carry(5), []
+        for t in range(5):
+            inputs = jnp.concatenate([poses[t], content], axis=1)
+            carry, predicted = predictor.apply({"params": params}, carry, inputs)
+            terms.append(jnp.mean((predicted - poses[t + 1]) ** 2))
+        return sum(terms)
+
+    value, grads = loss(variables["params"])
+    np.testing.assert_allclose(metrics["prediction"], value / 5, rtol=1e-5)
+    expected = jax.tree.map(np.subtract, variables["params"], grads)
+    chex.assert_trees_all_close(new.predictor.params["predictor"], expected, atol=1e-6)
+
+
+def test_predictor_does_not_learn_from_frames_that_pad_a_clip(networks):
+    tx = optax.sgd(1.0)
+    main = tiny_state(optax.sgd(1.0)).main
+    predictor = build.create_predictor(
+        pose_dim=3, hidden_dim=4, num_layers=1, normalize=False, dtype=jnp.float32
+    )
+    variables = predictor.init(jax.random.key(2), predictor.initial_carry(1), jnp.zeros((1, 7)))
+    state = PredictorState(first_step(), Player.create({"predictor": variables}, tx))
+    frames = np.random.default_rng(3).random((4, 5, 8, 8, 3), np.float32)
+    step = jax.jit(steps.make_predictor_step(networks, predictor, tx, num_observed=2))
+    lengths = np.array([5, 3, 4, 2], np.int32)
+    expected, _ = step(state, frames, main, lengths)
+    padding = np.arange(5) >= lengths[:, None]
+    other, _ = step(state, np.where(padding[..., None, None, None], 0.5, frames), main, lengths)
+    chex.assert_trees_all_equal(other, expected)
+    # The same clips at full length: all errors count, as without lengths.
+    full, _ = step(state, frames, main, np.full(4, 5, np.int32))
+    plain, _ = step(state, frames, main)
+    chex.assert_trees_all_close(full, plain, atol=1e-6)
+
+
+def test_passes_without_gradients_are_the_same_in_one_call(networks):
+    variables, _ = tiny_variables()
+    frames = np.random.default_rng(5).random((6, 3, 8, 8, 3), np.float32)
+    encode = functools.partial(steps._train_passes, networks.pose_encoder)
+    found = jax.jit(encode)(variables["pose_encoder"], frames)
+    with pytest.MonkeyPatch.context() as patch:
+        # As on TPUs and GPUs.
+        patch.setattr(
+            jax.lax, "platform_dependent", lambda *operands, default, **_: default(*operands)
+        )
+        together = jax.jit(lambda *arguments: encode(*arguments))(variables["pose_encoder"], frames)
+    chex.assert_trees_all_close(found, together, rtol=1e-4, atol=1e-5)
+    # Of each pass from the same start; together, as if one had come after the other.
+    start, expected = variables["pose_encoder"]["batch_stats"], variables["pose_encoder"]
+    for i in range(3):
+        _, stats = steps._train_pass(networks.pose_encoder, expected, frames[:, i])
+        expected = expected | {"batch_stats": stats}
+    joined = steps._averaged_in_turn(start, found[1])
+    chex.assert_trees_all_close(joined, expected["batch_stats"], rtol=1e-5, atol=1e-6)
