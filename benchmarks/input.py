@@ -32,7 +32,7 @@ from benchmarks.png_clips import PngClips, write_folders
 from drnet_jax.base import sharding
 from drnet_jax.data.preparation import prepare
 from drnet_jax.data.recorded import RecordedSource
-from drnet_jax.data.suncg.stand_in import ProceduralChairs, ProceduralChairsConfig
+from drnet_jax.data.suncg.stand_in import StandInChairs, StandInChairsConfig
 from drnet_jax.training import steps
 
 _PEER = flags.DEFINE_enum("peer", "none", ["none", "torch"], "What ours is compared with.")
@@ -53,21 +53,21 @@ _OURS = {"ours": (1e10, 20), "disk": (0, 1)}
 Stream = Callable[[], Iterator]
 
 
-def make_builder(folder: os.PathLike, num_chairs: int, image_size: int = 64) -> ProceduralChairs:
+def make_builder(folder: os.PathLike, num_chairs: int, image_size: int = 64) -> StandInChairs:
     """Returns the builder of the clips, two turns of each chair."""
-    config = ProceduralChairsConfig(
+    config = StandInChairsConfig(
         image_size=image_size, num_identities=num_chairs, elevations=(10, 34)
     )
-    return ProceduralChairs(config=config, data_dir=folder)
+    return StandInChairs(config=config, data_dir=folder)
 
 
-def open_source(builder: ProceduralChairs, max_bytes: float) -> RecordedSource:
+def open_source(builder: StandInChairs, max_bytes: float) -> RecordedSource:
     """Returns the prepared clips, in memory if they fit into `max_bytes`."""
     mesh = sharding.data_mesh()
-    return RecordedSource(builder, max_step=_MAX_STEP, max_bytes=max_bytes, seed=0, mesh=mesh)
+    return RecordedSource(builder, max_frame_gap=_MAX_STEP, max_bytes=max_bytes, seed=0, mesh=mesh)
 
 
-def render_speed(builder: ProceduralChairs) -> float:
+def render_speed(builder: StandInChairs) -> float:
     """Prepares the clips; returns how many frames were rendered and written per second."""
     builder.make(builder.jobs()["train"][0])  # Compiles.
     started = time.perf_counter()

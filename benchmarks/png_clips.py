@@ -31,16 +31,16 @@ def write_folders(store: ClipStore, folder: pathlib.Path) -> list[list[str]]:
 class PngClips:
     """Random frames of a clip, as `RecordedSource.train_frames` draws them."""
 
-    def __init__(self, clips: Sequence[Sequence[str]], num_frames: int, max_step: int):
+    def __init__(self, clips: Sequence[Sequence[str]], num_frames: int, max_frame_gap: int):
         """Keeps the names of files.
 
         Args:
           clips: the files of each clip, in order of time.
           num_frames: how many frames of a clip are read.
-          max_step: the longest distance in time of two of them.
+          max_frame_gap: the longest distance in time of two of them.
         """
         self._clips = clips
-        self._num_frames, self._max_step = num_frames, max_step
+        self._num_frames, self._max_frame_gap = num_frames, max_frame_gap
 
     def __len__(self) -> int:
         return len(self._clips)
@@ -48,7 +48,7 @@ class PngClips:
     def __getitem__(self, clip: int) -> np.ndarray:
         """Returns uint8 `[num_frames, height, width, channels]` of random times."""
         length = len(self._clips[clip])
-        reach = min(self._max_step, length - 1)
+        reach = min(self._max_frame_gap, length - 1)
         # The chairs go round, so a window may lie across the end.
         start = random.randrange(length)
         times = [(start + random.randint(0, reach)) % length for _ in range(self._num_frames)]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from drnet_jax.models import registry as build
-from drnet_jax.models.state import DrnetState, Player, first_step
+from drnet_jax.models.state import DrnetState, NetworkState, first_step
 from drnet_jax.runs import run
 from drnet_jax.training import optim, steps
 
@@ -54,7 +54,7 @@ class Subject:
             }
             discriminator = {"discriminator": networks.discriminator.init(keys[3], pose, pose)}
             return DrnetState(
-                first_step(), Player.create(main, tx), Player.create(discriminator, tx)
+                first_step(), NetworkState.create(main, tx), NetworkState.create(discriminator, tx)
             )
 
         return init
@@ -88,7 +88,7 @@ def create(config: ml_collections.ConfigDict) -> Subject:
     """Returns the first stage of `config`."""
     settings = config.model.to_dict() | {
         "image_size": config.data.image_size,
-        "channels": 3 if config.data.get("coloured", True) else 1,
+        "channels": 3 if config.data.get("colored", True) else 1,
         "dtype": run.computation_dtype(config.dtype),
     }
     return Subject(settings, config.drnet, build.create_networks(**settings))

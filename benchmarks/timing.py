@@ -42,7 +42,7 @@ def alternate(
 def ratio(ours: Times, peer: Times) -> dict[str, float]:
     """Returns ours / peer: median of the pairs, and least against least by the clock and by cores.
 
-    Calls of one round are neighbours in time and make a pair.
+    Calls of one round are neighbors in time and make a pair.
     """
     pairs = [a / b for a, b in zip(ours.wall, peer.wall, strict=True)]
     return {

@@ -5,7 +5,7 @@
 
 `full` has the paper's networks and weights, as recalled, and what else the authors' code says; it
 has not been trained yet. `quick` is small networks on a small stand-in. Without the real files
-(docs/data.md) both use the stand-in `procedural_kth`, and say so.
+(docs/data.md) both use the stand-in, and say so.
 """
 
 import ml_collections
@@ -19,9 +19,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.data = defaults.clips(
         name="kth",
         real=dict(persons="20/5"),
-        procedural=dict(num_people=25, num_repeats=1, clip_length=100, seed=0),
+        stand_in=dict(num_people=25, num_repeats=1, clip_length=100, seed=0),
         image_size=128,
-        coloured=False,
+        colored=False,
     )
     config.model.update(content_encoder="vgg_unet", pose_encoder="resnet", decoder="vgg_unet")
     config.model.update(pose_dim=24)
@@ -33,9 +33,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
 
 def _hasten(config: ml_collections.ConfigDict) -> None:
     """Small networks, and few clips to make."""
-    defaults.hasten(config)
+    defaults.quick(config)
     config.data.update(image_size=64)
-    config.data.procedural.update(num_people=15, clip_length=50)
+    config.data.stand_in.update(num_people=15, clip_length=50)
     config.model.update(content_encoder="dcgan_unet", pose_encoder="dcgan", decoder="dcgan_unet")
     config.model.pose_dim = 10
     config.evaluation.judge_steps = 500  # Of the judge of actions.
@@ -43,8 +43,8 @@ def _hasten(config: ml_collections.ConfigDict) -> None:
 
 
 def _shrink(config: ml_collections.ConfigDict) -> None:
-    defaults.shrink(config)
+    defaults.smoke(config)
     config.data.update(image_size=32)
-    config.data.procedural.update(num_people=2, clip_length=30)
+    config.data.stand_in.update(num_people=2, clip_length=30)
     config.model.update(content_encoder="dcgan_unet", pose_encoder="dcgan", decoder="dcgan_unet")
     config.evaluation.update(num_clips=20, batch_size=20)

@@ -1,4 +1,4 @@
-"""DrNET on Moving MNIST: two coloured digits that bounce in a 64 x 64 frame.
+"""DrNET on Moving MNIST: two colored digits that bounce in a 64 x 64 frame.
 
   python -m drnet_jax.main --config=configs/mnist.py            full: as in the paper
   python -m drnet_jax.main --config=configs/mnist.py:quick      minutes on two CPU cores
@@ -6,7 +6,7 @@
 
 full: networks, batch, optimizer, lengths and K are those of the authors' code; dimensions, alpha
 and beta are the paper's as recalled. Both stages take 8.5 minutes on an NVIDIA H200; 22.2 dB swap
-PSNR, 3.6 dB above the best trivial answer; 86 % of swapped digits are recognised (README.md).
+PSNR, 3.6 dB above the best trivial answer; 86 % of swapped digits are recognized (README.md).
 quick: 24.7 dB swap PSNR, 5 dB above the best trivial answer (docs/recipe.md).
 """
 
@@ -27,10 +27,10 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         image_size=64,
         digit_size=32,
         num_digits=2,
-        coloured=True,
+        colored=True,
         speeds=(-4, 3),  # Least and greatest, in pixels per step.
         zero_speeds=True,
-        max_step=20,  # K: two frames that are compared are at most this far apart.
+        max_frame_gap=20,  # K: two frames that are compared are at most this far apart.
         consecutive=False,  # True: they follow each other, as in the authors' PyTorch code.
     )
     config.model.num_slots = 2  # One for each digit.
@@ -44,7 +44,7 @@ def _hasten(config: ml_collections.ConfigDict) -> None:
     config.data.update(digits="embedded", image_size=32, digit_size=16)
     # Frames far apart, and no digit that stands still: else two frames of a clip look alike in
     # position, and the adversarial term works against what the pose has to carry.
-    config.data.update(speeds=(-2, 2), zero_speeds=False, max_step=500)
+    config.data.update(speeds=(-2, 2), zero_speeds=False, max_frame_gap=500)
     config.model.update(content_encoder="attention", pose_encoder="attention", decoder="attention")
     config.model.update(width=32)
     config.drnet.update(batch_size=32, num_steps=5_000, learning_rate=0.005, beta1=0.9)
@@ -58,6 +58,6 @@ def _hasten(config: ml_collections.ConfigDict) -> None:
 
 
 def _shrink(config: ml_collections.ConfigDict) -> None:
-    defaults.shrink(config)
+    defaults.smoke(config)
     config.data.update(digits="embedded", image_size=32, digit_size=16)
     config.evaluation.update(batch_size=250)

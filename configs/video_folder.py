@@ -18,14 +18,14 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         name="video_folder",
         source="real",
         real=dict(
-            crop="centre",  # The square in the middle; none: the whole picture, squeezed.
+            crop="center",  # The square in the middle; none: the whole picture, squeezed.
             frame_rate=0.0,  # Frames per second that are taken; 0: all.
             min_frames=2,  # Shorter clips are left out.
             max_frames=300,  # Longer videos are cut into clips of this length.
             test_fraction=0.15,  # Of the files, where no folders train/ and test/ say so.
         ),
         image_size=64,
-        coloured=True,
+        colored=True,
     )
     config.model.update(content_encoder="dcgan_unet", pose_encoder="resnet", decoder="dcgan_unet")
     config.model.update(pose_dim=24)
@@ -36,14 +36,14 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
 
 def _hasten(config: ml_collections.ConfigDict) -> None:
     """Small networks."""
-    defaults.hasten(config)
+    defaults.quick(config)
     config.model.update(pose_encoder="dcgan")
     config.model.pose_dim = 10
     config.drnet.update(num_steps=1_500, learning_rate=0.003, adversarial_weight=0.002)
 
 
 def _shrink(config: ml_collections.ConfigDict) -> None:
-    defaults.shrink(config)
+    defaults.smoke(config)
     config.data.update(image_size=32)
     config.model.update(pose_encoder="dcgan")
     config.evaluation.update(num_clips=20, batch_size=20)

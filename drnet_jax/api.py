@@ -12,7 +12,7 @@ from drnet_jax.base.arrays import Array, Tree
 from drnet_jax.models import inference
 from drnet_jax.models.content import Content
 from drnet_jax.models.rollout import make_rollout
-from drnet_jax.models.state import Player
+from drnet_jax.models.state import NetworkState
 from drnet_jax.runs import run as run_lib
 
 
@@ -41,7 +41,7 @@ class Model:
         self.config = run.config
         self._run = run
         self._main = drnet.main
-        players: list[Player] = [drnet.main, drnet.discriminator]
+        players: list[NetworkState] = [drnet.main, drnet.discriminator]
         players += [predictor.predictor] if predictor else []
         self.variables: dict[str, Tree] = {
             name: player.variables(name) for player in players for name in player.params

@@ -15,6 +15,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from drnet_jax.runs import renamed
+
 MODES = ("train", "evaluate", "generate", "prepare", "import_torch")
 
 _CONFIG_HINT = "give a file of settings, such as --config=configs/mnist.py:quick"
@@ -117,6 +119,18 @@ def _joined(argv: Sequence[str]) -> list[str]:
     return joined
 
 
+def _with_present_names(argv: Sequence[str]) -> list[str]:
+    """Returns `argv` with old names and values of settings replaced by the present ones."""
+    present = []
+    for argument in argv:
+        flag, equals, value = argument.partition("=")
+        if flag.startswith("--config."):
+            name = renamed.present_name(flag.removeprefix("--config."))
+            argument = f"--config.{name}{equals}{renamed.present_value(name, value)}"
+        present.append(argument)
+    return present
+
+
 def _with_default_settings(argv: Sequence[str]) -> list[str]:
     """Returns `argv` with the settings file that its mode takes when none is given."""
     given = dict(a.lstrip("-").split("=", 1) for a in argv if a.startswith("--") and "=" in a)
@@ -170,7 +184,7 @@ def run() -> None:
     """Entry point of `python -m drnet_jax.main`."""
     logging.set_verbosity(logging.WARNING)
     # In place: config_flags looks there for `--config.<name>=<value>`.
-    sys.argv = _with_default_settings(_joined(sys.argv))
+    sys.argv = _with_default_settings(_with_present_names(_joined(sys.argv)))
     app.run(main, flags_parser=_parse)
 
 

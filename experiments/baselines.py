@@ -74,7 +74,7 @@ def read(scores: Mapping[str, Any], *, has_content: bool) -> Row:
     """Returns a run's scores by name, None where one is not defined.
 
     They are PSNR of reconstruction, swap and prediction; `auc` of a fresh discriminator on poses,
-    of the same things on other tracks where there are such; `class`, the kind of thing read from
+    of the same objects on other tracks where there are such; `class`, the kind of object read from
     pose by a linear probe.
     """
     swap = scores["swap"]
@@ -94,7 +94,7 @@ def titles(scores: Mapping[str, Any]) -> dict[str, str]:
         "reconstruction": "reconstruction",
         "swap": f"swap, t+{scores['swap']['horizon']}" if scores["swap"] else "swap",
         "prediction": f"prediction, {scores['prediction']['horizon']} steps",
-        "auc": "AUC, same things" if pairs["same_things"] else "AUC, same clip",
+        "auc": "AUC, same objects" if pairs["same_objects"] else "AUC, same clip",
         "class": f"{probed.identity(scores) or 'class'} from pose",
     }
 

@@ -31,7 +31,7 @@ def draw(out: epath.Path, trained: runs.Trained) -> None:
     print(held_out.swap_scores(trained.scores))
     between = interpolate(trained.model, starts, ends, NUM_STEPS)
     shares = [f"{share:.3g}" for share in np.linspace(0, 1, NUM_STEPS)]
-    picture = viz.labelled_rows(
+    picture = viz.labeled_rows(
         [[start, *row, end] for start, row, end in zip(starts, between, ends, strict=True)],
         [f"pair {i + 1}" for i in range(NUM_ROWS)],
         ["content, pose", *shares, "pose"],

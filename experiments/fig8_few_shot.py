@@ -1,4 +1,4 @@
-"""Figure 8 of the paper: actions told from pose by a classifier with few labelled clips.
+"""Figure 8 of the paper: actions told from pose by a classifier with few labeled clips.
 
 Read from `evaluation.json` of the run, and of an autoencoder that does not separate pose and
 content, whose run is in `<workdir>_one_encoder`.
@@ -37,8 +37,8 @@ def draw(out: epath.Path, trained: runs.Trained, autoencoder: runs.Trained) -> N
         out,
         "fig8_few_shot",
         plot.curves(
-            {name: {"x": curve["num_labelled"]} | curve for name, curve in curves.items()},
-            x_label="labelled training clips of each action",
+            {name: {"x": curve["num_labeled"]} | curve for name, curve in curves.items()},
+            x_label="labeled training clips of each action",
             y_label="accuracy on held-out people",
             references={"chance": baseline["pose"]["chance"]},
             log_x=True,
@@ -52,13 +52,13 @@ def draw(out: epath.Path, trained: runs.Trained, autoencoder: runs.Trained) -> N
 
 def _table(curves: Curves) -> str:
     first = next(iter(curves.values()))
-    numbers = first["num_labelled"]
+    numbers = first["num_labeled"]
     rows = [
         (name, *(actions.cell(curve, at, 3) for at in range(len(numbers))))
         for name, curve in curves.items()
     ]
     heads = [f"{number:g} of each" for number in numbers[:-1]] + [f"all, {numbers[-1]:.1f}"]
-    heads.insert(0, f"accuracy with labelled clips (chance {first['chance']:.3f})")
+    heads.insert(0, f"accuracy with labeled clips (chance {first['chance']:.3f})")
     return figure.table(heads, rows)
 
 
@@ -67,8 +67,8 @@ def _caption(record: Mapping[str, Any]) -> str:
     return (
         f"Logistic regression on codes of {record['num_frames']} frames in a row, or on the "
         f"content of the first; accuracy on {num_clips['test']} clips of held-out people, mean of "
-        f"{few_shot.NUM_DRAWS} random draws of the labelled clips. Bands: the middle 95 % of the "
-        f"draws; on the right all {num_clips['train']} training clips are labelled, and nothing "
+        f"{few_shot.NUM_DRAWS} random draws of the labeled clips. Bands: the middle 95 % of the "
+        f"draws; on the right all {num_clips['train']} training clips are labeled, and nothing "
         "is drawn."
     )
 

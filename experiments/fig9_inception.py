@@ -45,7 +45,7 @@ def draw(out: epath.Path, trained: runs.Trained, autoencoder: runs.Trained) -> N
             {name: {"x": steps} | score["inception_score"] for name, score in scores.items()},
             x_label="steps after the last observed frame",
             y_label="Inception score",
-            references={"no action recognised": 1.0},
+            references={"no action recognized": 1.0},
         ),
         _caption(own["judge"], own["num_clips"]),
         [trained, autoencoder],
@@ -70,7 +70,7 @@ def _table(scores: Mapping[str, Mapping[str, Any]], steps: Sequence[int]) -> str
             for score in scores.values()
         ]
         rows.append((str(step), *cells))
-    heads = [f"{what}: {name}" for what in ("score", "recognised") for name in scores]
+    heads = [f"{what}: {name}" for what in ("score", "recognized") for name in scores]
     return figure.table(("step", *heads), rows)
 
 

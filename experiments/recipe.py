@@ -37,7 +37,7 @@ NUM_CLIPS = 200
 def paper(config: ml_collections.ConfigDict) -> None:
     """Takes the paper's weights, optimizer and frames, on its DCGAN of a quarter of the width."""
     config.model.update(content_encoder="dcgan", pose_encoder="dcgan", decoder="dcgan", width=16)
-    config.data.update(zero_speeds=True, max_step=20)
+    config.data.update(zero_speeds=True, max_frame_gap=20)
     config.drnet.update(learning_rate=0.002, schedule="constant", warmup_steps=0, beta1=0.5)
     _paper_weights(config)
 
@@ -51,7 +51,7 @@ def scaled_weights(config: ml_collections.ConfigDict) -> None:
 def far_frames(config: ml_collections.ConfigDict) -> None:
     """Compares frames far apart, too, of digits that never stand still; cosine decay."""
     scaled_weights(config)
-    config.data.update(zero_speeds=False, max_step=500)
+    config.data.update(zero_speeds=False, max_frame_gap=500)
     config.drnet.update(schedule="cosine")
 
 

@@ -36,7 +36,7 @@ DATA = {
     "fig7_kth_long": "kth",
     "fig8_few_shot": "kth",
     "fig9_inception": "kth",
-    "nearest_neighbours": "mnist",
+    "nearest_neighbors": "mnist",
     "baselines": "mnist",
     "sweep_pose_dim_beta": "norb",
 }

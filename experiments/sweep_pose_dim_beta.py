@@ -194,13 +194,13 @@ def beside(scores: Mapping[str, Any]) -> str:
     words += [] if known is None else [f"chance is {known['chance']:.2f} for the class"]
     words.append("chance is 0.5 for the AUC")
     by_factors = scores["leakage"]["discriminator"]["same_clip_by_factors"]
-    if by_factors and not scores["leakage"]["discriminator"]["same_things"]:
+    if by_factors and not scores["leakage"]["discriminator"]["same_objects"]:
         words.append(f"which the true factors of pose alone put at {by_factors['mean']:.2f}")
     return f"Compare: {', '.join(words)}."
 
 
 def probe_note(scores: Mapping[str, Any]) -> str:
-    """Returns which factors were read, and of which things."""
+    """Returns which factors were read, and of which objects."""
     kind = probed.identity(scores)
     known = probed.score(scores, kind, "pose")
     if known is None:

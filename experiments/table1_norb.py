@@ -77,7 +77,7 @@ def read(trained: runs.Trained) -> Cells:
     for code in CODES:
         for kind in KINDS:
             score = probed.score(trained.scores, "category", code, kind)
-            if score is None or score["on"] != "held_out_things":
+            if score is None or score["on"] != "held_out_objects":
                 raise ValueError(
                     f"{trained.run.workdir / 'evaluation.json'} has no {kind} probe of category "
                     f"in {code} for held-out toys; --mode=evaluate adds it where toys are enough."

@@ -35,7 +35,7 @@ def test_networks_are_the_papers_and_fit_together(name):
         *(model.content_encoder, model.pose_encoder, model.decoder, side),
         *(model.content_dim, model.pose_dim, config.drnet.adversarial_weight),
     )
-    channels = 3 if config.data.coloured else 1
+    channels = 3 if config.data.colored else 1
     networks = build.create_networks(**model, image_size=side, channels=channels, dtype=jnp.float32)
 
     def swap(key, frames):
@@ -56,7 +56,7 @@ def test_networks_are_the_papers_and_fit_together(name):
 def test_every_variant_is_possible(name, variant):
     config = load(name, variant)
     settings.check(config.to_dict())
-    channels = 3 if config.data.coloured else 1
+    channels = 3 if config.data.colored else 1
     side = config.data.image_size
     build.create_networks(**config.model, image_size=side, channels=channels, dtype=jnp.float32)
 

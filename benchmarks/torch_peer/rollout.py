@@ -9,7 +9,7 @@ from torch import nn
 from benchmarks.torch_peer import networks, weights
 from benchmarks.torch_peer.train_step import device, precision, to_maps
 from drnet_jax.base.arrays import Tree
-from drnet_jax.models.state import Player
+from drnet_jax.models.state import NetworkState
 
 _CELL_NAMES = {
     "kernel_input": "weight_ih",
@@ -50,7 +50,7 @@ class Rollout:
     """`rollout(observed) -> generated`, uint8 `[batch, num_steps, height, width, channels]`."""
 
     def __init__(
-        self, settings: dict, main: Player, lstm: PoseLstm, num_steps: int, num_layers: int
+        self, settings: dict, main: NetworkState, lstm: PoseLstm, num_steps: int, num_layers: int
     ):
         self.networks = networks.create(settings).eval()
         for name in ("content_encoder", "pose_encoder", "decoder"):

@@ -11,7 +11,7 @@ from etils import epath
 from drnet_jax import report
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import as_float
-from drnet_jax.evaluation import few_shot, leakage, neighbours, rollouts, summary, swaps
+from drnet_jax.evaluation import few_shot, leakage, neighbors, rollouts, summary, swaps
 from drnet_jax.evaluation.judges import actions as action_judge
 from drnet_jax.evaluation.judges import objects as judge_lib
 from drnet_jax.models.state import DrnetState, PredictorState
@@ -19,7 +19,7 @@ from drnet_jax.runs import metrics_writer as writer
 from drnet_jax.runs import run as run_lib
 from drnet_jax.runs.run import Run
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """Of `evaluation.json`, as docs/evaluation.md says what is in it."""
 
 NUM_MEAN_CLIPS = 1000
@@ -72,11 +72,11 @@ def score(run: Run, drnet: DrnetState, predictor: PredictorState | None = None) 
         "judge": judge and judge.record,
     }
     record |= swaps.score(run, drnet, predictor, judge, mean_frame)
-    record |= {"prediction": None, "rollout": None, "actions": None, "neighbours": None}
+    record |= {"prediction": None, "rollout": None, "actions": None, "neighbors": None}
     if predictor is not None:
         record |= rollouts.score(run, drnet, predictor, judge, mean_frame)
         record["actions"] = action_judge.score(run, drnet, predictor)
-        record["neighbours"] = neighbours.score(run, drnet, predictor)
+        record["neighbors"] = neighbors.score(run, drnet, predictor)
     record["few_shot"] = few_shot.score(run, drnet)
     return record | leakage.score(run, drnet)
 

@@ -36,7 +36,7 @@ TRUTH_CHUNK = 100
 """Time steps of the truth that are rendered at once."""
 
 NO_TRUTH = 60
-"""Grey of the frames that a clip does not have."""
+"""Gray of the frames that a clip does not have."""
 
 FRAMES_PER_SECOND = 12
 

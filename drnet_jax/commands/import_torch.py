@@ -10,7 +10,7 @@ from etils import epath
 
 from drnet_jax.interop import import_torch, torch_file
 from drnet_jax.interop.import_torch import Imported
-from drnet_jax.models.state import Player
+from drnet_jax.models.state import NetworkState
 from drnet_jax.runs import environment
 from drnet_jax.runs import metrics_writer as writer
 from drnet_jax.runs import run as run_lib
@@ -60,7 +60,7 @@ def _settings(config: ml_collections.ConfigDict, imported: Imported) -> ml_colle
     config = ml_collections.ConfigDict(config.to_dict())
     model = dict(imported.model)
     image_size, channels = model.pop("image_size"), model.pop("channels")
-    config.data.update(image_size=image_size, coloured=channels == 3)
+    config.data.update(image_size=image_size, colored=channels == 3)
     if "digit_size" in config.data:
         config.data.digit_size = image_size // 2
     config.model.update(model)
@@ -96,7 +96,7 @@ def _write(run: Run, imported: Imported, source: epath.PathLike) -> None:
     print(f"Imported {names} into {run.workdir}.")
 
 
-def _with_variables(player: Player, imported: Imported) -> Player:
+def _with_variables(player: NetworkState, imported: Imported) -> NetworkState:
     """Returns `player` with the imported arrays of its networks."""
     variables = {name: imported.variables[name] for name in player.params}
     return player.replace(

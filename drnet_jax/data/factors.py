@@ -24,15 +24,15 @@ class Factors:
 
 
 @dataclasses.dataclass(frozen=True)
-class Things:
-    """The things to be seen in frames of a batch of clips, always in the same order.
+class Objects:
+    """The objects to be seen in frames of a batch of clips, always in the same order.
 
     Attributes:
-      classes: int `[batch, things]`, from 0 on.
+      classes: int `[batch, objects]`, from 0 on.
       num_classes: how many there are.
-      positions: float `[batch, time, things, 2]`, (row, column) of the upper left corner in pixels.
-      visible: float `[batch, time, things]`, how much of each thing is to be seen, 0 to 1.
-      size: side of a thing in pixels.
+      positions: float `[batch, time, objects, 2]`, (row, column) of the upper left corner, pixels.
+      visible: float `[batch, time, objects]`, how much of each object is to be seen, 0 to 1.
+      size: side of an object in pixels.
       span: a position is from 0 to below this.
     """
 

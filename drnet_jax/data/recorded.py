@@ -51,7 +51,7 @@ class RecordedSource(HostSource):
         self,
         builder: ClipBuilder,
         *,
-        max_step: int,
+        max_frame_gap: int,
         consecutive: bool = False,
         max_bytes: float,
         seed: int,
@@ -61,7 +61,7 @@ class RecordedSource(HostSource):
 
         Args:
           builder: of a data set that is prepared.
-          max_step: K, the longest distance in time of two frames that training compares.
+          max_frame_gap: K, the longest distance in time of two frames that training compares.
           consecutive: whether the frames of a clip that the first stage sees follow each other.
           max_bytes: the largest split whose frames are kept in memory.
           seed: of the run; batches are a function of it and of their number.
@@ -74,9 +74,9 @@ class RecordedSource(HostSource):
         self.stores = {split: ClipStore(builder, split, max_bytes) for split in SPLITS}
         self.stand_in = builder.CARD.stand_in
         self.clips_end = not builder.CARD.periodic
-        kind = "procedural" if self.stand_in else "real"
+        kind = "stand_in" if self.stand_in else "real"
         self.resolved = {"source": kind, "fingerprint": builder.builder_config.name}
-        self._max_step = max_step
+        self._max_frame_gap = max_frame_gap
         self._consecutive = consecutive
         self._seed = seed
         self._sharding = sharding.batch_split(mesh)
@@ -231,9 +231,9 @@ class RecordedSource(HostSource):
         return None if frames[0] is None else np.stack(frames)[:, None]
 
     def _times(self, lengths: np.ndarray, num_times: int, rng: np.random.Generator) -> np.ndarray:
-        """Returns int `[batch, num_times]`: frames within a random window of `max_step` + 1."""
+        """Returns int `[batch, num_times]`: frames at most `max_frame_gap` apart."""
         longest = lengths - 1
-        reach = np.minimum(self._max_step, longest)
+        reach = np.minimum(self._max_frame_gap, longest)
         # A turn has no end that a window must stop at.
         starts = rng.integers(0, longest - reach + 1 if self.clips_end else lengths)
         times = starts[:, None] + rng.integers(0, reach[:, None] + 1, (len(lengths), num_times))

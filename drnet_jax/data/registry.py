@@ -10,18 +10,18 @@ from etils import epath
 
 from drnet_jax.base import prng
 from drnet_jax.data.kth import actions as kth_actions
-from drnet_jax.data.kth import stand_in as procedural_kth
+from drnet_jax.data.kth import stand_in as kth_stand_in
 from drnet_jax.data.moving_mnist import digits
 from drnet_jax.data.moving_mnist.generator import MovingMnist
 from drnet_jax.data.moving_mnist.source import MovingMnistSource, without_test_digits
 from drnet_jax.data.norb import small_norb
-from drnet_jax.data.norb import stand_in as procedural_norb
+from drnet_jax.data.norb import stand_in as norb_stand_in
 from drnet_jax.data.preparation import prepare
 from drnet_jax.data.preparation.builder import ClipBuilder
 from drnet_jax.data.recorded import RecordedSource
 from drnet_jax.data.source import Source
 from drnet_jax.data.suncg import chairs as suncg_chairs
-from drnet_jax.data.suncg import stand_in as procedural_chairs
+from drnet_jax.data.suncg import stand_in as chairs_stand_in
 from drnet_jax.data.video_folder import builder as video_folder
 
 MOVING_MNIST = "moving_mnist"
@@ -32,9 +32,9 @@ REAL = {
     "video_folder": (video_folder.VideoFolder, video_folder.VideoFolderConfig),
 }
 STAND_INS = {
-    "kth": (procedural_kth.ProceduralKth, procedural_kth.ProceduralKthConfig),
-    "norb": (procedural_norb.ProceduralNorb, procedural_norb.ProceduralNorbConfig),
-    "suncg": (procedural_chairs.ProceduralChairs, procedural_chairs.ProceduralChairsConfig),
+    "kth": (kth_stand_in.StandInKth, kth_stand_in.StandInKthConfig),
+    "norb": (norb_stand_in.StandInNorb, norb_stand_in.StandInNorbConfig),
+    "suncg": (chairs_stand_in.StandInChairs, chairs_stand_in.StandInChairsConfig),
 }
 
 _GIGABYTE = 1e9
@@ -54,7 +54,7 @@ def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> 
     prepare.prepare(builder, max_skipped=data["max_skipped"])
     return RecordedSource(
         builder,
-        max_step=data["max_step"],
+        max_frame_gap=data["max_frame_gap"],
         consecutive=data["consecutive"],
         max_bytes=data["in_memory_gb"] * _GIGABYTE,
         seed=seed,
@@ -89,18 +89,18 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
     folder = _real_folder(data)
     if folder is None:
         builder_class, config_class = STAND_INS[name]
-        config = config_class(image_size=image_size, **data["procedural"])
+        config = config_class(image_size=image_size, **data["stand_in"])
     else:
         builder_class, config_class = REAL[name]
         own = dict(data.get("real", {}))
-        if any(field.name == "coloured" for field in dataclasses.fields(config_class)):
-            own["coloured"] = data["coloured"]
+        if any(field.name == "colored" for field in dataclasses.fields(config_class)):
+            own["colored"] = data["colored"]
         config = config_class(image_size=image_size, folder=str(folder), **own)
     builder = builder_class(config=config, data_dir=epath.Path(data["data_dir"]).expanduser())
-    channels = 3 if data["coloured"] else 1
+    channels = 3 if data["colored"] else 1
     if builder.channels != channels:
         raise ValueError(
-            f"config.data.coloured={data['coloured']}; allowed: {builder.channels == 3}, as the "
+            f"config.data.colored={data['colored']}; allowed: {builder.channels == 3}, as the "
             f"frames of {builder.CARD.title} have {builder.channels} channels."
         )
     return builder
@@ -109,9 +109,9 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
 def _real_folder(data: Mapping[str, Any]) -> epath.Path | None:
     """Returns the folder of the real files, or None to take the stand-in."""
     name, wanted = data["name"], data["source"]
-    if name not in STAND_INS and wanted == "procedural":
-        raise ValueError(f"config.data.source='procedural'; allowed for {name}: real.")
-    if wanted == "procedural":
+    if name not in STAND_INS and wanted == "stand_in":
+        raise ValueError(f"config.data.source='stand_in'; allowed for {name}: real.")
+    if wanted == "stand_in":
         return None
     usual = epath.Path(data["data_dir"]).expanduser() / "downloads" / "manual" / name
     folder = epath.Path(data["folder"]).expanduser() if data["folder"] else usual
@@ -127,7 +127,7 @@ def _moving_mnist(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -
         image_size=data["image_size"],
         digit_size=data["digit_size"],
         num_digits=data["num_digits"],
-        coloured=data["coloured"],
+        colored=data["colored"],
         speeds=tuple(data["speeds"]),
         zero_speeds=data["zero_speeds"],
     )
@@ -139,7 +139,7 @@ def _moving_mnist(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -
     return MovingMnistSource(
         generator,
         without_test_digits(found) if data["validation"] else found,
-        max_step=data["max_step"],
+        max_frame_gap=data["max_frame_gap"],
         consecutive=data["consecutive"],
         key=prng.root(seed),
         mesh=mesh,

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from drnet_jax.base.arrays import Array, Tree
-from drnet_jax.data.factors import Factors, Things
+from drnet_jax.data.factors import Factors, Objects
 
 ClipBatch = tuple[jax.Array, jax.Array | None]
 """uint8 `[batch, time, height, width, channels]` and int32 `[batch]`, how many frames of each clip
@@ -74,7 +74,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def random_times(self, split: str, clips: Any, key: jax.Array, num_times: int) -> np.ndarray:
-        """Returns int `[batch, num_times]`: random times, at most `max_step` apart in a clip."""
+        """Returns int `[batch, num_times]`: random times at most `max_frame_gap` apart."""
 
     def swap_truth(self, split: str, content: Any, pose: Any, time: int) -> Array | None:
         """Returns what the decoder ought to make of the content of one clip and another's pose.
@@ -86,8 +86,8 @@ class Source(abc.ABC):
           time: of the pose.
 
         Returns:
-          uint8 `[batch, assignments, height, width, channels]`: where it cannot be told which thing
-          of one clip goes with which of the other there are several truths. None for data of
+          uint8 `[batch, assignments, height, width, channels]`: where it cannot be told which
+          object of one clip goes with which of the other there are several truths. None for data of
           which the truth is not known.
         """
         del split, content, pose, time
@@ -106,44 +106,44 @@ class Source(abc.ABC):
         del split, clips
         return None
 
-    def things(self, split: str, clips: Any, times: np.ndarray) -> Things | None:
-        """Returns the things to be seen in frames at `times`, int `[batch, time]`.
+    def objects(self, split: str, clips: Any, times: np.ndarray) -> Objects | None:
+        """Returns the objects to be seen in frames at `times`, int `[batch, time]`.
 
-        None for data whose things cannot be told apart, or of which it is not known where they are;
+        None for data whose objects cannot be told apart, or whose positions are not known;
         then there is nothing to `locate` or `cut_out` either.
         """
         del split, clips, times
         return None
 
     def locate(self, split: str, clips: Any, frames: Array) -> Array | None:
-        """Returns where the things of clips are in frames that somebody painted.
+        """Returns where the objects of clips are in frames that somebody painted.
 
         Args:
           split: of the clips.
-          clips: what `sample` returned: their things are looked for.
+          clips: what `sample` returned: their objects are looked for.
           frames: `[batch, time, height, width, channels]`, uint8 or float in [0, 1].
 
         Returns:
-          `[batch, time, things, 2]`, (row, column) as in `Things.positions`.
+          `[batch, time, objects, 2]`, (row, column) as in `Objects.positions`.
         """
         del split, clips, frames
         return None
 
     def cut_out(self, frames: Array) -> Array | None:
-        """Returns each thing in a picture of its own, wherever in the frame it is.
+        """Returns each object in a picture of its own, wherever in the frame it is.
 
         `frames` are `[..., height, width, channels]`, uint8 or float in [0, 1]; the pictures are
-        float `[..., things, side, side, 1]` in [0, 1].
+        float `[..., objects, side, side, 1]` in [0, 1].
         """
         del frames
         return None
 
-    def moved(self, things: Any, tracks: Any) -> Any | None:
-        """Returns clips of the things of some clips that move as those of as many others do.
+    def moved(self, objects: Any, tracks: Any) -> Any | None:
+        """Returns clips of the objects of some clips that move as those of as many others do.
 
         None for data that cannot be made.
         """
-        del things, tracks
+        del objects, tracks
         return None
 
 
@@ -155,7 +155,7 @@ class HostSource(Source):
         """Yields batches number `first`, `first + 1`, ...: frames at random times of random clips.
 
         A batch is uint8 `[batch, num_frames, height, width, channels]`, split over the devices; no
-        two frames of a clip are further apart than `config.data.max_step`, the paper's K. With
+        two frames of a clip are further apart than `config.data.max_frame_gap`, the paper's K. With
         `config.data.consecutive` frames of a clip follow each other instead.
         """
 

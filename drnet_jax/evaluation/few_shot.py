@@ -1,4 +1,4 @@
-"""What clips show, read off their codes by a classifier that has seen few of them labelled."""
+"""What clips show, read off their codes by a classifier that has seen few of them labeled."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array
 from drnet_jax.data.recorded import Recorded
-from drnet_jax.evaluation import labelled, metrics, probes
+from drnet_jax.evaluation import labeled, metrics, probes
 from drnet_jax.models import inference
 from drnet_jax.models.state import DrnetState
 from drnet_jax.runs.run import Run
@@ -17,11 +17,11 @@ from drnet_jax.runs.run import Run
 NUM_FRAMES = 24
 """In a row, whose poses are the features."""
 
-NUM_LABELLED = (1, 2, 5, 10, 20)
-"""Labelled clips of each class, as far as there are more of the rarest one."""
+NUM_LABELED = (1, 2, 5, 10, 20)
+"""Labeled clips of each class, as far as there are more of the rarest one."""
 
 NUM_DRAWS = 10
-"""How often labelled clips are drawn."""
+"""How often labeled clips are drawn."""
 
 _CLIPS_AT_ONCE = 20
 
@@ -33,7 +33,7 @@ def score(run: Run, state: DrnetState) -> dict[str, Any] | None:
     of them, None for a model without. Clips are all that are long enough, at most `probe_clips` to
     train and half as many to test. The same seed gives the same clips and draws for all models.
     """
-    if not labelled.known(run, NUM_FRAMES):
+    if not labeled.known(run, NUM_FRAMES):
         return None
     encode, most = _make_encoder(run, state), run.config.evaluation.probe_clips
     clips = {"train": _clips(run, "train", most), "test": _clips(run, "test", most // 2)}
@@ -60,24 +60,24 @@ def curve(
     test_classes: np.ndarray,
     seed: int,
 ) -> dict[str, Any]:
-    """Returns the accuracy of multinomial logistic regression over the number of labelled clips.
+    """Returns the accuracy of multinomial logistic regression over the number of labeled clips.
 
     Args:
       codes: of the training clips, `[clips, dims]`.
       classes: theirs, int `[clips]`, at least two different ones.
       test_codes: of other clips.
       test_classes: theirs.
-      seed: decides which clips are labelled; the same for all codes that are to be compared. A
-        draw with more labelled clips contains that with fewer.
+      seed: decides which clips are labeled; the same for all codes that are to be compared. A
+        draw with more labeled clips contains that with fewer.
 
     Returns:
-      Lists over `num_labelled`, clips of each class; the last is their mean where all are labelled.
+      Lists over `num_labeled`, clips of each class; the last is their mean where all are labeled.
       `mean`, `low` and `high` are over draws: the mean and the middle 95 %; `draws` are all of
-      them. Where all are labelled nothing is drawn. `over_clips` has the 95 % bootstrap interval
+      them. Where all are labeled nothing is drawn. `over_clips` has the 95 % bootstrap interval
       over the test clips of the same means. `chance` is the share of the most frequent class.
     """
     rarest = np.unique(classes, return_counts=True)[1].min()
-    counts = [count for count in NUM_LABELLED if count < rarest]
+    counts = [count for count in NUM_LABELED if count < rarest]
     orders = [_orders(classes, seed, draw) for draw in range(NUM_DRAWS)]
 
     def right(rows: np.ndarray) -> np.ndarray:
@@ -93,7 +93,7 @@ def curve(
     low, high = np.transpose([np.percentile(draw, [2.5, 97.5]) for draw in draws])
     per_clip = np.stack([answer.mean(axis=0) for answer in answers], axis=1)
     return {
-        "num_labelled": [*counts, len(classes) / len(np.unique(classes))],
+        "num_labeled": [*counts, len(classes) / len(np.unique(classes))],
         "mean": [float(draw.mean()) for draw in draws],
         "low": low.tolist(),
         "high": high.tolist(),

@@ -72,8 +72,8 @@ def score(run: Run, state: DrnetState) -> dict[str, Any]:
     """Returns the records `leakage` and `blocks`, each None where nothing is known about frames.
 
     leakage: how well factors can be read off either code, by probes fitted to training clips, on
-      other clips of the same things and on held-out things; how well fresh discriminators tell
-      pairs of poses of one clip, and of the same things on independent tracks, from others.
+      other clips of the same objects and on held-out objects; how well fresh discriminators tell
+      pairs of poses of one clip, and of the same objects on independent tracks, from others.
     blocks: mutual information gap, and disentanglement and completeness.
     """
     encode = _make_encoder(run, state)
@@ -86,10 +86,10 @@ def score(run: Run, state: DrnetState) -> dict[str, Any]:
     held_out = _held_out(codes.clips)
     fit, other = codes.subset(~held_out), codes.subset(held_out)
     record["leakage"] |= {
-        "probes": probe_all(fit, {"held_out_clips": other, "held_out_things": unseen}, seed),
+        "probes": probe_all(fit, {"held_out_clips": other, "held_out_objects": unseen}, seed),
         "num_fitted": len(fit.pose),
         "num_held_out_clips": len(other.pose),
-        "num_held_out_things": len(unseen.pose),
+        "num_held_out_objects": len(unseen.pose),
     }
     return record | {"blocks": score_blocks(fit, other, seed)}
 
@@ -138,7 +138,7 @@ def probe_all(fit: Codes, tests: dict[str, Codes], seed: int) -> list[dict[str, 
         targets = {name: codes.target(factor) for name, codes in tests.items()}
         known = fit.target(factor)
         if is_class:
-            # Of classes that were never seen nothing can be said: those of things held out, say.
+            # Of classes that were never seen nothing can be said: those of objects held out, say.
             targets = {n: t for n, t in targets.items() if np.isin(t, known).all()}
             if len(np.unique(known)) < 2:
                 continue
@@ -176,7 +176,7 @@ def _pairs(run: Run, encode) -> dict[str, Any]:
 
     `same_clip` are poses at random times of a clip. Motion alone may tell them:
     `same_clip_by_factors` is what a discriminator reaches that sees the true factors of pose.
-    `same_things` are poses of the same things on independent tracks: only what content there is
+    `same_objects` are poses of the same objects on independent tracks: only what content there is
     in pose can tell them.
     """
     count, seed = run.config.evaluation.probe_clips, run.config.seed
@@ -184,7 +184,7 @@ def _pairs(run: Run, encode) -> dict[str, Any]:
     for split, number in (("train", count), ("test", count // 2)):
         for name, pairs in _encode_pairs(run, encode, split, number).items():
             kinds.setdefault(name, []).append(pairs)
-    record = dict.fromkeys(("same_clip", "same_clip_by_factors", "same_things"))
+    record = dict.fromkeys(("same_clip", "same_clip_by_factors", "same_objects"))
     for name, (train, test) in kinds.items():
         rolled = [np.roll(train[:, 1], shift, axis=0) for shift in (1, 2)]
         different = np.concatenate([np.stack([train[:, 0], other], axis=1) for other in rolled])
@@ -217,7 +217,7 @@ def _encode_pairs(run: Run, encode, split: str, num_clips: int) -> dict[str, np.
         if others is not None:
             at = source.random_times(split, tracks, keys[3], 1)
             first = pairs["same_clip"][:, :1]
-            pairs["same_things"] = np.concatenate([first, poses(others, at)], axis=1)
+            pairs["same_objects"] = np.concatenate([first, poses(others, at)], axis=1)
         parts.append(pairs)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

@@ -49,14 +49,14 @@ def picture_scores(predicted: jax.Array, target: jax.Array) -> dict[str, jax.Arr
 
 def sharpness(frames: jax.Array) -> jax.Array:
     """Returns the variance of the Laplacian of frames `[..., height, width, channels]`."""
-    centre = frames[..., 1:-1, 1:-1, :]
+    center = frames[..., 1:-1, 1:-1, :]
     around = (
         frames[..., :-2, 1:-1, :]
         + frames[..., 2:, 1:-1, :]
         + frames[..., 1:-1, :-2, :]
         + frames[..., 1:-1, 2:, :]
     )
-    return jnp.mean(jnp.var(around - 4 * centre, axis=(-3, -2)), axis=-1)
+    return jnp.mean(jnp.var(around - 4 * center, axis=(-3, -2)), axis=-1)
 
 
 def ssim(predicted: jax.Array, target: jax.Array) -> jax.Array:
@@ -116,7 +116,7 @@ def bootstrap_statistic(
     values: np.ndarray,
     seed: int,
     *,
-    centred: bool = False,
+    centerd: bool = False,
 ) -> dict[str, Any]:
     """Returns a statistic and the ends of its 95 % bootstrap interval over clips.
 
@@ -124,7 +124,7 @@ def bootstrap_statistic(
       statistic: maps means over clips `[..., features]` to `[...]`, or any other shape.
       values: `[clips, features]`, or `[clips]`.
       seed: the same one gives the same interval.
-      centred: whether the interval is moved to where the mean of the resampled statistics is the
+      centerd: whether the interval is moved to where the mean of the resampled statistics is the
         statistic itself. For those that resampling biases, as it does an entropy, which falls with
         every clip that is missing: the interval may lie beside the statistic otherwise.
     """
@@ -135,7 +135,7 @@ def bootstrap_statistic(
     counts = np.stack([np.bincount(row, minlength=num_clips) for row in rows])
     resampled = statistic(np.tensordot(counts / num_clips, values, axes=1))
     mean = np.asarray(statistic(values.mean(axis=0)))
-    bias = resampled.mean(axis=0) - mean if centred else 0.0
+    bias = resampled.mean(axis=0) - mean if centerd else 0.0
     low, high = np.percentile(resampled, [2.5, 97.5], axis=0) - bias
     return {"mean": mean.tolist(), "low": low.tolist(), "high": high.tolist()}
 

@@ -19,10 +19,10 @@ _HIDDEN = 128
 
 
 def fit_classifier(kind: str, codes: np.ndarray, classes: np.ndarray, seed: int) -> Pipeline:
-    """Returns a fitted scikit-learn classifier of standardised codes.
+    """Returns a fitted scikit-learn classifier of standardized codes.
 
     Args:
-      kind: `linear` is multinomial logistic regression with scikit-learn's own regularisation,
+      kind: `linear` is multinomial logistic regression with scikit-learn's own regularization,
         `mlp` one hidden layer.
       codes: `[clips, dims]`.
       classes: int `[clips]`, at least two different ones.
@@ -44,10 +44,10 @@ def fit_classifier(kind: str, codes: np.ndarray, classes: np.ndarray, seed: int)
 
 
 def fit_regressor(kind: str, codes: np.ndarray, values: np.ndarray, seed: int) -> Pipeline:
-    """Returns a fitted scikit-learn regressor of standardised codes.
+    """Returns a fitted scikit-learn regressor of standardized codes.
 
     Args:
-      kind: `linear` is ridge regression with scikit-learn's own regularisation, `mlp` one hidden
+      kind: `linear` is ridge regression with scikit-learn's own regularization, `mlp` one hidden
         layer.
       codes: `[clips, dims]`.
       values: `[clips, values]`, of about unit size.
@@ -121,7 +121,7 @@ def area_under_curve(positive: np.ndarray, negative: np.ndarray, seed: int) -> d
     """Returns how often a positive score is above a negative one; ties count half.
 
     `positive` and `negative` are `[clips]`, one pair of each kind for every clip. The interval is
-    that of the linearised statistic.
+    that of the linearized statistic.
 
     Source: DeLong et al. 1988, "Comparing the areas under two or more correlated ROC curves".
     """

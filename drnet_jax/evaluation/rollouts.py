@@ -9,7 +9,7 @@ import numpy as np
 
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array, as_float
-from drnet_jax.data.factors import Things
+from drnet_jax.data.factors import Objects
 from drnet_jax.evaluation import metrics
 from drnet_jax.evaluation.judges import scores as verdicts
 from drnet_jax.evaluation.judges.objects import Judge
@@ -38,7 +38,7 @@ def score(
 
       prediction: scores of pictures over the first `config.evaluation.horizon` steps.
       rollout: scores at growing steps, up to `config.evaluation.rollout_steps` or as far as clips
-        go; where things are known to be, also how far from there they are painted, and what they
+        go; where objects are known to be, also how far from there they are painted, and what they
         are painted as.
 
     Clips are of the test split, content is that of the last observed frame.
@@ -93,13 +93,13 @@ def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
         truth = source.frames("test", clips, times)
         frames = roll_out(state.main, predictor.predictor.variables("predictor"), observed)
         values = measure(frames, truth, observed[:, -1], mean_frame)
-        things = source.things("test", clips, np.insert(times, 0, num_observed - 1, axis=1))
-        if things is not None:
-            values |= _measure_things(run, clips, things, frames, truth, steps, decoded)
+        objects = source.objects("test", clips, np.insert(times, 0, num_observed - 1, axis=1))
+        if objects is not None:
+            values |= _measure_objects(run, clips, objects, frames, truth, steps, decoded)
             if judge is not None:
                 at = np.searchsorted(decoded, steps)
                 answers = {"model": frames, "truth": as_float(truth)}
-                values |= _judge(judge, things, answers, observed[:, -1:], at)
+                values |= _judge(judge, objects, answers, observed[:, -1:], at)
         batches.append(jax.device_get(values))
     count = config.evaluation.rollout_clips
     values = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:count], *batches)
@@ -148,25 +148,25 @@ def _measure_frames(
     }
 
 
-def _measure_things(
+def _measure_objects(
     run: Run,
     clips: Any,
-    things: Things,
+    objects: Objects,
     frames: jax.Array,
     truth: Array,
     steps: np.ndarray,
     decoded: np.ndarray,
 ) -> dict[str, Any]:
-    """Returns where things were painted; `things` begin with what was seen last."""
+    """Returns where objects were painted; `objects` begin with what was seen last."""
     locate = functools.partial(run.source.locate, "test", clips)
-    start, positions = things.positions[:, :1], things.positions
+    start, positions = objects.positions[:, :1], objects.positions
     at = np.searchsorted(decoded, steps) + 1  # One further on, after the last observed frame.
 
     def track(frames: Array) -> np.ndarray:
         return np.concatenate([start, np.asarray(locate(frames), np.float32)], axis=1)
 
     def distance(found: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(found[:, at] - positions[:, at], axis=-1)  # [batch, steps, things]
+        return np.linalg.norm(found[:, at] - positions[:, at], axis=-1)  # [batch, steps, objects]
 
     def speed(track: np.ndarray) -> np.ndarray:
         return np.linalg.norm(track[:, at] - track[:, at - 1], axis=-1)
@@ -187,12 +187,12 @@ def _measure_things(
             "copy_last_frame": speed(positions).mean(axis=2),
             "truth": np.abs(speed(real) - speed(positions)).mean(axis=2),
         },
-        "size": np.full(len(model), things.size),
+        "size": np.full(len(model), objects.size),
     }
 
 
 def _judge(
-    judge: Judge, things: Things, answers: dict[str, Array], last: Array, at: np.ndarray
+    judge: Judge, objects: Objects, answers: dict[str, Array], last: Array, at: np.ndarray
 ) -> dict[str, Any]:
     """Returns what the judge says of frames number `at`, and of the last observed one."""
     judged = {name: np.asarray(judge.probabilities(a[:, at])) for name, a in answers.items()}
@@ -200,9 +200,9 @@ def _judge(
     judged["copy_last_frame"] = np.broadcast_to(still, judged["model"].shape)
     return {
         "judged": judged,
-        "classes": things.classes,
-        # Of the true frames; `things` begin with what was seen last.
-        "in_view": things.visible[:, at + 1] >= verdicts.IN_VIEW,
+        "classes": objects.classes,
+        # Of the true frames; `objects` begin with what was seen last.
+        "in_view": objects.visible[:, at + 1] >= verdicts.IN_VIEW,
     }
 
 
@@ -253,7 +253,7 @@ def lost_at(distances: np.ndarray, steps: np.ndarray, limit: float) -> np.ndarra
 
 
 def _identity(right: np.ndarray, in_view: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns the share of `right` among the things `in_view`, both `[clips, steps, things]`."""
+    """Returns the share of `right` among the objects `in_view`, both `[clips, steps, objects]`."""
     sums = np.stack([(right & in_view).sum(axis=2), in_view.sum(axis=2)], axis=1)
     return metrics.bootstrap_statistic(
         lambda means: means[..., 0, :] / np.maximum(means[..., 1, :], 1e-12), sums, seed

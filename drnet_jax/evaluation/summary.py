@@ -17,7 +17,7 @@ _NAMES = {
 def text(record: dict[str, Any]) -> str:
     """Returns the scores of `evaluation.json` as small tables; absent parts are left out."""
     blocks = [_pictures(record), _judged(record), _rollout(record), _actions(record)]
-    blocks += [_few_shot(record), _neighbours(record), _leakage(record)]
+    blocks += [_few_shot(record), _neighbors(record), _leakage(record)]
     accuracy = record["discriminator"]["accuracy"]
     if accuracy is not None:
         mean = accuracy["mean"]
@@ -46,7 +46,7 @@ def _judged(record: dict[str, Any]) -> str:
     if not judge or not swap:
         return ""
     lines = [
-        f"judge: {_cell(judge['accuracy'], 3)} right on real frames of unseen things "
+        f"judge: {_cell(judge['accuracy'], 3)} right on real frames of unseen objects "
         f"at least {judge['in_view']:.0%} in view, {judge['accuracy_all']['mean']:.3f} on all",
         f"{'judged swaps':28}{'kept':>22}{'replaced':>26}{'IS':>8}",
     ]
@@ -94,7 +94,7 @@ def _actions(record: dict[str, Any]) -> str:
         f"chance {judge['chance']:.3f}",
         f"{'generated actions, step':28}" + "".join(f"{steps[i]:>9}" for i in at),
     ]
-    for key, words in (("inception_score", "inception score"), ("accuracy", "recognised")):
+    for key, words in (("inception_score", "inception score"), ("accuracy", "recognized")):
         for name, label in (("model", words), ("truth", _NAMES["truth"])):
             means = actions[name][key]["mean"]
             lines.append(f"{label:28}" + "".join(f"{means[i]:9.3f}" for i in at))
@@ -106,8 +106,8 @@ def _few_shot(record: dict[str, Any]) -> str:
     if not few_shot:
         return ""
     pose = few_shot["pose"]
-    numbers = "".join(f"{number:>9.4g}" for number in pose["num_labelled"])
-    lines = [f"{'action by labelled clips':28}{numbers}{'chance':>10}"]
+    numbers = "".join(f"{number:>9.4g}" for number in pose["num_labeled"])
+    lines = [f"{'action by labeled clips':28}{numbers}{'chance':>10}"]
     for name in ("pose", "content"):
         if curve := few_shot[name]:
             means = "".join(f"{mean:9.3f}" for mean in curve["mean"])
@@ -115,12 +115,12 @@ def _few_shot(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _neighbours(record: dict[str, Any]) -> str:
-    neighbours = record["neighbours"]
-    if not neighbours:
+def _neighbors(record: dict[str, Any]) -> str:
+    neighbors = record["neighbors"]
+    if not neighbors:
         return ""
-    made, real = (_cell(neighbours[name]["median"], 3) for name in ("generated", "real"))
-    return f"closest of {neighbours['num_training_frames']:,} training frames {made}, real {real}"
+    made, real = (_cell(neighbors[name]["median"], 3) for name in ("generated", "real"))
+    return f"closest of {neighbors['num_training_frames']:,} training frames {made}, real {real}"
 
 
 def _leakage(record: dict[str, Any]) -> str:

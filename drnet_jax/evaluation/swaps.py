@@ -35,9 +35,9 @@ def score(
 
       reconstruction: content of x^t and pose of x^(t+k), against x^(t+k), k from 1 to the horizon;
         means over k, and each k by itself.
-      swap: content of clip A at t, pose of clip B at t + horizon, against A's things on B's tracks,
-        with the better of all assignments of things to tracks. `predicted` has the pose not from
-        that frame of B, but predicted from those before and at t.
+      swap: content of clip A at t, pose of clip B at t + horizon, against A's objects on B's
+        tracks, with the better of all assignments of objects to tracks. `predicted` has the pose
+        not from that frame of B, but predicted from those before and at t.
       swap_judge: what the judge says of the swapped frames.
       discriminator: how often it tells poses of one clip from poses of two, 0.5 being chance.
 
@@ -216,7 +216,7 @@ def _judged(run: Run, judge: Judge, swapped: jax.Array, clips: tuple[Any, Any]) 
     times = np.array([run.config.predictor.num_observed - 1 + run.config.evaluation.horizon])
     times = np.broadcast_to(times, (len(swapped), 1))
     truth = source.moved(a, b)
-    things, others = (source.things("test", clips, times) for clips in (truth, b))
+    objects, others = (source.objects("test", clips, times) for clips in (truth, b))
     found = source.locate("test", truth, swapped[:, None])[:, 0]
     frames = {
         "model": swapped,
@@ -226,9 +226,9 @@ def _judged(run: Run, judge: Judge, swapped: jax.Array, clips: tuple[Any, Any]) 
     return {
         "judged": {name: judge.probabilities(frame) for name, frame in frames.items()},
         "asked": {
-            "kept": things.classes,
+            "kept": objects.classes,
             "replaced": others.classes,
-            "visible": things.visible[:, 0],
-            "position_error": np.linalg.norm(found - things.positions[:, 0], axis=-1),
+            "visible": objects.visible[:, 0],
+            "position_error": np.linalg.norm(found - objects.positions[:, 0], axis=-1),
         },
     }

@@ -68,7 +68,7 @@ def pose_encoder(state: State) -> Network:
 
 def decoder(state: State) -> Network:
     """Reads a decoder from its state dict."""
-    name = _recognise(state, "decoder", _DECODER_MARKS, torch_names.DECODERS)
+    name = _recognize(state, "decoder", _DECODER_MARKS, torch_names.DECODERS)
     num_stages = _count_stages(state, *_DECODER_STAGES[name])
     layers = list(torch_names.DECODERS[name](num_stages))
     check_names(layers, state)
@@ -108,7 +108,7 @@ def predictor(state: State) -> Network:
 
 
 def _encoder(state: State, kind: str, table: Mapping[str, Callable]) -> Network:
-    name = _recognise(state, kind, _ENCODER_MARKS, table)
+    name = _recognize(state, kind, _ENCODER_MARKS, table)
     num_stages = _count_stages(state, *_ENCODER_STAGES[name])
     layers = list(table[name](num_stages))
     check_names(layers, state)
@@ -122,7 +122,7 @@ def _encoder(state: State, kind: str, table: Mapping[str, Callable]) -> Network:
     return Network(name, sizes, layers, to_variables(layers, state))
 
 
-def _recognise(state: State, kind: str, marks: Mapping[str, str], table: Mapping) -> str:
+def _recognize(state: State, kind: str, marks: Mapping[str, str], table: Mapping) -> str:
     for mark, name in marks.items():
         if name in table and getattr(state.get(mark), "ndim", 0) == 4:
             return name

@@ -1,4 +1,4 @@
-"""Networks that look and paint at places: a pose says where things are, content says what they are.
+"""Networks that look and paint at places: pose says where objects are, content what they are.
 
 Every network has `num_slots` places at which something may be. An encoder finds them by a spatial
 softmax over feature maps (Finn et al. 2016, "Deep spatial autoencoders for visuomotor learning",
@@ -29,14 +29,14 @@ def window_size(image_size: int) -> int:
     return image_size * 9 // 16
 
 
-def filter_bank(centres: jax.Array, sigma: jax.Array, image_size: int) -> jax.Array:
-    """Returns Gaussian windows `[..., image_size, window_size]`, one for each of `centres` `[...]`.
+def filter_bank(centers: jax.Array, sigma: jax.Array, image_size: int) -> jax.Array:
+    """Returns Gaussian windows `[..., image_size, window_size]`, one for each of `centers` `[...]`.
 
-    Column i looks at the pixel i - (window_size - 1) / 2 away from the centre, with standard
-    deviation `sigma` pixels; centres are in [-1, 1] from the first pixel to the last.
+    Column i looks at the pixel i - (window_size - 1) / 2 away from the center, with standard
+    deviation `sigma` pixels; centers are in [-1, 1] from the first pixel to the last.
     """
     window = window_size(image_size)
-    middle = (centres[..., None] + 1) * (image_size - 1) / 2
+    middle = (centers[..., None] + 1) * (image_size - 1) / 2
     means = middle + jnp.arange(window) - (window - 1) / 2  # [..., window]
     distances = (jnp.arange(image_size)[:, None] - means[..., None, :]) / sigma
     return jnp.exp(-jnp.square(distances) / 2) / (sigma * jnp.sqrt(2 * jnp.pi))
@@ -75,7 +75,7 @@ class Places(nn.Module):
 class ContentEncoder(nn.Module):
     """Maps frames `[batch, side, side, channels]` in [0, 1] to `Content`, one code for each slot.
 
-    The slots share the network that reads a window, each through its own mix of the colours.
+    The slots share the network that reads a window, each through its own mix of the colors.
     """
 
     content_dim: int
@@ -111,7 +111,7 @@ class PoseEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, frames: jax.Array, *, train: bool) -> jax.Array:
-        del train  # There is nothing to normalise.
+        del train  # There is nothing to normalize.
         places = Places(self.num_slots, self.width, self.dtype, name="places")(frames)
         pose = nn.tanh(nn.Dense(self.pose_dim)(places.reshape(len(frames), -1)))
         return unit_length(pose) if self.normalize else pose
@@ -121,7 +121,7 @@ class Decoder(nn.Module):
     """Maps content and poses `[batch, pose_dim]` to frames `[batch, side, side, channels]`.
 
     A shared network draws each slot's code as a glyph of two feature maps; a network on every pixel
-    mixes the slots into colours, told by the content who is in front.
+    mixes the slots into colors, told by the content who is in front.
     """
 
     channels: int
@@ -132,7 +132,7 @@ class Decoder(nn.Module):
 
     @nn.compact
     def __call__(self, content: Content, poses: jax.Array, *, train: bool) -> jax.Array:
-        del train  # There is nothing to normalise.
+        del train  # There is nothing to normalize.
         batch, slots, window = len(poses), self.num_slots, window_size(self.image_size)
         hidden = nn.relu(nn.Dense(2 * self.width)(poses))
         places = nn.Dense(2 * slots)(jnp.concatenate([poses, hidden], axis=-1))

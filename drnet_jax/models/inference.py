@@ -7,15 +7,15 @@ import jax
 from drnet_jax.base.arrays import Array, as_float
 from drnet_jax.models.content import Content
 from drnet_jax.models.registry import Networks
-from drnet_jax.models.state import Player
+from drnet_jax.models.state import NetworkState
 
 
-def encode_content(networks: Networks, main: Player, frames: Array) -> Content:
+def encode_content(networks: Networks, main: NetworkState, frames: Array) -> Content:
     """Returns the content of frames `[..., height, width, channels]`, its arrays `[..., *]`."""
     return _encode(networks.content_encoder, main.variables("content_encoder"), frames)
 
 
-def encode_pose(networks: Networks, main: Player, frames: Array) -> jax.Array:
+def encode_pose(networks: Networks, main: NetworkState, frames: Array) -> jax.Array:
     """Returns poses `[..., pose_dim]` of frames `[..., height, width, channels]`."""
     return _encode(networks.pose_encoder, main.variables("pose_encoder"), frames)
 
@@ -27,7 +27,7 @@ def _encode(module, variables, frames: Array):
     return jax.tree.map(lambda x: x.reshape(*leading, *x.shape[1:]), encoded)
 
 
-def decode(networks: Networks, main: Player, content: Content, pose: jax.Array) -> jax.Array:
+def decode(networks: Networks, main: NetworkState, content: Content, pose: jax.Array) -> jax.Array:
     """Returns frames `[..., height, width, channels]` in [0, 1] of as many contents and poses.
 
     `pose` is `[..., pose_dim]`, and the arrays of `content` have the same leading axes.

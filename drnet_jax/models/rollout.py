@@ -10,13 +10,13 @@ from drnet_jax.models import inference
 from drnet_jax.models.content import Content
 from drnet_jax.models.pose_lstm import PoseLSTM
 from drnet_jax.models.registry import Networks
-from drnet_jax.models.state import Player
+from drnet_jax.models.state import NetworkState
 from drnet_jax.models.unroll import closed_loop, teacher_forced
 
 
 def make_rollout(
     networks: Networks, predictor: PoseLSTM, *, num_steps: int, frames_at_once: int
-) -> Callable[[Player, Tree, Array], jax.Array]:
+) -> Callable[[NetworkState, Tree, Array], jax.Array]:
     """Returns pure `rollout(main, predictor_variables, observed) -> generated`, one program to jit.
 
     `observed` are `[batch, num_observed, height, width, channels]`, uint8 or float in [0, 1];
@@ -28,7 +28,7 @@ def make_rollout(
     Source: Denton & Birodkar 2017, Figure 2.
     """
 
-    def rollout(main: Player, predictor_variables: Tree, observed: Array) -> jax.Array:
+    def rollout(main: NetworkState, predictor_variables: Tree, observed: Array) -> jax.Array:
         batch_size = len(observed)
         chunk_size = min(max(1, frames_at_once // batch_size), num_steps)
         num_chunks = -(-num_steps // chunk_size)
@@ -52,7 +52,7 @@ def make_rollout(
 def predict_poses(
     networks: Networks,
     predictor: PoseLSTM,
-    main: Player,
+    main: NetworkState,
     predictor_variables: Tree,
     observed: Array,
     num_steps: int,

@@ -9,7 +9,7 @@ from drnet_jax.base.arrays import Tree
 
 
 @flax.struct.dataclass
-class Player:
+class NetworkState:
     """One side of the game: weights, running statistics, its own optimizer's memory."""
 
     params: Tree
@@ -17,7 +17,7 @@ class Player:
     opt_state: optax.OptState
 
     @classmethod
-    def create(cls, variables: dict[str, Tree], tx: optax.GradientTransformation) -> "Player":
+    def create(cls, variables: dict[str, Tree], tx: optax.GradientTransformation) -> "NetworkState":
         """Returns a player at its first step; `variables` are `Module.init`'s, by network."""
         params = {name: v.get("params", {}) for name, v in variables.items()}
         batch_stats = {name: v.get("batch_stats", {}) for name, v in variables.items()}
@@ -27,7 +27,7 @@ class Player:
         """Returns the variables of network `name`, as `Module.apply` takes them."""
         return {"params": self.params[name], "batch_stats": self.batch_stats[name]}
 
-    def descend(self, tx: optax.GradientTransformation, grads: Tree) -> "Player":
+    def apply_gradients(self, tx: optax.GradientTransformation, grads: Tree) -> "NetworkState":
         """Returns the player after one update of its optimizer."""
         updates, opt_state = tx.update(grads, self.opt_state, self.params)
         return self.replace(params=optax.apply_updates(self.params, updates), opt_state=opt_state)
@@ -44,8 +44,8 @@ class DrnetState:
     """
 
     step: jax.Array
-    main: Player
-    discriminator: Player
+    main: NetworkState
+    discriminator: NetworkState
 
 
 @flax.struct.dataclass
@@ -58,7 +58,7 @@ class PredictorState:
     """
 
     step: jax.Array
-    predictor: Player
+    predictor: NetworkState
 
 
 def first_step() -> jax.Array:

@@ -74,7 +74,7 @@ def _block(width: int, name: str, dtype: Dtype) -> ConvBlock:
 
 
 def _double(maps: jax.Array) -> jax.Array:
-    """Doubles the side, nearest neighbour."""
+    """Doubles the side, nearest neighbor."""
     batch, height, width, channels = maps.shape
     maps = jnp.broadcast_to(maps[:, :, None, :, None], (batch, height, 2, width, 2, channels))
     return maps.reshape(batch, 2 * height, 2 * width, channels)

@@ -1,4 +1,4 @@
-"""Batch normalisation with the running statistics of PyTorch, and scaling to unit length."""
+"""Batch normalization with the running statistics of PyTorch, and scaling to unit length."""
 
 import functools
 import math
@@ -15,7 +15,7 @@ MOMENTUM = 0.9
 class BatchNorm(nn.Module):
     """Normalises each channel over all other axes.
 
-    Statistics and normalisation are computed in float32 (float64 for float64 inputs); the output
+    Statistics and normalization are computed in float32 (float64 for float64 inputs); the output
     has the input's dtype. Normalisation uses the biased variance, the running average the unbiased.
     Under `jit` with a sharded batch the statistics are those of the whole batch.
 
@@ -71,7 +71,7 @@ def normalize_rows(
       epsilon: is added to variances.
 
     Returns:
-      The normalised rows, and the means and biased variances `[passes, channels]` that were used.
+      The normalized rows, and the means and biased variances `[passes, channels]` that were used.
       These two are constants to differentiation: they feed running averages only.
     """
     return _forward(rows, scale, bias, guess, epsilon)[0]
@@ -93,8 +93,8 @@ def _backward(epsilon, residuals, cotangents):
     num, inverse = _num_rows(rows), lax.rsqrt(var + epsilon)
     standard = (rows - mean[:, None]) * inverse[:, None]
     grad_bias, grad_scale = _sums(grad, grad * standard)
-    centred = grad - (grad_bias / num)[:, None] - standard * (grad_scale / num)[:, None]
-    grad_rows = (centred * (scale * inverse)[:, None]).astype(narrow.dtype)
+    centerd = grad - (grad_bias / num)[:, None] - standard * (grad_scale / num)[:, None]
+    grad_rows = (centerd * (scale * inverse)[:, None]).astype(narrow.dtype)
     # The result does not depend on the guess.
     return grad_rows, grad_scale.sum(0), grad_bias.sum(0), jnp.zeros_like(mean)
 

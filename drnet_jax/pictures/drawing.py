@@ -18,7 +18,7 @@ Color = tuple[int, int, int]
 CANVAS: Color = (52, 58, 68)
 TEXT: Color = (228, 232, 237)
 MUTED: Color = (172, 180, 192)
-# Two of the Okabe-Ito colours, told apart by every kind of colour vision.
+# Two of the Okabe-Ito colors, told apart by every kind of color vision.
 OBSERVED: Color = (86, 180, 233)
 GENERATED: Color = (230, 159, 0)
 

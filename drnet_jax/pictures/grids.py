@@ -140,7 +140,7 @@ def clips(frames: np.ndarray, times: Sequence[int]) -> np.ndarray:
     return np.asarray(picture)
 
 
-def labelled_rows(
+def labeled_rows(
     rows: Sequence[Sequence[np.ndarray | None]],
     labels: Sequence[str],
     headings: Sequence[str],
@@ -154,7 +154,7 @@ def labelled_rows(
       rows: frames `[height, width, channels]` of one shape, None where there is nothing to show.
       labels: of each row; lines after the first are set in smaller type.
       headings: of each column.
-      groups: name, colour and number of columns of neighbours that belong together.
+      groups: name, color and number of columns of neighbors that belong together.
       rows_together: after so many rows there is a gap.
 
     Returns:

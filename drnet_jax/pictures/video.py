@@ -29,7 +29,7 @@ def rollout_animation(
 ) -> np.ndarray:
     """Returns clips side by side as they play, the truth above what the model makes of them.
 
-    The model's frames are outlined in one colour while they are observed and in another once they
+    The model's frames are outlined in one color while they are observed and in another once they
     are generated; a counter tells the time step.
 
     Args:
@@ -105,10 +105,10 @@ def write_mp4(path: epath.PathLike, frames: np.ndarray, fps: float) -> epath.Pat
 
 
 def _palette(frames: np.ndarray) -> Image.Image:
-    """Returns one palette for all frames, or their colours would flicker; few make files small."""
+    """Returns one palette for all frames, or their colors would flicker; few make files small."""
     ours = (drawing.CANVAS, drawing.TEXT, drawing.MUTED, drawing.OBSERVED, drawing.GENERATED)
     sample = Image.fromarray(np.concatenate(frames)).quantize(64, Image.Quantize.MEDIANCUT)
-    # Text covers too few pixels to be given colours of its own.
+    # Text covers too few pixels to be given colors of its own.
     colors = [*sample.getpalette(), *(value for color in ours for value in color)]
     palette = Image.new("P", (1, 1))
     palette.putpalette(colors)
@@ -116,7 +116,7 @@ def _palette(frames: np.ndarray) -> Image.Image:
 
 
 def _encoder() -> str:
-    # Builds of FFmpeg differ: H.264 is left out of some for its licence.
+    # Builds of FFmpeg differ: H.264 is left out of some for its license.
     for name in ("libx264", "libopenh264"):
         try:
             return av.Codec(name, "w").name

@@ -45,7 +45,7 @@ def write(workdir: epath.PathLike) -> epath.Path:
         judged=evaluated.judged(inputs),
         leakage=evaluated.leakage(inputs),
         actions=motion.actions(inputs),
-        neighbours=motion.neighbours(inputs),
+        neighbors=motion.neighbors(inputs),
         curves=sections.curves(inputs),
         progress=sections.progress(inputs),
         settings=sections.settings(inputs),

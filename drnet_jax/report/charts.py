@@ -1,4 +1,4 @@
-"""Charts as inline SVG, drawn in units of pixels at full size and coloured by the page's CSS."""
+"""Charts as inline SVG, drawn in units of pixels at full size and colored by the page's CSS."""
 
 import dataclasses
 import math
@@ -179,7 +179,7 @@ def probes(
 
 
 def _mark(x: float, y: float, css: str, number: int) -> str:
-    """Returns a disc for the first of several, a square for the others: colour is not enough."""
+    """Returns a disc for the first of several, a square for the others: color is not enough."""
     if number == 0:
         return f'<circle class="{css}" r="4.5" cx="{x:.1f}" cy="{y:.1f}"/>'
     return f'<rect class="{css}" x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8"/>'
@@ -208,13 +208,13 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def _thin(points: np.ndarray) -> np.ndarray:
-    """Returns `points` `[2, count]` with neighbours averaged until there are few enough."""
+    """Returns `points` `[2, count]` with neighbors averaged until there are few enough."""
     groups = np.array_split(points, min(_MOST_POINTS, points.shape[1]), axis=1)
     return np.stack([group.mean(axis=1) for group in groups], axis=1)
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
-    """Returns the mean of each value and its neighbours, fewer of them at the ends."""
+    """Returns the mean of each value and its neighbors, fewer of them at the ends."""
     reach = len(values) // 50
     window = np.ones(2 * reach + 1)
     counts = np.convolve(np.ones(len(values)), window)

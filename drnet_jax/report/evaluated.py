@@ -118,12 +118,12 @@ def judged(inputs: Inputs) -> str:
     share = inputs.at("judge", "in_view")
     view = f" of which at least {share:.0%} is to be seen" if isinstance(share, int | float) else ""
     error = inputs.score("swap_judge", "position_error")
-    places = f" Things are {error['mean']:.2f} pixels off their places." if error else ""
+    places = f" Objects are {error['mean']:.2f} pixels off their places." if error else ""
     return (
         "<h3>Swaps as judged</h3>"
         "<p>A classifier trained on real clips says what it sees in swapped frames: content and "
-        "pose are of two clips, so it ought to see the things of the one (kept), and those of the "
-        f"other (replaced) no more often than by chance. It is asked about things{view}, and "
+        "pose are of two clips, so it ought to see the objects of the one (kept), and those of the "
+        f"other (replaced) no more often than by chance. It is asked about objects{view}, and "
         f"gets {accuracy['mean']:.1%} of real, unseen ones right.{places}</p>"
         + markup.wide(table, "Judged swaps")
     )
@@ -136,7 +136,7 @@ def leakage(inputs: Inputs) -> str:
     for key, name in (
         ("same_clip", "Poses of one clip"),
         ("same_clip_by_factors", "True positions of one clip"),
-        ("same_things", "Poses of the same things, independent tracks"),
+        ("same_objects", "Poses of the same objects, independent tracks"),
     ):
         score = inputs.score("leakage", "discriminator", key)
         if score:

@@ -9,6 +9,8 @@ from typing import Any
 
 from etils import epath
 
+from drnet_jax.runs import renamed
+
 Curves = dict[str, dict[str, list[tuple[int, float]]]]
 """(step, value) pairs, ascending by step, of each metric of each stage."""
 
@@ -40,7 +42,7 @@ class Inputs:
             workdir=workdir,
             config=read_json(workdir / "config.json"),
             environment=read_json(workdir / "environment.json"),
-            evaluation=read_json(workdir / "evaluation.json"),
+            evaluation=renamed.present_scores(read_json(workdir / "evaluation.json")),
             curves=read_curves(workdir / "metrics.jsonl"),
         )
 

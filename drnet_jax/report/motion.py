@@ -13,11 +13,11 @@ _CODES = {"content": ("from content", "first"), "pose": ("from pose", "second")}
 
 
 def actions(inputs: Inputs) -> str:
-    """Returns charts of how generated motion is recognised, and of what few labels tell."""
+    """Returns charts of how generated motion is recognized, and of what few labels tell."""
     steps, drawn = inputs.ascending("actions", "steps"), []
     for key, title, chance, limits in (
         ("inception_score", "Inception score", None, None),
-        ("accuracy", "Action recognised", inputs.at("actions", "judge", "chance"), (0.0, 1.0)),
+        ("accuracy", "Action recognized", inputs.at("actions", "judge", "chance"), (0.0, 1.0)),
     ):
         series = {
             words: (css, inputs.columns(steps, "actions", name, key))
@@ -32,22 +32,22 @@ def actions(inputs: Inputs) -> str:
     judge = f"; it gets {own['mean']:.1%} of real, unseen clips right" if own else ""
     return (
         "<h3>Actions</h3>"
-        "<p>A classifier trained on real clips says what it recognises in every other of five "
+        "<p>A classifier trained on real clips says what it recognizes in every other of five "
         f"generated frames{judge}. Steps are those after the last observed frame, bands 95&nbsp;% "
         "bootstrap intervals over clips. At the last chart a linear classifier reads the action of "
-        "held-out clips off their vectors, after so many labelled clips of each; bands are the "
+        "held-out clips off their vectors, after so many labeled clips of each; bands are the "
         f'middle 95&nbsp;% of random choices.</p><div class="charts">{"".join(drawn)}</div>'
     )
 
 
 def _few_shot(inputs: Inputs) -> str:
-    numbers = inputs.ascending("few_shot", "pose", "num_labelled")
+    numbers = inputs.ascending("few_shot", "pose", "num_labeled")
     series = {
         words: (css, inputs.columns(numbers, "few_shot", name))
         for name, (words, css) in _CODES.items()
     }
     title = "Action from few labels"
-    label = f"{title}: accuracy against the number of labelled clips of each"
+    label = f"{title}: accuracy against the number of labeled clips of each"
     chance = inputs.at("few_shot", "pose", "chance")
     return _chart(title, label, numbers, series, chance, (0.0, 1.0))
 
@@ -77,18 +77,18 @@ def _chart(
     )
 
 
-def neighbours(inputs: Inputs) -> str:
+def neighbors(inputs: Inputs) -> str:
     """Returns how far generated frames are from training frames, and real ones."""
     rows = []
     for key, name in (("generated", "Generated frames"), ("real", "Real frames of the same clips")):
-        score = inputs.score("neighbours", key, "median")
+        score = inputs.score("neighbors", key, "median")
         if score:
             low, high = (f"{score[end]:.3f}" for end in ("low", "high"))
             interval = f'<span class="interval">{low} to {high}</span>'
             rows.append((name, f"{score['mean']:.3f} {interval}"))
     if len(rows) < 2:
         return ""
-    count = inputs.at("neighbours", "num_training_frames")
+    count = inputs.at("neighbors", "num_training_frames")
     words = f"{count:,} training frames" if isinstance(count, int) else "training frames"
     table = markup.table(("Distance to the closest training frame", "median"), rows, "scores")
     return (

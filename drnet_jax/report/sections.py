@@ -106,8 +106,8 @@ def swap(inputs: Inputs) -> str:
     caption = (
         "Each frame inside the grid is decoded from two vectors: the <em>content</em> of the frame "
         "at the left of its row and the <em>pose</em> of the frame on top of its column. "
-        "If the two are disentangled, a row shows the same things wherever they are, and a column "
-        "shows different things in the same places."
+        "If the two are disentangled, a row shows the same objects wherever they are, and a column "
+        "shows different objects in the same places."
     )
     return markup.figure(markup.wide(markup.image(data, alt, "png"), "Swap grid"), caption)
 
@@ -242,7 +242,7 @@ def _protocol(inputs: Inputs) -> str:
     count = f"{markup.escape(clips)} held-out clips" if clips is not None else "held-out clips"
     return (
         f"Swap: content of one clip, pose of another{later}, against the true picture of the "
-        "one's things in the other's places. Reconstruction: content and pose of one clip. "
+        "one's objects in the other's places. Reconstruction: content and pose of one clip. "
         f"The trivial answers need no model. Means over {count}, with 95&nbsp;% bootstrap "
         "intervals; higher is better."
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 POSITIVE = (
     "data.image_size",
-    "data.max_step",
+    "data.max_frame_gap",
     "model.num_slots",
     "model.width",
     "model.pose_dim",
@@ -108,7 +108,7 @@ def check(config: Mapping[str, Any]) -> None:
             "a pair of integers (least, greatest)",
         )
     else:
-        require_choices({"data.source": ("auto", "real", "procedural")})
+        require_choices({"data.source": ("auto", "real", "stand_in")})
         require(("data.in_memory_gb",), lambda value: value >= 0, "0 and above")
         require(("data.max_skipped",), lambda value: 0 <= value < 1, "0 up to, not including, 1")
 

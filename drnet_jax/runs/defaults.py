@@ -69,9 +69,9 @@ def settings() -> ml_collections.ConfigDict:
 def clips(**own: Any) -> dict[str, Any]:
     """Returns `config.data` of clips that are prepared on disk, with `own` settings first."""
     shared = dict(
-        source="auto",  # real, procedural (a stand-in); auto: real if its files are there.
+        source="auto",  # real, stand_in; auto: real if its files are there.
         folder="",  # The real files; empty: <data_dir>/downloads/manual/<name>.
-        max_step=20,  # K: two frames that are compared are at most this far apart.
+        max_frame_gap=20,  # K: two frames that are compared are at most this far apart.
         consecutive=False,  # True: they follow each other, as in the authors' PyTorch code.
         data_dir="~/tensorflow_datasets",  # Where prepared clips are kept.
         in_memory_gb=4.0,  # Splits up to this size are kept in memory.
@@ -106,7 +106,7 @@ def vary(
     return config
 
 
-def hasten(config: ml_collections.ConfigDict) -> None:
+def quick(config: ml_collections.ConfigDict) -> None:
     """Turns `config` into a run of minutes on two CPU cores: DCGAN of a quarter of the width."""
     config.dtype = "float32"  # bfloat16 has not been compared with it for runs as short as this.
     config.model.update(width=16, content_dim=64)
@@ -118,7 +118,7 @@ def hasten(config: ml_collections.ConfigDict) -> None:
     config.update(sample_every_steps=1_000, checkpoint_every_steps=500)
 
 
-def shrink(config: ml_collections.ConfigDict) -> None:
+def smoke(config: ml_collections.ConfigDict) -> None:
     """Turns `config` into a run of seconds, for tests of everything once."""
     config.model.update(width=4, content_dim=8)
     config.drnet.update(batch_size=8, num_steps=20)

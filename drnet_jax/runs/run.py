@@ -19,9 +19,9 @@ from drnet_jax.data.source import Source
 from drnet_jax.evaluation import metrics
 from drnet_jax.models import registry as build
 from drnet_jax.models.pose_lstm import PoseLSTM
-from drnet_jax.models.state import DrnetState, Player, PredictorState, first_step
+from drnet_jax.models.state import DrnetState, NetworkState, PredictorState, first_step
 from drnet_jax.runs import checks as settings
-from drnet_jax.runs import defaults
+from drnet_jax.runs import defaults, renamed
 from drnet_jax.runs.checkpoint import Checkpoints
 from drnet_jax.training import optim
 
@@ -94,8 +94,8 @@ class Run:
                 critic["discriminator"] = nets.discriminator.init(keys["discriminator"], pose, pose)
             return DrnetState(
                 step=first_step(),
-                main=Player.create(main, self.main_tx),
-                discriminator=Player.create(critic, self.discriminator_tx),
+                main=NetworkState.create(main, self.main_tx),
+                discriminator=NetworkState.create(critic, self.discriminator_tx),
             )
 
         return self._run_once(init)
@@ -109,13 +109,13 @@ class Run:
             variables = self.predictor.init(
                 prng.stream(key, "init predictor"), self.predictor.initial_carry(1), inputs
             )
-            player = Player.create({"predictor": variables}, self.predictor_tx)
+            player = NetworkState.create({"predictor": variables}, self.predictor_tx)
             return PredictorState(step=first_step(), predictor=player)
 
         return self._run_once(init)
 
     def _run_once(self, init: Callable[[jax.Array], State]) -> State:
-        """Returns `init(key)` on every device, by a program that is not worth optimising."""
+        """Returns `init(key)` on every device, by a program that is not worth optimizing."""
         # On a CPU this saves nine tenths of the time to compile the random draws.
         options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
         on_all = sharding.replicated(self.mesh)
@@ -157,10 +157,10 @@ def create(
       ValueError: for impossible settings, or a workdir of another run.
       OSError: for missing or unreadable data, or a workdir that cannot be used.
     """
+    config = ml_collections.ConfigDict(renamed.present_settings(config.to_dict()))
     registry.check_name(config.data.name)
     settings.check(config.to_dict())
     workdir = epath.Path(workdir)
-    config = ml_collections.ConfigDict(config.to_dict())
     stored = stored_config(workdir)
     if stored is not None:
         difference = settings.difference(stored, config.to_dict())
@@ -246,7 +246,7 @@ def stored_config(workdir: epath.Path) -> dict | None:
     if not path.exists():
         return None
     try:
-        stored = json.loads(path.read_text())
+        stored = renamed.present_settings(json.loads(path.read_text()))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged: {error}.") from None
     # What is newer than the run and does not change what it learned can be had of it all the same.
@@ -281,7 +281,7 @@ def _check_lengths(config: ml_collections.ConfigDict, source: Source) -> None:
         # Where clips end, what is missing of one is left out.
         lengths["predictor.num_predicted"] = config.predictor.num_predicted
         lengths["rollout.num_steps"] = config.rollout.num_steps
-        lengths["data.max_step"] = config.data.max_step
+        lengths["data.max_frame_gap"] = config.data.max_frame_gap
     for name, more in lengths.items():
         if observed + more > source.max_frames:
             raise ValueError(
@@ -291,7 +291,7 @@ def _check_lengths(config: ml_collections.ConfigDict, source: Source) -> None:
 
 
 def _frame_shape(data: ml_collections.ConfigDict) -> tuple[int, int, int]:
-    return data.image_size, data.image_size, 3 if data.coloured else 1
+    return data.image_size, data.image_size, 3 if data.colored else 1
 
 
 def _make_adam(stage: ml_collections.ConfigDict) -> optax.GradientTransformation:

@@ -1,4 +1,4 @@
-"""The two things that are trained, as the training loop sees them: steps and their batches."""
+"""The two objects that are trained, as the training loop sees them: steps and their batches."""
 
 import contextlib
 import dataclasses
@@ -15,7 +15,7 @@ from drnet_jax.base import prng, sharding
 from drnet_jax.base.arrays import Metrics
 from drnet_jax.commands import generate
 from drnet_jax.data.source import ClipBatch, DeviceSource
-from drnet_jax.models.state import DrnetState, Player, PredictorState
+from drnet_jax.models.state import DrnetState, NetworkState, PredictorState
 from drnet_jax.runs.run import Run
 from drnet_jax.training import steps
 
@@ -29,7 +29,7 @@ SETTLING_BATCHES = 50
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One of the two things that are trained.
+    """One of the two objects that are trained.
 
     Attributes:
       name: one of `run.STAGES`.
@@ -105,7 +105,7 @@ def predictor_stage(run: Run, drnet: DrnetState) -> Stage:
     )
 
     def step(
-        state: PredictorState, batch: ClipBatch, main: Player
+        state: PredictorState, batch: ClipBatch, main: NetworkState
     ) -> tuple[PredictorState, Metrics]:
         frames, lengths = batch
         return learn(state, frames, main, lengths)

@@ -11,7 +11,7 @@ import optax
 from drnet_jax.base.arrays import Array, Metrics, Tree, as_float
 from drnet_jax.models.pose_lstm import PoseLSTM
 from drnet_jax.models.registry import Networks
-from drnet_jax.models.state import DrnetState, Player, PredictorState
+from drnet_jax.models.state import DrnetState, NetworkState, PredictorState
 from drnet_jax.models.unroll import teacher_forced
 from drnet_jax.ops.norm import MOMENTUM
 from drnet_jax.training import losses
@@ -116,7 +116,7 @@ def make_drnet_step(
     main update takes the content of 0 (that of 1 is the target of the similarity) and the pose of
     2, decodes these to frame 2, and confuses the discriminator with the poses of 2 and 3, of which
     3 is constant.
-    Every pass normalises with the statistics of its own frames.
+    Every pass normalizes with the statistics of its own frames.
 
     Source: Denton & Birodkar 2017, section 3, eq. 1-4; drnet-py, train_drnet.py.
     """
@@ -129,7 +129,7 @@ def make_drnet_step(
         accuracy = jnp.mean((logits > 0) == (targets > 0.5), dtype=logits.dtype)
         return losses.same_clip(logits, targets), accuracy
 
-    def main_loss(params: Tree, batch_stats: Tree, discriminator: Player, frames, other_pose):
+    def main_loss(params: Tree, batch_stats: Tree, discriminator: NetworkState, frames, other_pose):
         def run(name: str, params: Tree, *inputs):
             variables = {"params": params[name], "batch_stats": batch_stats[name]}
             output, batch_stats[name] = _train_pass(getattr(networks, name), variables, *inputs)
@@ -166,14 +166,14 @@ def make_drnet_step(
             poses[1][batch.pairs.partners],
             batch.pairs.targets,
         )
-        discriminator = state.discriminator.descend(discriminator_tx, grads)
+        discriminator = state.discriminator.apply_gradients(discriminator_tx, grads)
         # The main networks answer the discriminator that has just moved.
         grads, (terms, batch_stats) = jax.grad(main_loss, has_aux=True)(
             main.params, main.batch_stats, discriminator, frames, poses[2]
         )
         in_turn = [*pose_stats[:2], batch_stats["pose_encoder"], pose_stats[2]]
         batch_stats["pose_encoder"] = _averaged_in_turn(main.batch_stats["pose_encoder"], in_turn)
-        main = main.descend(main_tx, grads).replace(batch_stats=batch_stats)
+        main = main.apply_gradients(main_tx, grads).replace(batch_stats=batch_stats)
         metrics = terms | {"discriminator": loss, "discriminator_accuracy": accuracy}
         return DrnetState(state.step + 1, main, discriminator), metrics
 
@@ -214,7 +214,7 @@ def make_predictor_step(
     *,
     num_observed: int,
     freeze_statistics: bool = True,
-) -> Callable[[PredictorState, Array, Player], tuple[PredictorState, Metrics]]:
+) -> Callable[[PredictorState, Array, NetworkState], tuple[PredictorState, Metrics]]:
     """Returns pure `step(state, frames, main, lengths) -> (state, metrics)`, teacher-forced.
 
     `frames` are `[batch, time, height, width, channels]`; `main` holds the frozen encoders;
@@ -224,19 +224,19 @@ def make_predictor_step(
     of t. The loss is the sum over t of mean squared errors; the metric `prediction` is their mean.
 
     Args:
-      freeze_statistics: False normalises with each batch's own statistics, as the authors' script
+      freeze_statistics: False normalizes with each batch's own statistics, as the authors' script
         does; a rollout then depends on the other clips of its batch.
 
     Source: Denton & Birodkar 2017, Figure 2; drnet-py, train_lstm.py.
     """
 
-    def encode(name: str, main: Player, frames: jax.Array):
+    def encode(name: str, main: NetworkState, frames: jax.Array):
         module, variables = getattr(networks, name), main.variables(name)
         if freeze_statistics:
             return module.apply(variables, frames, train=False)
         return _train_pass(module, variables, frames)[0]
 
-    def encode_poses(main: Player, frames: jax.Array) -> jax.Array:
+    def encode_poses(main: NetworkState, frames: jax.Array) -> jax.Array:
         batch_size, num_frames = frames.shape[:2]
         if freeze_statistics:
             poses = encode("pose_encoder", main, frames.reshape(-1, *frames.shape[2:]))
@@ -254,7 +254,7 @@ def make_predictor_step(
         return jnp.sum(errors), errors
 
     def step(
-        state: PredictorState, frames: Array, main: Player, lengths: Array | None = None
+        state: PredictorState, frames: Array, main: NetworkState, lengths: Array | None = None
     ) -> tuple[PredictorState, Metrics]:
         frames = as_float(frames)
         content = encode("content_encoder", main, frames[:, num_observed - 1]).vector
@@ -263,6 +263,6 @@ def make_predictor_step(
             state.predictor.params, poses, content, lengths
         )
         metrics = {"prediction": jnp.mean(errors)}
-        return PredictorState(state.step + 1, state.predictor.descend(tx, grads)), metrics
+        return PredictorState(state.step + 1, state.predictor.apply_gradients(tx, grads)), metrics
 
     return step

@@ -105,7 +105,7 @@ def _picture(
         rows.append([*observed[i, seen], *real])
         rows += [[*rebuilt[each][i], *answers[each][1][i, later]] for each in answers]
         labels += [f"{action}\nreal", *(f"\n{each}" for each in answers)]
-    return viz.labelled_rows(
+    return viz.labeled_rows(
         rows,
         labels,
         [f"t = {t + 1}" for t in [*seen, *later + num_observed]],

@@ -1,7 +1,7 @@
 """Curves with bands, heat maps and bars, in the look of drnet_jax/pictures/drawing.py.
 
 Every function returns uint8 `[height, width, 3]`, for `figure.write`. What belongs together is told
-apart by its colour and by its line, marker or hatch. No letter is smaller than 11 pixels.
+apart by its color and by its line, marker or hatch. No letter is smaller than 11 pixels.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def _points(pixels: float) -> float:
     return pixels * 72 / _DPI
 
 
-# Those Okabe-Ito colours that stand out from a dark canvas.
+# Those Okabe-Ito colors that stand out from a dark canvas.
 _COLORS = [
     _color(rgb)
     for rgb in (
@@ -132,7 +132,7 @@ def heat_maps(
     form: str = ".2f",
     ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> np.ndarray:
-    """Returns tables side by side, their cells coloured from the least (dark) to the greatest.
+    """Returns tables side by side, their cells colored from the least (dark) to the greatest.
 
     Args:
       panels: numbers `[rows, columns]` by title; one that is not finite is a dash.
@@ -141,7 +141,7 @@ def heat_maps(
       row_name: what the rows differ in.
       column_name: what the columns differ in.
       form: format of a number.
-      ranges: by title, the numbers of the first and the last colour; else the panel's least and
+      ranges: by title, the numbers of the first and the last color; else the panel's least and
         greatest, which makes much of small differences.
 
     Raises:
@@ -303,7 +303,7 @@ def _bar(
         raise ValueError(f"{name} has numbers that are not finite: {mean}, {low}, {high}.")
     axes.bar(place, mean, width, **style)
     ends = ([max(0, mean - low)], [max(0, high - mean)])
-    # A rim in the colour of the canvas, for it is to be seen on the bar too.
+    # A rim in the color of the canvas, for it is to be seen on the bar too.
     for color, line in ((_CANVAS, 4), (_TEXT, 1.6)):
         axes.errorbar(place, mean, ends, fmt="none", ecolor=color, elinewidth=line, capsize=0)
     words = f"{mean:.1f}" if abs(mean) >= 10 else f"{mean:.2f}"
@@ -311,7 +311,7 @@ def _bar(
 
 
 def _cells(axes: Axes, values: np.ndarray, form: str, ends: tuple[float, float] | None) -> None:
-    """Draws a table of numbers on cells coloured from one of `ends` to the other."""
+    """Draws a table of numbers on cells colored from one of `ends` to the other."""
     known = values[np.isfinite(values)]
     low, high = ends or ((known.min(), known.max()) if known.size else (0, 1))
     shades = np.ma.masked_invalid((values - low) / (high - low if high > low else 1))
@@ -337,7 +337,7 @@ def _finish(
 ) -> None:
     """Draws the references and the grid, and writes names at the right, none upon another.
 
-    `ends` are name, x, y and colour of the last point of each line.
+    `ends` are name, x, y and color of the last point of each line.
     """
     for value in references.values():
         axes.axhline(value, color=_MUTED, linestyle=(0, (4, 3)), linewidth=1.4, zorder=1.5)
@@ -366,7 +366,7 @@ def _finish(
 
 
 def _spread(places: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Returns `places` of things of some sizes, moved until none lies upon another; below 1."""
+    """Returns `places` of objects of some sizes, moved until none lies upon another; below 1."""
     order = np.argsort(places, kind="stable")
     moved, half = places[order].astype(float), sizes[order] / 2
     for i in range(1, len(moved)):

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def identity(scores: Mapping[str, Any]) -> str | None:
-    """Returns the factor that says what kind of thing is shown: `category`, `digit 1`, ...
+    """Returns the factor that says what kind of object is shown: `category`, `digit 1`, ...
 
     It is the first factor of content that was probed; None where nothing is known about frames.
     """
@@ -31,12 +31,12 @@ def score(
       kind: of the probe, linear or mlp.
 
     Returns:
-      The score on things that probes never saw; on other clips of the same things for factors that
-      only say which thing it is. `on` says which of the two. None where there is neither.
+      The score on objects that probes never saw; on other clips of the same objects for factors
+      that only say which object it is. `on` says which of the two. None where there is neither.
     """
     for probe in scores["leakage"]["probes"] or []:
         if (probe["factor"], probe["code"], probe["probe"]) == (factor, code, kind):
-            for on in ("held_out_things", "held_out_clips"):
+            for on in ("held_out_objects", "held_out_clips"):
                 if probe[on] is not None:
                     return probe[on] | {"on": on}
     return None
@@ -45,11 +45,11 @@ def score(
 def auc(scores: Mapping[str, Any]) -> dict[str, Any] | None:
     """Returns how well a fresh discriminator tells pairs of poses.
 
-    They are of the same things on other tracks where such clips can be made, else of one clip:
+    They are of the same objects on other tracks where such clips can be made, else of one clip:
     those the motion alone may tell.
     """
     pairs = scores["leakage"]["discriminator"]
-    return pairs["same_things"] or pairs["same_clip"]
+    return pairs["same_objects"] or pairs["same_clip"]
 
 
 def mean(records: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:

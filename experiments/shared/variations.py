@@ -21,7 +21,7 @@ def one_encoder(config: ml_collections.ConfigDict) -> None:
     """Turns DrNET into the paper's autoencoder with an LSTM: one code, as long as both together.
 
     Its networks have no U-Net connections, which are a second way for content, and are not made for
-    things at places.
+    objects at places.
     """
     model = config.model
     model.update(content_encoder="none", pose_dim=model.content_dim + model.pose_dim, content_dim=0)

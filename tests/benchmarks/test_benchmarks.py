@@ -40,7 +40,7 @@ def tiny(kinds=KINDS[0], image_size=8, **overrides):
         ml_collections.ConfigDict(
             {
                 "dtype": "float32",
-                "data": {"image_size": image_size, "coloured": False},
+                "data": {"image_size": image_size, "colored": False},
                 "model": model,
                 "drnet": stage,
             }

@@ -85,7 +85,7 @@ def test_help_names_every_flag_and_is_quick(tmp_path):
 def test_data_are_prepared_ahead_once(tmp_path):
     arguments = (
         *("--config=configs/suncg.py:smoke", "--mode=prepare", "--config.data.image_size=16"),
-        *("--config.data.procedural.num_identities=2", "--config.data.procedural.num_azimuths=2"),
+        *("--config.data.stand_in.num_identities=2", "--config.data.stand_in.num_azimuths=2"),
         f"--config.data.data_dir={tmp_path / 'data'}",
     )
     result = run(tmp_path, *arguments)

@@ -153,7 +153,7 @@ def test_batches_must_divide_by_the_devices(config, tmp_path, stage):
         ),
         ({"data.image_size": 8, "data.digit_size": 4}, r"image_size=8; allowed: 11 and above"),
         ({"data.speeds": (-1.5, 2)}, r"speeds=\[-1.5, 2\]; allowed: a pair of integers"),
-        ({"data.max_step": 2**20}, r"config.data.max_step=1048576 are longer together"),
+        ({"data.max_frame_gap": 2**20}, r"config.data.max_frame_gap=1048576 are longer together"),
         ({"model.discriminator_width": 0}, r"discriminator_width=0; allowed in training: above 0"),
         ({"predictor.num_predicted": 2**20}, r"longer together than a clip; allowed: 1,048,576"),
         ({"rollout.num_steps": 2**20}, r"config.rollout.num_steps=1048576 are longer together"),

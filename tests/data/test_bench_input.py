@@ -35,14 +35,14 @@ def clips(source, tmp_path):
 
 
 def test_png_clips_have_the_same_pixels(source, clips):
-    benchmark.check_same_frames(source, PngClips(clips, num_frames=4, max_step=2))
+    benchmark.check_same_frames(source, PngClips(clips, num_frames=4, max_frame_gap=2))
     clips[1], clips[2] = clips[2], clips[1]
     with pytest.raises(ValueError, match="train 1 differs"):
-        benchmark.check_same_frames(source, PngClips(clips, num_frames=4, max_step=2))
+        benchmark.check_same_frames(source, PngClips(clips, num_frames=4, max_frame_gap=2))
 
 
 def test_png_clips_lie_in_a_window(clips):
-    dataset = PngClips(clips, num_frames=4, max_step=2)
+    dataset = PngClips(clips, num_frames=4, max_frame_gap=2)
     assert len(dataset) == 4
     times = [toy_clips.read(dataset[2][None])[0] - 40 for _ in range(50)]
     assert {len(row) for row in times} == {4}
@@ -99,8 +99,8 @@ def test_the_data_set_that_the_document_shows(arrays, tmp_path, monkeypatch):
             np.save(tmp_path / split / f"{i}.npy", rng.integers(0, 255, (6, 8, 8, 1), np.uint8))
     (tmp_path / "train" / "9.npy").write_bytes(b"damaged")
     monkeypatch.setitem(registry.REAL, "arrays", (arrays.Arrays, arrays.ArraysConfig))
-    data = dict(name="arrays", source="real", folder=str(tmp_path), image_size=8, coloured=False)
-    data |= dict(max_step=2, consecutive=False, data_dir=str(tmp_path / "data"))
+    data = dict(name="arrays", source="real", folder=str(tmp_path), image_size=8, colored=False)
+    data |= dict(max_frame_gap=2, consecutive=False, data_dir=str(tmp_path / "data"))
     data |= dict(in_memory_gb=1, max_skipped=0.2)
     source = registry.open_source(data, 0, sharding.data_mesh())
     assert source.stores["train"].names == ["train/0.npy", "train/1.npy", "train/2.npy"]

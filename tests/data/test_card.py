@@ -37,14 +37,14 @@ def test_text(tmp_path):
     )
     # Lengths are 3 + 2 i + j for i below 4 and j below 2.
     assert "| train | 8 | 52 | 3 | 6.5 | 10 |" in lines
-    assert "Frames are 16 x 16 pixels, grey." in lines
+    assert "Frames are 16 x 16 pixels, gray." in lines
     assert "- `action`: one of 3: walking, running, waving" in lines
     assert "- `height`: number, 7 different, 0 to 6" in lines
     assert "- `brightness`: number, 4 different, 0.5 to 0.8" in lines
     assert "- `person`: text, 4 different" in lines
     assert "- `position`: one per frame, 0 to 12" in lines
     assert "- a.avi: a.avi is empty." in lines
-    assert "- Licence: CC0" in lines
+    assert "- License: CC0" in lines
     assert "- Data set: toy/toy_16_4_2/1.0.0" in lines
     assert "- Settings: image_size=16, num_jobs=4, num_clips=2" in lines
     assert str(tmp_path) not in text

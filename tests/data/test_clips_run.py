@@ -23,7 +23,7 @@ def prepared(tmp_path_factory):
 def clips_config(prepared):
     config = load("kth", "smoke")
     config.data.update(image_size=16, data_dir=str(prepared))
-    config.data.procedural.update(num_people=2, clip_length=24)
+    config.data.stand_in.update(num_people=2, clip_length=24)
     config.model.update(width=2, content_dim=4, pose_dim=3, discriminator_width=8)
     config.drnet.update(batch_size=4, num_steps=6)
     config.predictor.update(batch_size=4, num_steps=6, hidden_dim=8, num_observed=4)
@@ -51,11 +51,11 @@ def test_everything_is_scored_and_said(finished):
     assert record["judge"] is None and record["rollout"]["identity"] is None
     assert {probe["factor"] for probe in record["leakage"]["probes"]} >= {"scenario", "position"}
     assert record["blocks"]["mig_by_factor"].keys() >= {"scenario", "position"}
-    assert record["leakage"]["discriminator"]["same_things"] is None
+    assert record["leakage"]["discriminator"]["same_objects"] is None
     assert record["rollout"]["steps"][-1] <= 24
     assert "STAND-IN" in (finished / "report.html").read_text()
     stored = json.loads((finished / "config.json").read_text())
-    assert stored["data"]["source"] == "procedural"
+    assert stored["data"]["source"] == "stand_in"
     assert stored["data"]["fingerprint"].startswith("size16")
 
 
@@ -89,8 +89,8 @@ def test_a_stopped_run_resumes_to_the_same_numbers(finished, clips_config, tmp_p
 
 
 def test_data_that_changed_are_refused(finished, clips_config, tmp_path):
-    clips_config.data.procedural.clip_length = 20
-    with pytest.raises(ValueError, match=r"config.data.procedural.clip_length is 24 there"):
+    clips_config.data.stand_in.clip_length = 20
+    with pytest.raises(ValueError, match=r"config.data.stand_in.clip_length is 24 there"):
         train.prepare(clips_config, finished)
 
 

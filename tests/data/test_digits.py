@@ -171,11 +171,11 @@ def test_embedded_begins_like_mnist(embedded_dir):
     assert abs(found.train_images.mean() / 255 - 0.1307) < 2e-3
 
 
-def test_builder_has_the_features_of_the_catalogue(embedded_dir):
+def test_builder_has_the_features_of_the_catalog(embedded_dir):
     builder = digits.MnistDigits(config="embedded", data_dir=embedded_dir)
-    catalogue = tfds.builder("mnist", data_dir=embedded_dir)
-    assert repr(builder.info.features) == repr(catalogue.info.features)
-    assert builder.info.supervised_keys == catalogue.info.supervised_keys
+    catalog = tfds.builder("mnist", data_dir=embedded_dir)
+    assert repr(builder.info.features) == repr(catalog.info.features)
+    assert builder.info.supervised_keys == catalog.info.supervised_keys
     assert set(builder.info.splits) == {"train", "test"}
 
 
@@ -183,7 +183,7 @@ def test_tensorflow_is_never_imported(tmp_path):
     files = write(tmp_path / "mine", small_files())
     program = f"""
 import sys
-from drnet_jax.data import digits
+from drnet_jax.data.moving_mnist import digits
 found = digits.load("full", folder={str(files)!r}, data_dir={str(tmp_path)!r})
 assert len(found.train_images) == 3
 assert "tensorflow" not in sys.modules

@@ -20,7 +20,7 @@ def make(**changes):
         image_size=64,
         digit_size=32,
         num_digits=2,
-        coloured=True,
+        colored=True,
         speeds=(-4, 3),
         zero_speeds=True,
     )
@@ -44,7 +44,7 @@ def numpy_clip(generator, pictures, tracks, clip, num_frames):
         for n in range(generator.num_digits):
             if n != front:
                 layers[covered, n] = 0
-        if generator.coloured:
+        if generator.colored:
             frame = np.zeros((size, size, 3), np.uint8)
             frame[:, :, : generator.num_digits] = layers
         else:
@@ -60,8 +60,8 @@ def numpy_clip(generator, pictures, tracks, clip, num_frames):
 
 
 CASES = [
-    dict(num_digits=n, coloured=coloured, image_size=size, digit_size=size // 2)
-    for n, coloured, size in itertools.product((1, 2, 3), (True, False), (64, 128))
+    dict(num_digits=n, colored=colored, image_size=size, digit_size=size // 2)
+    for n, colored, size in itertools.product((1, 2, 3), (True, False), (64, 128))
 ]
 
 
@@ -181,7 +181,7 @@ def test_digits_are_found_where_they_are():
 
 
 def test_a_digit_cut_out_is_the_same_wherever_it_was():
-    generator = make(image_size=32, digit_size=12, num_digits=1, coloured=False)
+    generator = make(image_size=32, digit_size=12, num_digits=1, colored=False)
     digits = generator.resize(PICTURES)
     tracks = generator.sample(jax.random.key(3), 1, len(digits))
     frames = generator.render(jnp.asarray(digits), tracks, np.arange(6)[None]) / 255

@@ -37,37 +37,37 @@ def unit(vectors):
     return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
-def rays_at(centre, num=200, spread=1.5):
+def rays_at(center, num=200, spread=1.5):
     rng = np.random.default_rng(0)
-    origins = centre + 5 * unit(rng.normal(size=(num, 3)))
-    return origins, unit(centre + spread * rng.normal(size=(num, 3)) * 0.4 - origins)
+    origins = center + 5 * unit(rng.normal(size=(num, 3)))
+    return origins, unit(center + spread * rng.normal(size=(num, 3)) * 0.4 - origins)
 
 
 def test_sphere_is_met_where_algebra_says():
-    centre, radius = np.array([0.3, -0.2, 0.5]), 0.8
-    origins, directions = rays_at(centre)
+    center, radius = np.array([0.3, -0.2, 0.5]), 0.8
+    origins, directions = rays_at(center)
     distance, _, normal = first_hits(
-        scene_of("ellipsoid", centre, [radius] * 3), origins, directions
+        scene_of("ellipsoid", center, [radius] * 3), origins, directions
     )
-    b = np.sum(directions * (origins - centre), 1)
-    under = b**2 - np.sum((origins - centre) ** 2, 1) + radius**2
+    b = np.sum(directions * (origins - center), 1)
+    under = b**2 - np.sum((origins - center) ** 2, 1) + radius**2
     meets = under > 0
     assert 20 < meets.sum() < 200
     np.testing.assert_array_equal(distance < 1e8, meets)
     expected = -b[meets] - np.sqrt(under[meets])
     np.testing.assert_allclose(distance[meets], expected, rtol=1e-4)
     points = origins[meets] + expected[:, None] * directions[meets]
-    np.testing.assert_allclose(normal[meets], (points - centre) / radius, atol=2e-3)
+    np.testing.assert_allclose(normal[meets], (points - center) / radius, atol=2e-3)
 
 
 def test_ellipsoid_points_satisfy_its_equation():
-    turn, half, centre = rotation("y", 0.7) @ rotation("x", 0.4), [0.9, 0.3, 0.5], [0.1, 0.2, 0]
-    origins, directions = rays_at(np.asarray(centre), spread=0.6)
+    turn, half, center = rotation("y", 0.7) @ rotation("x", 0.4), [0.9, 0.3, 0.5], [0.1, 0.2, 0]
+    origins, directions = rays_at(np.asarray(center), spread=0.6)
     distance, _, normal = first_hits(
-        scene_of("ellipsoid", centre, half, turn=turn), origins, directions
+        scene_of("ellipsoid", center, half, turn=turn), origins, directions
     )
     meets = distance < 1e8
-    local = (origins + distance[:, None] * directions - centre)[meets] @ turn
+    local = (origins + distance[:, None] * directions - center)[meets] @ turn
     np.testing.assert_allclose(np.sum((local / half) ** 2, 1), 1, atol=1e-3)
     np.testing.assert_allclose(normal[meets] @ turn, unit(local / np.square(half)), atol=5e-3)
     assert np.all(np.sum(normal[meets] * directions[meets], 1) < 1e-3)
@@ -76,11 +76,11 @@ def test_ellipsoid_points_satisfy_its_equation():
 @pytest.mark.parametrize("axis", range(3))
 @pytest.mark.parametrize("side", (-1, 1))
 def test_turned_box_shows_its_faces(axis, side):
-    turn, half, centre = rotation("z", 0.5) @ rotation("y", -0.3), np.array([0.4, 0.2, 0.7]), 0.1
+    turn, half, center = rotation("z", 0.5) @ rotation("y", -0.3), np.array([0.4, 0.2, 0.7]), 0.1
     outward = side * turn[:, axis]
-    origin = centre + 4 * outward
+    origin = center + 4 * outward
     distance, _, normal = first_hits(
-        scene_of("box", [centre] * 3, half, turn=turn), [origin], [-outward]
+        scene_of("box", [center] * 3, half, turn=turn), [origin], [-outward]
     )
     np.testing.assert_allclose(distance, 4 - half[axis], rtol=1e-5)
     np.testing.assert_allclose(normal[0], outward, atol=1e-5)

@@ -25,7 +25,7 @@ def make(folder, builder_class=toy_clips.Toy, lengths=(3, 5, 8, 4), **changes):
     config = toy_clips.ToyConfig(lengths=lengths, name=f"toy_{'_'.join(map(str, lengths))}")
     builder = builder_class(config=config, data_dir=folder)
     prepare.prepare(builder)
-    settings = dict(max_step=2, max_bytes=1e9, seed=3, mesh=sharding.data_mesh())
+    settings = dict(max_frame_gap=2, max_bytes=1e9, seed=3, mesh=sharding.data_mesh())
     return RecordedSource(builder, **(settings | changes))
 
 
@@ -132,12 +132,12 @@ def test_pairs_are_of_two_contents(folder):
 
 def test_clips_that_share_their_content_know_it(folder, monkeypatch):
     assert make(folder).stores["train"].contents.tolist() == [0, 1, 2, 3]
-    monkeypatch.setattr(toy_clips.Toy, "CONTENT", ("thing",))
+    monkeypatch.setattr(toy_clips.Toy, "CONTENT", ("object",))
     monkeypatch.setattr(
         toy_clips.Toy,
         "make",
         lambda self, job, make=toy_clips.Toy.make: [
-            dataclasses.replace(clip, factors={"thing": clip.factors["thing"] % 2})
+            dataclasses.replace(clip, factors={"object": clip.factors["object"] % 2})
             for clip in make(self, job)
         ],
     )
@@ -157,7 +157,7 @@ def test_turns_have_no_end(folder):
         np.testing.assert_array_equal(np.diff(toy_clips.read(frames), axis=1) % 4, 1)
 
 
-def test_truth_of_a_swap_of_turns_is_the_same_angle_of_the_other_thing(folder):
+def test_truth_of_a_swap_of_turns_is_the_same_angle_of_the_other_object(folder):
     source = make(folder, toy_clips.ToyTurn, lengths=(4, 4))
     a = source.sample("test", jax.random.key(1), 3)
     b = source.sample("test", jax.random.key(2), 3)
@@ -180,11 +180,11 @@ def test_damage_is_found_before_work_starts(folder, tmp_path):
 
 def test_factors_are_those_of_the_frames_that_were_sampled(folder):
     class Known(toy_clips.ToyTurn, skip_registration=True):
-        CONTENT = ("thing",)
+        CONTENT = ("object",)
 
         def factor_features(self):
             track = tfds.features.Tensor(shape=(None,), dtype=np.float32)
-            return {"thing": np.int32, "azimuth": track, "scale": track}
+            return {"object": np.int32, "azimuth": track, "scale": track}
 
         def make(self, job):
             [clip] = super().make(job)
@@ -197,9 +197,9 @@ def test_factors_are_those_of_the_frames_that_were_sampled(folder):
     times = np.array([[0, 1], [5, 2], [3, 3]])
     factors = source.factors("test", clips, times)
     values = toy_clips.read(source.frames("test", clips, times))
-    # Three things to train with, numbers 0 to 2, then three for the test.
-    np.testing.assert_array_equal(factors.content["thing"] - 3, values[:, 0] // 20 - 5)
-    assert factors.num_classes == {"thing": 6}
+    # Three objects to train with, numbers 0 to 2, then three for the test.
+    np.testing.assert_array_equal(factors.content["object"] - 3, values[:, 0] // 20 - 5)
+    assert factors.num_classes == {"object": 6}
     np.testing.assert_array_equal(factors.clips, clips.numbers)
     np.testing.assert_array_equal(factors.pose["scale"][..., 0], values % 20)
     turned = np.pi / 2 * (values % 20)
@@ -214,7 +214,7 @@ def test_nothing_is_known_about_clips_without_factors(folder):
 
 
 def test_labels_are_those_of_the_sampled_clips(folder, monkeypatch):
-    class Labelled(toy_clips.Toy, skip_registration=True):
+    class Labeled(toy_clips.Toy, skip_registration=True):
         LABEL = "move"
 
         def factor_features(self):
@@ -222,16 +222,16 @@ def test_labels_are_those_of_the_sampled_clips(folder, monkeypatch):
 
         def make(self, job):
             [clip] = super().make(job)
-            thing = clip.factors["thing"]
-            return [dataclasses.replace(clip, factors={"move": ("up", "down")[thing % 2]})]
+            object = clip.factors["object"]
+            return [dataclasses.replace(clip, factors={"move": ("up", "down")[object % 2]})]
 
-    source = make(folder, Labelled, lengths=(3, 5, 8, 4, 6))
+    source = make(folder, Labeled, lengths=(3, 5, 8, 4, 6))
     clips = source.sample("train", jax.random.key(0), 5)
     classes, names = source.labels("train", clips)
-    things = toy_clips.read(source.frames("train", clips, np.array([0])))[:, 0] // 20
-    np.testing.assert_array_equal(classes, things % 2)
+    objects = toy_clips.read(source.frames("train", clips, np.array([0])))[:, 0] // 20
+    np.testing.assert_array_equal(classes, objects % 2)
     assert names == ["up", "down"]
-    monkeypatch.setattr(Labelled, "LABEL", "")
+    monkeypatch.setattr(Labeled, "LABEL", "")
     assert source.labels("train", clips) is None
     assert make(folder).labels("train", clips) is None
 

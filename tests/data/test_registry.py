@@ -7,7 +7,7 @@ from PIL import Image
 from drnet_jax.base import sharding
 from drnet_jax.data import registry
 from drnet_jax.data.suncg.chairs import SuncgChairs
-from drnet_jax.data.suncg.stand_in import ProceduralChairs
+from drnet_jax.data.suncg.stand_in import StandInChairs
 from tests.test_configs import load
 
 
@@ -16,7 +16,7 @@ def settings(tmp_path, name="suncg", **changes):
     data.data_dir = str(tmp_path / "prepared")
     data.update(image_size=16, **changes)
     if name == "suncg":
-        data.procedural.update(num_identities=2, num_azimuths=2)
+        data.stand_in.update(num_identities=2, num_azimuths=2)
     return data
 
 
@@ -31,9 +31,9 @@ def write_chairs(folder):
 
 def test_without_files_the_stand_in_is_taken_and_that_is_said(tmp_path, caplog):
     source = registry.open_source(settings(tmp_path), 1, sharding.data_mesh())
-    assert isinstance(source.builder, ProceduralChairs)
+    assert isinstance(source.builder, StandInChairs)
     assert source.stand_in
-    assert source.resolved["source"] == "procedural"
+    assert source.resolved["source"] == "stand_in"
     assert "STAND-IN" in caplog.text
     assert "stand-in" in source.note
 
@@ -58,8 +58,8 @@ def test_files_that_are_there_are_taken(tmp_path, where, caplog):
 
 def test_a_stand_in_that_is_asked_for_is_taken_in_any_case(tmp_path):
     write_chairs(tmp_path / "files")
-    data = settings(tmp_path, folder=str(tmp_path / "files"), source="procedural")
-    assert isinstance(registry.make_builder(data), ProceduralChairs)
+    data = settings(tmp_path, folder=str(tmp_path / "files"), source="stand_in")
+    assert isinstance(registry.make_builder(data), StandInChairs)
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,9 @@ def test_a_stand_in_that_is_asked_for_is_taken_in_any_case(tmp_path):
         ("suncg", {"folder": "nowhere"}, r"There is no folder nowhere: set config.data.folder"),
         ("suncg", {"source": "real"}, r"no folder .*manual/suncg: set config.data.folder"),
         ("video_folder", {}, r"no folder .*manual/video_folder: set config.data.folder"),
-        ("video_folder", {"source": "procedural"}, r"'procedural'; allowed for video_folder: real"),
-        ("suncg", {"coloured": False}, r"config.data.coloured=False; allowed: True, as the frames"),
-        ("kth", {"coloured": True}, r"coloured=True; allowed: False, .* have 1 channels"),
+        ("video_folder", {"source": "stand_in"}, r"'stand_in'; allowed for video_folder: real"),
+        ("suncg", {"colored": False}, r"config.data.colored=False; allowed: True, as the frames"),
+        ("kth", {"colored": True}, r"colored=True; allowed: False, .* have 1 channels"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, name, changes, message):

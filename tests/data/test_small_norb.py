@@ -137,7 +137,7 @@ def test_resized(plain):
 
 
 class Smallnorb(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """As the catalogue's."""
+    """As the catalog's."""
 
     VERSION = tfds.core.Version("2.0.0")
 

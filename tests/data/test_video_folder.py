@@ -23,7 +23,7 @@ def clip(seed: int, num_frames: int = 6, height: int = SIDE, width: int = SIDE) 
 
 
 def smooth(num_frames: int) -> np.ndarray:
-    """Returns a clip that encoders keep well: the colour tells the time."""
+    """Returns a clip that encoders keep well: the color tells the time."""
     frames = np.zeros((num_frames, SIDE, SIDE, 3), np.uint8)
     return frames + (np.arange(num_frames, dtype=np.uint8) * 4)[:, None, None, None]
 
@@ -113,10 +113,10 @@ def test_containers(tmp_path, suffix):
     frames = only_clip(create(tmp_path), f"a: 50%{suffix}").frames
     assert frames.shape == (8, SIDE, SIDE, 3)
     error = np.abs(frames.astype(int) - smooth(8)).mean()
-    assert error < (40 if suffix == ".gif" else 4)  # That GIF has 8 colours on an axis at most.
+    assert error < (40 if suffix == ".gif" else 4)  # That GIF has 8 colors on an axis at most.
 
 
-def test_grey_and_size_and_crop(tmp_path):
+def test_gray_and_size_and_crop(tmp_path):
     # The middle square is white, what is left and right of it black.
     frames = np.zeros((3, 32, 64, 3), np.uint8)
     frames[:, :, 16:48] = 255
@@ -124,13 +124,13 @@ def test_grey_and_size_and_crop(tmp_path):
     write_pictures(tmp_path / "wide", frames, ["0.png", "1.png", "2.png"])
     write_video(tmp_path / "high.avi", frames.transpose(0, 2, 1, 3).copy())
     for name in ("wide.avi", "wide", "high.avi"):
-        whole = only_clip(create(tmp_path, crop="none", coloured=False), name).frames
+        whole = only_clip(create(tmp_path, crop="none", colored=False), name).frames
         assert whole.shape == (3, SIDE, SIDE, 1)
         assert 0.3 < whole.mean() / 255 < 0.7
-        centre = only_clip(create(tmp_path, coloured=False), name).frames
-        assert np.all(centre == 255)
-    grey = create(tmp_path, coloured=False)
-    assert grey.channels == 1 and create(tmp_path).channels == 3
+        center = only_clip(create(tmp_path, colored=False), name).frames
+        assert np.all(center == 255)
+    gray = create(tmp_path, colored=False)
+    assert gray.channels == 1 and create(tmp_path).channels == 3
 
 
 def test_frame_rates(tmp_path):
@@ -230,13 +230,13 @@ def test_jpeg_pictures_and_their_orientation(tmp_path):
 
 def test_sixteen_bits_and_palettes(tmp_path):
     deep = np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE) * 256
-    grey = np.repeat((deep // 256).astype(np.uint8)[..., None], 3, axis=2)
-    write_pictures(tmp_path / "a", [deep, grey], ["0.png", "1.png"])
-    write_pictures(tmp_path / "b", [grey, grey], ["0.png", "1.png"])
+    gray = np.repeat((deep // 256).astype(np.uint8)[..., None], 3, axis=2)
+    write_pictures(tmp_path / "a", [deep, gray], ["0.png", "1.png"])
+    write_pictures(tmp_path / "b", [gray, gray], ["0.png", "1.png"])
     palette = Image.fromarray(np.uint8([[0, 1]])).convert("P")
     palette.putpalette([200, 0, 0, 0, 0, 200])
     palette.resize((SIDE, SIDE), Image.NEAREST).save(tmp_path / "b" / "1.png", transparency=0)
-    np.testing.assert_array_equal(only_clip(create(tmp_path), "a").frames, [grey, grey])
+    np.testing.assert_array_equal(only_clip(create(tmp_path), "a").frames, [gray, gray])
     frame = only_clip(create(tmp_path), "b").frames[1]
     assert frame[0, 0].tolist() == [255, 255, 255] and frame[0, -1].tolist() == [0, 0, 200]
 
@@ -269,7 +269,7 @@ def test_both_splits_have_a_file(tmp_path, fraction):
 def test_other_files_another_name(folder):
     name = create(folder).builder_config.name
     names = {name, create(folder, frame_rate=5).builder_config.name}
-    names |= {create(folder, coloured=False).builder_config.name}
+    names |= {create(folder, colored=False).builder_config.name}
     path = folder / "train" / "c.mkv"
     path.write_bytes(path.read_bytes())  # The same size, another time.
     names.add(create(folder).builder_config.name)
@@ -449,7 +449,7 @@ def test_bad_labels(folder, table, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"crop": "top"}, "crop='top'; allowed: centre, none"),
+        ({"crop": "top"}, "crop='top'; allowed: center, none"),
         ({"frame_rate": -1}, "frame_rate=-1; allowed: 0 to 1000"),
         ({"min_frames": 1}, "min_frames=1, max_frames=300; allowed: 2 <="),
         ({"max_frames": 1}, "min_frames=2, max_frames=1; allowed: 2 <="),

@@ -70,7 +70,7 @@ def make_codes(num, kind):
         content, pose = RNG.normal(0, 1, (num, 3)), RNG.normal(0, 1, (num, 2))
     elif kind == "entangled":
         content = pose = np.concatenate([content, pose], axis=1)
-    return leakage.Codes(content, pose, {"thing": classes}, {"place": values}, np.arange(num))
+    return leakage.Codes(content, pose, {"object": classes}, {"place": values}, np.arange(num))
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("perfect", 1), ("random", 0), ("entangled", 0)])
@@ -91,9 +91,9 @@ def test_codes_get_the_probe_scores_they_must(kind, own, other):
         assert skill == pytest.approx(expected, abs=0.16), probe
 
 
-def test_things_never_seen_are_not_asked_for():
+def test_objects_never_seen_are_not_asked_for():
     fit, test = make_codes(100, "perfect"), make_codes(50, "perfect")
-    test.classes["thing"][0] = 7
-    records = leakage.probe_all(fit, {"held_out_things": test}, seed=0)
-    scores = {record["factor"]: record["held_out_things"] for record in records}
-    assert scores["thing"] is None and scores["place"] is not None
+    test.classes["object"][0] = 7
+    records = leakage.probe_all(fit, {"held_out_objects": test}, seed=0)
+    scores = {record["factor"]: record["held_out_objects"] for record in records}
+    assert scores["object"] is None and scores["place"] is not None

@@ -34,7 +34,7 @@ def test_record_has_every_score_with_its_interval(trained):
     assert "embedded" in record["data"]["note"]
     for part in ("reconstruction", "prediction", "swap", "swap_judge", "rollout"):
         assert len(list(intervals(record[part]))) > 3
-    assert len(list(intervals(record["neighbours"]))) == 2
+    assert len(list(intervals(record["neighbors"]))) == 2
     assert record["few_shot"] is None and record["actions"] is None
     for mean, low, high in intervals(record):
         assert np.all(low <= mean + 1e-9) and np.all(mean <= high + 1e-9)
@@ -79,7 +79,7 @@ def test_summary_of_what_few_data_allow(trained):
     answer = {"inception_score": over, "accuracy": over}
     own = {"accuracy": {"mean": 0.9, "low": 0.8, "high": 0.95}, "chance": 0.2}
     actions = {"judge": own, "steps": [5, 6, 7], "model": answer, "truth": answer}
-    few_shot = {"pose": over | {"num_labelled": [1, 2, 3.5], "chance": 0.2}, "content": None}
+    few_shot = {"pose": over | {"num_labeled": [1, 2, 3.5], "chance": 0.2}, "content": None}
     text = summary.text(record | {"actions": actions, "few_shot": few_shot})
     assert "judge of actions: 0.900 [0.800, 0.950] right on real clips, chance 0.200" in text
     lines = text.splitlines()
@@ -95,7 +95,7 @@ def test_summary_of_what_few_data_allow(trained):
 def test_a_model_without_predictor_has_no_rollouts(trained, config):
     run = run_lib.create(config, trained)
     record = evaluate.score(run, run.restore()[0])
-    for part in ("rollout", "prediction", "actions", "neighbours"):
+    for part in ("rollout", "prediction", "actions", "neighbors"):
         assert record[part] is None
     assert "predicted" not in record["swap"]
 

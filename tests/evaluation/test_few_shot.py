@@ -1,4 +1,4 @@
-"""Few labelled clips: scores that are known beforehand, those of tiny runs, and the figure."""
+"""Few labeled clips: scores that are known beforehand, those of tiny runs, and the figure."""
 
 import copy
 
@@ -24,13 +24,13 @@ def noisy(classes, noise):
     return np.eye(4)[classes] + RNG.normal(0, noise, (len(classes), 4))
 
 
-def test_all_labelled_equals_scikit_learn():
+def test_all_labeled_equals_scikit_learn():
     codes, test_codes = noisy(CLASSES, 0.6), noisy(TEST_CLASSES, 0.6)
     record = few_shot.curve(codes, CLASSES, test_codes, TEST_CLASSES, seed=0)
     mean, deviation = codes.mean(axis=0), codes.std(axis=0)
     reference = LogisticRegression(max_iter=1000).fit((codes - mean) / deviation, CLASSES)
     expected = reference.score((test_codes - mean) / deviation, TEST_CLASSES)
-    assert record["num_labelled"] == [1, 2, 5, 10, 12]
+    assert record["num_labeled"] == [1, 2, 5, 10, 12]
     assert record["mean"][-1] == record["low"][-1] == record["high"][-1] == pytest.approx(expected)
     assert record["chance"] == 0.5
     assert 0.4 < expected < 1
@@ -107,14 +107,14 @@ def test_scores_of_a_run_are_of_the_poses_of_24_frames(people):  # noqa: F811 (a
     one = 1.5 / len(test[1])
     np.testing.assert_allclose(record["pose"]["mean"], expected["mean"], atol=one)
     assert record["pose"]["chance"] == np.bincount(test[1]).max() / len(test[1])
-    assert record["content"]["num_labelled"] == record["pose"]["num_labelled"]
+    assert record["content"]["num_labeled"] == record["pose"]["num_labeled"]
 
 
 def test_one_encoder_has_no_content(people, autoencoder):  # noqa: F811 (fixtures)
     one, both = few_shot.score(*autoencoder[:2]), few_shot.score(*people[:2])
     assert one["content"] is None
     assert one["num_clips"] == both["num_clips"]
-    assert one["pose"]["num_labelled"] == both["pose"]["num_labelled"]
+    assert one["pose"]["num_labeled"] == both["pose"]["num_labeled"]
 
 
 def test_codes_are_of_the_clips_in_their_order(people):  # noqa: F811 (a fixture)
@@ -144,7 +144,7 @@ def test_data_without_labels_or_long_clips_have_none(people, monkeypatch):  # no
 
 def curve(mean):
     columns = {"mean": [mean, mean + 0.1], "low": [mean - 0.05] * 2, "high": [mean + 0.2] * 2}
-    return {"num_labelled": [1, 4.0], **columns, "chance": 0.25}
+    return {"num_labeled": [1, 4.0], **columns, "chance": 0.25}
 
 
 RECORD = {

@@ -13,14 +13,14 @@ CODES = np.eye(4)[CLASSES] * [1, 5, 0.2, 3] + RNG.normal(0, 0.8, (300, 4))
 VALUES = CODES @ RNG.normal(0, 1, (4, 2)) + RNG.normal(0, 0.3, (300, 2))
 
 
-def standardised(codes):
+def standardized(codes):
     return (codes - CODES[:200].mean(axis=0)) / CODES[:200].std(axis=0)
 
 
 def test_linear_classifier_equals_scikit_learn():
     model = probes.fit_classifier("linear", CODES[:200], CLASSES[:200], seed=0)
-    reference = LogisticRegression(max_iter=1000).fit(standardised(CODES[:200]), CLASSES[:200])
-    expected = reference.predict(standardised(CODES[200:]))
+    reference = LogisticRegression(max_iter=1000).fit(standardized(CODES[:200]), CLASSES[:200])
+    expected = reference.predict(standardized(CODES[200:]))
     score = probes.accuracy(model, CODES[200:], CLASSES[200:], seed=0)
     assert score["mean"] == pytest.approx(accuracy_score(CLASSES[200:], expected))
     assert 0.5 < score["low"] < score["mean"] < score["high"]
@@ -29,8 +29,8 @@ def test_linear_classifier_equals_scikit_learn():
 
 def test_linear_regressor_equals_scikit_learn():
     model = probes.fit_regressor("linear", CODES[:200], VALUES[:200], seed=0)
-    reference = Ridge().fit(standardised(CODES[:200]), VALUES[:200])
-    expected = reference.predict(standardised(CODES[200:]))
+    reference = Ridge().fit(standardized(CODES[:200]), VALUES[:200])
+    expected = reference.predict(standardized(CODES[200:]))
     score = probes.r_squared(model, CODES[200:], VALUES[200:], seed=0)
     assert score["mean"] == pytest.approx(r2_score(VALUES[200:], expected))
     assert score["low"] < score["mean"] < score["high"] <= 1

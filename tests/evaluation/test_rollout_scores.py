@@ -95,7 +95,7 @@ def test_verdicts_of_a_sure_judge_are_those_of_counting():
     uniform = np.full_like(sure, 0.25)
     record = verdicts.swap_record({"model": sure, "unsure": uniform}, asked, seed=0)
     in_view = visible >= verdicts.IN_VIEW
-    assert record["num_things"] == in_view.sum() == 90
+    assert record["num_objects"] == in_view.sum() == 90
     assert record["model"]["accuracy_kept"]["mean"] == 1
     chance = np.mean((kept == replaced)[in_view])
     assert record["model"]["accuracy_replaced"]["mean"] == pytest.approx(chance)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from drnet_jax.base.arrays import as_uint8
 from drnet_jax.commands import evaluate, generate, train
-from drnet_jax.evaluation import neighbours, rollouts
+from drnet_jax.evaluation import neighbors, rollouts
 from drnet_jax.pictures import grids as viz
 from drnet_jax.pictures.drawing import GENERATED, OBSERVED
 from drnet_jax.runs import metrics_writer as writer
@@ -25,7 +25,7 @@ from experiments import (
     fig5_suncg,
     fig6_kth_generation,
     fig7_kth_long,
-    nearest_neighbours,
+    nearest_neighbors,
 )
 from experiments.shared import figure, generation, held_out, runs, variations
 from tests.conftest import ROOT
@@ -56,7 +56,7 @@ def make_finished(config, workdir):
         # Nothing else is read of those, and it takes its time.
         mean_frame = np.full(run.frame_shape, 0.5, np.float32)
         scores = rollouts.score(run, drnet, predictor, None, mean_frame)
-        scores["neighbours"] = neighbours.score(run, drnet, predictor)
+        scores["neighbors"] = neighbors.score(run, drnet, predictor)
         scores["schema_version"] = evaluate.SCHEMA_VERSION
         writer.write_json(workdir / "evaluation.json", scores)
     else:
@@ -68,7 +68,7 @@ def make_finished(config, workdir):
 def turntable(tmp_path_factory):
     """A finished run of chairs."""
     config = tiny("suncg", tmp_path_factory.mktemp("chairs"))
-    config.data.procedural.num_identities = 14
+    config.data.stand_in.num_identities = 14
     workdir = tmp_path_factory.mktemp("suncg")
     make_finished(config, workdir)
     return runs.finish(config, workdir)
@@ -77,7 +77,7 @@ def turntable(tmp_path_factory):
 def people_config(tmp_path_factory):
     """Returns the settings of a run of people, whose clips end; prepared once for all tests."""
     config = tiny("kth", tmp_path_factory.getbasetemp() / "people")
-    config.data.procedural.update(num_people=2, clip_length=30)
+    config.data.stand_in.update(num_people=2, clip_length=30)
     return config
 
 
@@ -202,13 +202,13 @@ def test_runs_with_and_without_adversary(turntable, tmp_path):
         fig4_norb_adversarial.draw(tmp_path, without, turntable)
 
 
-def test_neighbours_of_rollouts(people, tmp_path, capsys):
-    nearest_neighbours.draw(tmp_path, people)
-    record, arrays = written(tmp_path, "nearest_neighbours_kth")
-    scores = people.scores["neighbours"]
-    assert record["neighbours"] == scores
+def test_neighbors_of_rollouts(people, tmp_path, capsys):
+    nearest_neighbors.draw(tmp_path, people)
+    record, arrays = written(tmp_path, "nearest_neighbors_kth")
+    scores = people.scores["neighbors"]
+    assert record["neighbors"] == scores
     # Rollouts of all four clips are shown: three training frames for each, and for the real ones.
-    assert arrays["neighbours"].shape == (8, 3, 16, 16, 1)
+    assert arrays["neighbors"].shape == (8, 3, 16, 16, 1)
     assert np.all(np.diff(arrays["distances"], axis=1) >= 0)
     printed = capsys.readouterr().out
     for name, closest in zip(("generated", "real"), np.split(arrays["distances"], 2), strict=True):
@@ -272,7 +272,7 @@ def test_rows_of_frames_have_their_places():
     frames = np.random.default_rng(0).integers(0, 256, (2, 3, 80, 80, 3), np.uint8)
     rows = [[*frames[0]], [frames[1, 0], None, frames[1, 2]]]
     groups = [("left", OBSERVED, 1), ("right", GENERATED, 2)]
-    picture = viz.labelled_rows(rows, ["a\nb", "c"], ["1", "2", "3"], groups=groups)
+    picture = viz.labeled_rows(rows, ["a\nb", "c"], ["1", "2", "3"], groups=groups)
     for row in rows:
         for frame in row:
             if frame is not None:
@@ -281,7 +281,7 @@ def test_rows_of_frames_have_their_places():
                     np.array_equal(picture[y : y + 80, x : x + 80], frame) for y, x in corners
                 )
     with pytest.raises(ValueError, match=r"2 rows of \[3, 3\] frames, 1 labels, 3 headings"):
-        viz.labelled_rows(rows, ["a"], ["1", "2", "3"], groups=groups)
+        viz.labeled_rows(rows, ["a"], ["1", "2", "3"], groups=groups)
 
 
 def test_runs_of_other_data_are_not_compared(turntable, tmp_path):
@@ -291,9 +291,9 @@ def test_runs_of_other_data_are_not_compared(turntable, tmp_path):
     same = dataclasses.replace(turntable.run, config=config)
     runs.check_same_data([turntable, dataclasses.replace(turntable, run=same)])
     config = ml_collections.ConfigDict(turntable.run.config.to_dict())
-    config.data.procedural.num_identities = 7
+    config.data.stand_in.num_identities = 7
     other = dataclasses.replace(turntable.run, config=config, workdir=tmp_path)
-    with pytest.raises(ValueError, match=r"not of the same data: config.data.procedural.num_"):
+    with pytest.raises(ValueError, match=r"not of the same data: config.data.stand_in.num_"):
         runs.check_same_data([turntable, dataclasses.replace(turntable, run=other)])
 
 

@@ -17,7 +17,7 @@ def band(mean, low, high):
 
 
 def rows_of(picture, color, at_least):
-    """Returns the rows that have so many pixels of a colour."""
+    """Returns the rows that have so many pixels of a color."""
     close = np.abs(picture.astype(int) - color).max(-1) <= 12
     return np.flatnonzero(close.sum(axis=1) >= at_least)
 
@@ -51,19 +51,19 @@ def test_logarithmic_axes_have_decades_at_equal_distances():
     x = np.array([1.0, 10.0, 100.0])
     series = {"a": dict(x=x, mean=x * 0 + 0.5, low=x * 0 + 0.4, high=x * 0 + 0.6)}
     picture = plot.curves(series, x_label="x", y_label="y", log_x=True)
-    # Markers are the only things of full colour above and below the line.
+    # Markers are the only objects of full color above and below the line.
     columns = (picture == OBSERVED).all(-1).sum(axis=0)
-    centres = [group.mean() for group in runs_of(np.flatnonzero(columns >= 5))]
-    assert len(centres) == 3
-    assert np.diff(centres)[0] == pytest.approx(np.diff(centres)[1], abs=2)
+    centers = [group.mean() for group in runs_of(np.flatnonzero(columns >= 5))]
+    assert len(centers) == 3
+    assert np.diff(centers)[0] == pytest.approx(np.diff(centers)[1], abs=2)
 
 
 def runs_of(numbers):
-    """Returns runs of neighbouring numbers."""
+    """Returns runs of neighboring numbers."""
     return np.split(numbers, np.flatnonzero(np.diff(numbers) > 2) + 1)
 
 
-def test_series_differ_in_more_than_colour():
+def test_series_differ_in_more_than_color():
     series = {name: band(mean, mean, mean) for name, mean in (("a", 0.2), ("b", 0.8))}
     picture = plot.curves(series, x_label="x", y_label="y")
     solid, dashed = (rows_of(picture, color, 200) for color in (OBSERVED, GENERATED))
@@ -74,7 +74,7 @@ def test_series_differ_in_more_than_colour():
     assert counts[1] < 0.9 * counts[0]
 
 
-def test_cells_have_the_colours_of_their_numbers():
+def test_cells_have_the_colors_of_their_numbers():
     least, greatest = (
         np.round(255 * np.array(mpl.colormaps["cividis"](end)[:3])) for end in (0.0, 1.0)
     )

@@ -43,7 +43,7 @@ def test_recipes_are_the_papers_and_then_less_and_less_so():
         for name in ("shipped", "paper", "scaled_weights", "far_frames", "attention_paper_weights")
     )
     assert shipped.to_dict() == base.to_dict() | {"seed": 7}
-    for name in ("zero_speeds", "max_step"):
+    for name in ("zero_speeds", "max_frame_gap"):
         assert paper.data[name] == full.data[name]
     for name in ("content_encoder", "pose_encoder", "decoder", "pose_dim", "content_dim"):
         assert paper.model[name] == full.model[name]
@@ -53,8 +53,12 @@ def test_recipes_are_the_papers_and_then_less_and_less_so():
     }
     weights = [(c.drnet.similarity_weight, c.drnet.adversarial_weight) for c in (scaled, far)]
     assert weights == [(0.01, 0.001)] * 2
-    assert (far.data.zero_speeds, far.data.max_step, far.drnet.schedule) == (False, 500, "cosine")
-    assert (scaled.data.zero_speeds, scaled.data.max_step) == (True, 20)
+    assert (far.data.zero_speeds, far.data.max_frame_gap, far.drnet.schedule) == (
+        False,
+        500,
+        "cosine",
+    )
+    assert (scaled.data.zero_speeds, scaled.data.max_frame_gap) == (True, 20)
     assert (attention.drnet.similarity_weight, attention.drnet.adversarial_weight) == (1, 0.1)
     assert attention.model == base.model
 
@@ -199,7 +203,7 @@ def test_only_what_is_missing_is_trained(base, kept, monkeypatch):
     asked = []
 
     def fit(config, workdir, referee):
-        asked.append((config.seed, config.drnet.num_steps, config.data.max_step))
+        asked.append((config.seed, config.drnet.num_steps, config.data.max_frame_gap))
         return made_up(base, "paper", 2, 30)["scores"]
 
     monkeypatch.setattr(recipe, "fit", fit)

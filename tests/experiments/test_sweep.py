@@ -185,8 +185,8 @@ def test_baselines_are_beside_the_method(methods, tmp_path, capsys):
     assert len(record["runs"]) == 4
 
 
-def test_pairs_of_the_same_things_are_preferred():
-    row = baselines.read(finished.scores(auc=0.9, same_things=0.52), has_content=True)
+def test_pairs_of_the_same_objects_are_preferred():
+    row = baselines.read(finished.scores(auc=0.9, same_objects=0.52), has_content=True)
     assert row["auc"]["mean"] == 0.52
 
 

@@ -105,7 +105,7 @@ def test_scores_without_the_probes_are_refused(pair, tmp_path):
 
 def test_what_is_read_is_what_evaluation_writes(tmp_path, tmp_path_factory):
     config = tiny("norb", tmp_path_factory.mktemp("more toys"))
-    config.data.procedural.update(instances_per_category=8, num_azimuths=4)
+    config.data.stand_in.update(instances_per_category=8, num_azimuths=4)
     trained = finished.finish(config, tmp_path, {})
     record = leakage.score(trained.run, trained.run.init_drnet())
     writer.write_json(tmp_path / "evaluation.json", record)

@@ -62,7 +62,7 @@ def test_digits_of_consecutive_frames_move_a_step(data_dir, consecutive):
         image_size=64,
         digit_size=16,
         num_digits=1,
-        coloured=False,
+        colored=False,
         speeds=(2, 2),
         zero_speeds=False,
     )
@@ -70,7 +70,7 @@ def test_digits_of_consecutive_frames_move_a_step(data_dir, consecutive):
     source = MovingMnistSource(
         generator,
         found,
-        max_step=20,
+        max_frame_gap=20,
         consecutive=consecutive,
         key=prng.root(1),
         mesh=sharding.data_mesh(),
@@ -79,8 +79,8 @@ def test_digits_of_consecutive_frames_move_a_step(data_dir, consecutive):
     ink = np.asarray(frames, np.float64)[..., 0]
     axis = np.arange(64)
     mass = ink.sum(axis=(2, 3))
-    centres = np.stack([(ink.sum(axis=3) @ axis) / mass, (ink.sum(axis=2) @ axis) / mass], axis=-1)
-    moved = np.abs(np.diff(centres, axis=1))
+    centers = np.stack([(ink.sum(axis=3) @ axis) / mass, (ink.sum(axis=2) @ axis) / mass], axis=-1)
+    moved = np.abs(np.diff(centers, axis=1))
     # Where nothing is in the way a step is 2 pixels; at a wall it is shorter.
     assert (moved.max() < 2.001) == consecutive
     assert (np.mean(np.abs(moved - 2) < 0.001) > 0.8) == consecutive

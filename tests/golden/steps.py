@@ -230,8 +230,8 @@ def _drnet(check):
     main = {name: variables[name] for name in ("content_encoder", "pose_encoder", "decoder")}
     state = states.DrnetState(
         step=states.first_step(),
-        main=states.Player.create(main, tx),
-        discriminator=states.Player.create({"discriminator": variables["discriminator"]}, tx),
+        main=states.NetworkState.create(main, tx),
+        discriminator=states.NetworkState.create({"discriminator": variables["discriminator"]}, tx),
     )
     step = jax.jit(
         steps.make_drnet_step(
@@ -316,9 +316,9 @@ def _predictor(check):
     assert len(check.frames) == config["n_past"] + config["n_future"]
     tx = check.optimizer()
     main = {OURS[net]: check.networks[net].variables for net in ("netEC", "netEP")}
-    main = states.Player.create(main, optax.identity())
+    main = states.NetworkState.create(main, optax.identity())
     lstm = {"predictor": check.networks["lstm"].variables}
-    state = states.PredictorState(states.first_step(), states.Player.create(lstm, tx))
+    state = states.PredictorState(states.first_step(), states.NetworkState.create(lstm, tx))
     step = jax.jit(
         steps.make_predictor_step(
             networks, module, tx, num_observed=config["n_past"], freeze_statistics=frozen

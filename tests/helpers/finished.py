@@ -19,16 +19,16 @@ def probe(factor, code, kind, seen, unseen, *, of="content", chance=0.2):
         "probe": kind,
         "score": "accuracy" if of == "content" else "r_squared",
         "held_out_clips": interval(seen, chance),
-        "held_out_things": None if unseen is None else interval(unseen, chance),
+        "held_out_objects": None if unseen is None else interval(unseen, chance),
     }
 
 
-def scores(*probes, swap=20.0, auc=0.6, same_things=None):
+def scores(*probes, swap=20.0, auc=0.6, same_objects=None):
     """Returns what scripts here read of an `evaluation.json`."""
     pictures = {"psnr": interval(swap)}
     trivial = {name: {"psnr": interval(17.0 - i)} for i, name in enumerate(TRIVIAL)}
     pairs = {"same_clip": interval(auc, 0.5), "same_clip_by_factors": None}
-    pairs["same_things"] = None if same_things is None else interval(same_things, 0.5)
+    pairs["same_objects"] = None if same_objects is None else interval(same_objects, 0.5)
     return {
         "reconstruction": {"psnr": interval(swap + 2)} | trivial,
         "swap": {"horizon": 3, "model": pictures} | trivial,

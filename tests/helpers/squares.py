@@ -44,8 +44,8 @@ class Toy(ClipBuilder, skip_registration=True):
 
     CARD = Card(
         title="Moving squares",
-        description="A square on grey that moves to the right.",
-        licence="CC0",
+        description="A square on gray that moves to the right.",
+        license="CC0",
         homepage="",
         citation="",
         stand_in=True,

@@ -30,7 +30,7 @@ class Toy(ClipBuilder, skip_registration=True):
     CARD = Card(
         title="Toy clips",
         description="Frames of one brightness.",
-        licence="CC0",
+        license="CC0",
         homepage="",
         citation="",
         stand_in=False,
@@ -38,7 +38,7 @@ class Toy(ClipBuilder, skip_registration=True):
     )
 
     def factor_features(self):
-        return {"thing": np.int32}
+        return {"object": np.int32}
 
     def jobs(self):
         lengths = self.builder_config.lengths
@@ -47,13 +47,13 @@ class Toy(ClipBuilder, skip_registration=True):
         return {"train": train, "test": test}
 
     def make(self, job):
-        thing, length = job.arguments
+        object, length = job.arguments
         size = self.builder_config.image_size
-        frames = [np.full((size, size, 1), 20 * thing + time, np.uint8) for time in range(length)]
-        return [Clip(job.name, np.stack(frames), {"thing": thing})]
+        frames = [np.full((size, size, 1), 20 * object + time, np.uint8) for time in range(length)]
+        return [Clip(job.name, np.stack(frames), {"object": object})]
 
 
 class ToyTurn(Toy, skip_registration=True):
-    """Clips that go round, of things that can be seen from any angle."""
+    """Clips that go round, of objects that can be seen from any angle."""
 
     CARD = dataclasses.replace(Toy.CARD, periodic=True)

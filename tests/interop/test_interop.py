@@ -225,7 +225,7 @@ def test_nothing_is_imported(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     write_zip(tmp_path / "a.pth", b"cdrnet_trap\nThing\n)\x81.")
     found = torch_file.load(tmp_path / "a.pth")
-    assert type(found).origin == "drnet_trap.Thing"
+    assert type(found).origin == "drnet_trap.Object"
     assert "drnet_trap" not in sys.modules
     assert not (tmp_path / "trace").exists()
 

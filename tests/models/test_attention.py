@@ -33,8 +33,8 @@ def create(**changes):
 def test_filter_bank_equals_numpy():
     bank = np.asarray(attention.filter_bank(jnp.array([[-1.0, 0.3]]), 0.7, SIDE))
     assert bank.shape == (1, 2, SIDE, WINDOW)
-    for slot, centre in enumerate((-1.0, 0.3)):
-        pixel = (centre + 1) / 2 * (SIDE - 1)
+    for slot, center in enumerate((-1.0, 0.3)):
+        pixel = (center + 1) / 2 * (SIDE - 1)
         for y in range(SIDE):
             for i in range(WINDOW):
                 distance = (y - (pixel + i - (WINDOW - 1) / 2)) / 0.7
@@ -43,14 +43,14 @@ def test_filter_bank_equals_numpy():
 
 
 def test_a_narrow_window_is_a_crop():
-    # At this width the peak of the Gaussian is 1 and its neighbours are nearly 0.
-    sigma, centre = 1 / np.sqrt(2 * np.pi), 7
-    place = jnp.array([2 * centre / (SIDE - 1) - 1])
+    # At this width the peak of the Gaussian is 1 and its neighbors are nearly 0.
+    sigma, center = 1 / np.sqrt(2 * np.pi), 7
+    place = jnp.array([2 * center / (SIDE - 1) - 1])
     rows = attention.filter_bank(place, sigma, SIDE)[0]
     line = np.zeros(SIDE, np.float32)
     line[5] = 1.0
     crop = np.asarray(line @ rows)
-    assert crop.argmax() == 5 - (centre - (WINDOW - 1) // 2)
+    assert crop.argmax() == 5 - (center - (WINDOW - 1) // 2)
     assert crop.max() == pytest.approx(1)
 
 

@@ -37,7 +37,7 @@ def create(**settings):
 
 
 def start(module, *inputs, **mode):
-    """Variables of `module`, random; without its initialisers, which take long to compile."""
+    """Variables of `module`, random; without its initializers, which take long to compile."""
     init = functools.partial(module.init, **mode)
     rng = np.random.default_rng(0)
 

@@ -38,8 +38,8 @@ def _large(frame, factor):
 
 
 def test_to_rgb_clips_rounds_and_repeats():
-    grey = np.float32([[[[-0.2], [0.5], [1.3]]]])
-    np.testing.assert_array_equal(drawing.to_rgb(grey)[0, 0], [[0] * 3, [128] * 3, [255] * 3])
+    gray = np.float32([[[[-0.2], [0.5], [1.3]]]])
+    np.testing.assert_array_equal(drawing.to_rgb(gray)[0, 0], [[0] * 3, [128] * 3, [255] * 3])
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (4, 4, 2), (4, 4, 4)])
@@ -179,8 +179,8 @@ def test_write_gif_reads_back(rng, tmp_path):
             np.testing.assert_array_equal(np.asarray(gif.convert("RGB")), frames[i])
 
 
-def test_write_gif_keeps_the_colours_of_text(rng, tmp_path):
-    # Hardly a pixel in a frame full of other colours.
+def test_write_gif_keeps_the_colors_of_text(rng, tmp_path):
+    # Hardly a pixel in a frame full of other colors.
     frames = np.full((2, 64, 64, 3), drawing.CANVAS, np.uint8)
     frames[:, 16:, :, :] = _noise(rng, 2, 48, 64, 3)
     frames[:, 4, 4] = drawing.TEXT

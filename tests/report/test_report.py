@@ -78,7 +78,7 @@ def _over_steps(*means):
 def _probe(factor, code, kind, mean):
     score = _interval(mean) | {"chance": 0.1}
     names = {"factor": factor, "code": code, "probe": kind}
-    return names | {"held_out_clips": score, "held_out_things": None}
+    return names | {"held_out_clips": score, "held_out_objects": None}
 
 
 LONG = {
@@ -114,7 +114,7 @@ LONG = {
                 ("place", "pose", 0.99),
             )
         ],
-        "discriminator": {"same_clip": _interval(0.62), "same_things": None},
+        "discriminator": {"same_clip": _interval(0.62), "same_objects": None},
     },
     "actions": {
         "judge": {"accuracy": _interval(0.953), "chance": 0.17},
@@ -126,10 +126,10 @@ LONG = {
         "truth": {"inception_score": _over_steps(5, 5, 5)},
     },
     "few_shot": {
-        "pose": _over_steps(0.3, 0.5) | {"num_labelled": [1, 7.5], "chance": 0.17},
+        "pose": _over_steps(0.3, 0.5) | {"num_labeled": [1, 7.5], "chance": 0.17},
         "content": None,
     },
-    "neighbours": {
+    "neighbors": {
         "num_training_frames": 20000,
         "generated": {"median": _interval(0.0613)},
         "real": {"median": _interval(0.0947)},

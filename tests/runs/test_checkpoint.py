@@ -3,13 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drnet_jax.models.state import Player, PredictorState
+from drnet_jax.models.state import NetworkState, PredictorState
 from drnet_jax.runs.checkpoint import Checkpoints
 
 
 def state(step, width=3):
     params = {"predictor": {"kernel": jnp.full((width, 2), float(step)), "bias": jnp.zeros(2)}}
-    player = Player(params, {"predictor": {}}, (jnp.ones(2) * step,))
+    player = NetworkState(params, {"predictor": {}}, (jnp.ones(2) * step,))
     return PredictorState(jnp.asarray(step, jnp.int32), player)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from drnet_jax.base import sharding
 from drnet_jax.models import registry as build
-from drnet_jax.models.state import DrnetState, Player, PredictorState, first_step
+from drnet_jax.models.state import DrnetState, NetworkState, PredictorState, first_step
 from drnet_jax.training import losses, steps
 
 WEIGHTS = dict(similarity_weight=0.7, adversarial_weight=0.3)
@@ -54,7 +54,7 @@ def _init(keys):
 
 def tiny_state(tx):
     main, critic = tiny_variables()
-    return DrnetState(first_step(), Player.create(main, tx), Player.create(critic, tx))
+    return DrnetState(first_step(), NetworkState.create(main, tx), NetworkState.create(critic, tx))
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ def test_predictor_step_is_teacher_forced_and_leaves_the_encoders_alone(networks
         pose_dim=3, hidden_dim=4, num_layers=2, normalize=False, dtype=jnp.float32
     )
     variables = predictor.init(jax.random.key(2), predictor.initial_carry(1), jnp.zeros((1, 7)))
-    state = PredictorState(first_step(), Player.create({"predictor": variables}, tx))
+    state = PredictorState(first_step(), NetworkState.create({"predictor": variables}, tx))
     frames = np.random.default_rng(3).random((5, 6, 8, 8, 3), np.float32)
     step = steps.make_predictor_step(networks, predictor, tx, num_observed=3)
     new, metrics = jax.jit(step)(state, frames, main)
@@ -253,7 +253,7 @@ def test_predictor_does_not_learn_from_frames_that_pad_a_clip(networks):
         pose_dim=3, hidden_dim=4, num_layers=1, normalize=False, dtype=jnp.float32
     )
     variables = predictor.init(jax.random.key(2), predictor.initial_carry(1), jnp.zeros((1, 7)))
-    state = PredictorState(first_step(), Player.create({"predictor": variables}, tx))
+    state = PredictorState(first_step(), NetworkState.create({"predictor": variables}, tx))
     frames = np.random.default_rng(3).random((4, 5, 8, 8, 3), np.float32)
     step = jax.jit(steps.make_predictor_step(networks, predictor, tx, num_observed=2))
     lengths = np.array([5, 3, 4, 2], np.int32)

@@ -74,12 +74,12 @@ class KthActions(ClipBuilder):
         description=(
             "25 persons box, clap, wave, jog, run and walk: outdoors, with changes of scale, in "
             "other clothes and indoors. A clip is one sequence of frames listed in "
-            "00sequences.txt, grey, 25 per second, 160x120 squeezed to a square by area average. "
+            "00sequences.txt, gray, 25 per second, 160x120 squeezed to a square by area average. "
             "Split by person: 1-20 train and 21-25 test (20/5), or 1-16 and 17-25 (16/9). "
             "person13_handclapping_d3 does not exist; person01_boxing_d4 breaks off early, so "
             "its last clip is short."
         ),
-        licence="For non-commercial use, says its home page; cite the paper.",
+        license="For non-commercial use, says its home page; cite the paper.",
         homepage="https://www.csc.kth.se/cvap/actions/",
         citation=(
             "Schuldt, Laptev, Caputo: Recognizing human actions: a local SVM approach. ICPR 2004."

@@ -35,7 +35,7 @@ _EDGE = 0.1  # Nearest that the middle of a person comes to the picture's edge, 
 
 
 @dataclasses.dataclass(kw_only=True)
-class ProceduralKthConfig(ClipConfig):
+class StandInKthConfig(ClipConfig):
     """Settings.
 
     Attributes:
@@ -61,10 +61,11 @@ class ProceduralKthConfig(ClipConfig):
         )
 
 
-class ProceduralKth(ClipBuilder):
+class StandInKth(ClipBuilder):
     """Clips of rendered people; a job is a person in a scenario, doing all six actions."""
 
-    builder_config: ProceduralKthConfig
+    builder_config: StandInKthConfig
+    name = "procedural_kth"  # As on disk since the first version.
     CONTENT = CONTENT
     LABEL = "action"
     CARD = Card(
@@ -77,7 +78,7 @@ class ProceduralKth(ClipBuilder):
             "Who walks, jogs or runs crosses the picture once and is seen in every frame. The "
             "first four fifths of the people are for training, the others for the test."
         ),
-        licence="Apache-2.0, as drnet_jax",
+        license="Apache-2.0, as drnet_jax",
         homepage="",
         citation="",
         stand_in=True,
@@ -137,7 +138,7 @@ class ProceduralKth(ClipBuilder):
 
 
 def _track(
-    config: ProceduralKthConfig, person: int, scenario: int, repeat: int, action: int
+    config: StandInKthConfig, person: int, scenario: int, repeat: int, action: int
 ) -> dict[str, Any]:
     """Returns facing, and phase, position and scale of every frame, of a clip."""
     rng = np.random.default_rng([config.seed, 5, person, scenario, repeat, action])
@@ -166,7 +167,7 @@ def _track(
 
 
 def render_swap(
-    config: ProceduralKthConfig, content: Mapping[str, Any], pose: Mapping[str, Any]
+    config: StandInKthConfig, content: Mapping[str, Any], pose: Mapping[str, Any]
 ) -> np.ndarray:
     """Returns what a perfect model makes of the content of one clip and the pose of another.
 

@@ -44,9 +44,9 @@ class Digits:
 
 
 class MnistDigits(tfds.core.GeneratorBasedBuilder):
-    """Digits from IDX files, with the features and splits of the tfds catalogue's `mnist`.
+    """Digits from IDX files, with the features and splits of the tfds catalog's `mnist`.
 
-    The catalogue's own builder needs TensorFlow to prepare; this one never imports it. Prepare
+    The catalog's own builder needs TensorFlow to prepare; this one never imports it. Prepare
     it with `file_format="array_record"`. Every config but `embedded` reads `manual_dir`, so a
     config of another name may hold a user's own digits; `full` takes MNIST alone.
     """

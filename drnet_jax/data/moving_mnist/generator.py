@@ -27,7 +27,7 @@ class MovingMnist:
       image_size: side of a frame in pixels.
       digit_size: side of a digit in pixels; it moves over `image_size - digit_size` positions.
       num_digits: 1 to 3.
-      coloured: digit n is drawn in colour channel n of three, else all in one grey channel.
+      colored: digit n is drawn in color channel n of three, else all in one gray channel.
       speeds: least and greatest velocity on an axis in pixels per step, both included.
       zero_speeds: whether a digit may stand still on an axis.
     """
@@ -35,7 +35,7 @@ class MovingMnist:
     image_size: int
     digit_size: int
     num_digits: int
-    coloured: bool
+    colored: bool
     speeds: tuple[int, int]
     zero_speeds: bool
 
@@ -64,7 +64,7 @@ class MovingMnist:
     @property
     def channels(self) -> int:
         """Number of channels of a frame."""
-        return 3 if self.coloured else 1
+        return 3 if self.colored else 1
 
     @property
     def max_frames(self) -> int:
@@ -118,7 +118,7 @@ class MovingMnist:
         is_front = is_front[:, None, None, None]
         front = jnp.max(jnp.where(is_front, layers, 0), axis=-1, keepdims=True)
         layers = jnp.where(is_front | (front == 0), layers, 0)
-        if self.coloured:
+        if self.colored:
             empty = 3 - self.num_digits
             return jnp.pad(layers, ((0, 0),) * 4 + ((0, empty),))
         return jnp.max(layers, axis=-1, keepdims=True)
@@ -160,7 +160,7 @@ class MovingMnist:
     @property
     def separable(self) -> bool:
         """Whether each digit has a channel to itself: number n is in channel n then."""
-        return self.coloured or self.num_digits == 1
+        return self.colored or self.num_digits == 1
 
     def locate(self, digits: jax.Array, tracks: Tracks, frames: jax.Array) -> jax.Array:
         """Returns int `[batch, time, num_digits, 2]`: where each digit of the clips fits best.
@@ -185,10 +185,10 @@ class MovingMnist:
         return jnp.stack(jnp.divmod(best, self.span), axis=-1)
 
     def cut_out(self, frames: jax.Array) -> jax.Array:
-        """Returns float `[..., num_digits, side, side, 1]`: each digit alone, its ink centred.
+        """Returns float `[..., num_digits, side, side, 1]`: each digit alone, its ink centerd.
 
         `side` is `digit_size` and a margin. `frames` are float `[..., height, width, channels]` of
-        digits that are `separable`. Ink counts by its square, so that a faint grey over the whole
+        digits that are `separable`. Ink counts by its square, so that a faint gray over the whole
         frame moves nothing.
         """
         side = self.digit_size + 2 * MARGIN

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 
 from drnet_jax.base import prng, sharding
 from drnet_jax.base.arrays import Array, as_float
-from drnet_jax.data.factors import Factors, Things
+from drnet_jax.data.factors import Factors, Objects
 from drnet_jax.data.moving_mnist.digits import Digits
 from drnet_jax.data.moving_mnist.generator import MovingMnist
 from drnet_jax.data.moving_mnist.tracks import Tracks
@@ -35,7 +35,7 @@ class MovingMnistSource(DeviceSource):
         generator: MovingMnist,
         digits: Digits,
         *,
-        max_step: int,
+        max_frame_gap: int,
         consecutive: bool = False,
         key: jax.Array,
         mesh: Mesh,
@@ -45,7 +45,7 @@ class MovingMnistSource(DeviceSource):
         Args:
           generator: settings and rendering.
           digits: the real digits; the test split's never occur in training clips.
-          max_step: K, the longest distance in time of two frames that training compares.
+          max_frame_gap: K, the longest distance in time of two frames that training compares.
           consecutive: whether the frames of a clip that the first stage sees follow each other.
           key: of the run; batches are a function of it and of their number.
           mesh: all devices.
@@ -56,7 +56,7 @@ class MovingMnistSource(DeviceSource):
         images = {"train": digits.train_images, "test": digits.test_images}
         self.num_digits = {split: len(array) for split, array in images.items()}
         self._labels = {"train": digits.train_labels, "test": digits.test_labels}
-        self._max_step = max_step
+        self._max_frame_gap = max_frame_gap
         self._consecutive = consecutive
         self._key = key
         self._images = {
@@ -94,7 +94,7 @@ class MovingMnistSource(DeviceSource):
         return self.generator.render(arrays, tracks, times), None
 
     def _draw_times(self, key, batch_size, num_times):
-        return jax.random.randint(key, (batch_size, num_times), 0, self._max_step + 1)
+        return jax.random.randint(key, (batch_size, num_times), 0, self._max_frame_gap + 1)
 
     def sample(
         self,
@@ -129,19 +129,19 @@ class MovingMnistSource(DeviceSource):
 
     def factors(self, split: str, clips: Tracks, times: np.ndarray) -> Factors | None:
         """Returns the classes of the digits, who is in front, and where each is, in pixels."""
-        things = self.things(split, clips, times)
-        if things is None:
+        objects = self.objects(split, clips, times)
+        if objects is None:
             return None
         numbers = range(self.generator.num_digits)
-        content = {f"digit {n + 1}": things.classes[:, n] for n in numbers}
+        content = {f"digit {n + 1}": objects.classes[:, n] for n in numbers}
         num_classes = dict.fromkeys(content, NUM_CLASSES)
         if len(numbers) > 1:
             content["front"] = np.asarray(clips.front)
             num_classes["front"] = len(numbers)
-        pose = {f"position {n + 1}": things.positions[:, :, n] for n in numbers}
+        pose = {f"position {n + 1}": objects.positions[:, :, n] for n in numbers}
         return Factors(content, num_classes, pose)
 
-    def things(self, split: str, clips: Tracks, times: np.ndarray) -> Things | None:
+    def objects(self, split: str, clips: Tracks, times: np.ndarray) -> Objects | None:
         generator = self.generator
         if not generator.separable:
             return None
@@ -149,7 +149,7 @@ class MovingMnistSource(DeviceSource):
         digits = np.asarray(clips.digits)
         frames = np.asarray(self.frames(split, clips, times))[..., : generator.num_digits]
         ink = np.asarray(self._images[split]).sum(axis=(1, 2), dtype=np.int64)[digits]
-        return Things(
+        return Objects(
             classes=self._labels[split][digits],
             num_classes=NUM_CLASSES,
             positions=np.asarray(positions, np.float32),
@@ -166,8 +166,8 @@ class MovingMnistSource(DeviceSource):
     def cut_out(self, frames: Array) -> jax.Array | None:
         return self._cut_out(as_float(frames)) if self.generator.separable else None
 
-    def moved(self, things: Tracks, tracks: Tracks) -> Tracks:
-        return _swapped(things, tracks, tuple(range(self.generator.num_digits)))
+    def moved(self, objects: Tracks, tracks: Tracks) -> Tracks:
+        return _swapped(objects, tracks, tuple(range(self.generator.num_digits)))
 
 
 def without_test_digits(digits: Digits) -> Digits:

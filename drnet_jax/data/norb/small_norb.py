@@ -59,12 +59,12 @@ class SmallNorb(ClipBuilder):
     CARD = Card(
         title="small NORB",
         description=(
-            "Ten toys each of five categories (animals, humans, planes, trucks, cars), grey, "
+            "Ten toys each of five categories (animals, humans, planes, trucks, cars), gray, "
             "96x96. A clip is one full turn in steps of 20 degrees at one of nine elevations, six "
             "lightings and two cameras. Official split by instance: 4, 6, 7, 8, 9 train and "
             "0, 1, 2, 3, 5 test. Other sizes than 96 are resized, bilinear and antialiased."
         ),
-        licence="For research, not to be sold, says its home page; cite the paper.",
+        license="For research, not to be sold, says its home page; cite the paper.",
         homepage="https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/",
         citation=(
             "LeCun, Huang, Bottou: Learning methods for generic object recognition with "

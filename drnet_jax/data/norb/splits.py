@@ -1,4 +1,4 @@
-"""small NORB from its raw files, or from what the tfds catalogue's `smallnorb` prepared."""
+"""small NORB from its raw files, or from what the tfds catalog's `smallnorb` prepared."""
 
 import io
 import pathlib

@@ -26,7 +26,7 @@ _FILL = 0.84
 
 
 @dataclasses.dataclass(kw_only=True)
-class ProceduralNorbConfig(ClipConfig):
+class StandInNorbConfig(ClipConfig):
     """Settings.
 
     Attributes:
@@ -51,7 +51,7 @@ class ProceduralNorbConfig(ClipConfig):
         limits.elevations(self.elevations)
         if self.num_lightings > len(LIGHTINGS):
             raise ValueError(
-                f"config.data.procedural.num_lightings={self.num_lightings}; allowed: 1 to "
+                f"config.data.stand_in.num_lightings={self.num_lightings}; allowed: 1 to "
                 f"{len(LIGHTINGS)}."
             )
         self.elevations = tuple(self.elevations)
@@ -62,10 +62,11 @@ class ProceduralNorbConfig(ClipConfig):
         )
 
 
-class ProceduralNorb(ClipBuilder):
+class StandInNorb(ClipBuilder):
     """Clips of rendered toys; a job is a toy, from all elevations and in all lightings."""
 
-    builder_config: ProceduralNorbConfig
+    builder_config: StandInNorbConfig
+    name = "procedural_norb"  # As on disk since the first version.
     CONTENT = ("category", "instance")
     CARD = Card(
         title="Rendered toys (stand-in for small NORB)",
@@ -76,7 +77,7 @@ class ProceduralNorb(ClipBuilder):
             "a camera and lamp that stay. Five categories (animal, human, plane, truck, car); the "
             "first half of the instances of each is for training, the other for the test."
         ),
-        licence="Apache-2.0, as drnet_jax",
+        license="Apache-2.0, as drnet_jax",
         homepage="",
         citation="",
         stand_in=True,

@@ -57,7 +57,7 @@ class Card:
     Attributes:
       title: a few words.
       description: what a clip shows, what changes in it, and how it is split.
-      licence: of the frames.
+      license: of the frames.
       homepage: where the originals are from; empty for rendered sets.
       citation: whom to cite; may be empty.
       stand_in: rendered by drnet_jax in place of data that cannot be had.
@@ -66,7 +66,7 @@ class Card:
 
     title: str
     description: str
-    licence: str
+    license: str
     homepage: str
     citation: str
     stand_in: bool
@@ -101,7 +101,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
 
     @property
     def channels(self) -> int:
-        """Channels of a frame: 1 for grey, 3 for colour."""
+        """Channels of a frame: 1 for gray, 3 for color."""
         return 1
 
     @abc.abstractmethod

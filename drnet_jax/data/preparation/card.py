@@ -73,7 +73,7 @@ def text(builder: ClipBuilder, contents: Contents) -> str:
         lines += ["A clip is one full turn: its first frame follows its last.", ""]
     lines += ["## Clips", "", *_split_table(contents), ""]
     size, channels = builder.builder_config.image_size, builder.channels
-    lines += [f"Frames are {size} x {size} pixels, {'grey' if channels == 1 else 'in colour'}."]
+    lines += [f"Frames are {size} x {size} pixels, {'gray' if channels == 1 else 'in color'}."]
     lines += ["", "## Factors", ""]
     every = [entry for split in contents.splits.values() for entry in split]
     for key in builder.factor_features():
@@ -81,7 +81,7 @@ def text(builder: ClipBuilder, contents: Contents) -> str:
         lines += [f"- `{key}`: {_factor(builder.info.features[key], values)}"]
     lines += ["", "## Skipped inputs", ""]
     lines += [f"- {name}: {reason}" for name, reason in contents.skipped] or ["None."]
-    lines += ["", "## Licence and source", "", f"- Licence: {about.licence}"]
+    lines += ["", "## License and source", "", f"- License: {about.license}"]
     source = "rendered by drnet_jax" if about.stand_in else "your own files"
     lines += [f"- Source: {about.homepage or source}"]
     lines += [f"- Citation: {about.citation}"] if about.citation else []

@@ -4,7 +4,7 @@ import dataclasses
 
 from drnet_jax.data.preparation.builder import UnreadableError
 
-CROPS = ("centre", "none")
+CROPS = ("center", "none")
 
 _MAX_PIXELS = 2**26  # Twice 8K video; a header that promises more is damaged or hostile.
 _MAX_ASPECT = 32
@@ -16,8 +16,8 @@ class Framing:
 
     Attributes:
       image_size: side of a frame in pixels.
-      channels: 1 is grey, 3 is RGB.
-      crop: `centre` takes the greatest square in the middle, `none` squeezes the whole picture.
+      channels: 1 is gray, 3 is RGB.
+      crop: `center` takes the greatest square in the middle, `none` squeezes the whole picture.
     """
 
     image_size: int

@@ -44,7 +44,7 @@ def read_sequence(files: Sequence[tuple[str, pathlib.Path]], framing: Framing) -
 
 def resize(picture: Image.Image, framing: Framing) -> Image.Image:
     """Returns `picture` as a square of `framing.image_size`, antialiased and bilinear."""
-    if framing.crop == "centre":
+    if framing.crop == "center":
         short = min(picture.size)
         left, upper = (picture.width - short) // 2, (picture.height - short) // 2
         picture = picture.crop((left, upper, left + short, upper + short))

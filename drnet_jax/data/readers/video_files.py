@@ -63,7 +63,7 @@ def frames(
 ) -> Iterator[tuple[Fraction, np.ndarray]]:
     """Returns (seconds since the first frame, uint8 `[size, size, channels]`) of each frame.
 
-    Frames are upright and scaled by area average; one of the right size and colour keeps every
+    Frames are upright and scaled by area average; one of the right size and color keeps every
     bit. A frame whose data are cut off, the last of a truncated file, is left out.
 
     Args:

@@ -1,4 +1,4 @@
-"""Grey places to stand in: a lawn before a hedge or a wall, and a room."""
+"""Gray places to stand in: a lawn before a hedge or a wall, and a room."""
 
 import numpy as np
 from PIL import Image

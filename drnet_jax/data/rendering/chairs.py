@@ -103,20 +103,20 @@ class _Plan:
         """Returns True in `odds` of all cases."""
         return bool(self.rng.random() < odds)
 
-    def _colour(self, palette):
-        colour = np.asarray(palette[self.rng.integers(len(palette))])
-        return tuple(np.clip(colour + self.rng.normal(0, 0.03, 3), 0.03, 0.95))
+    def _color(self, palette):
+        color = np.asarray(palette[self.rng.integers(len(palette))])
+        return tuple(np.clip(color + self.rng.normal(0, 0.03, 3), 0.03, 0.95))
 
     def _wood(self) -> Material:
-        return Material(self._colour(_WOODS), 0.12, contrast=0.13, wavelength=self.draw(0.05, 0.08))
+        return Material(self._color(_WOODS), 0.12, contrast=0.13, wavelength=self.draw(0.05, 0.08))
 
     def _metal(self) -> Material:
-        return Material(self._colour(_METALS), shine=0.5)
+        return Material(self._color(_METALS), shine=0.5)
 
     def _fabric(self) -> Material:
         striped = self.chance(0.2)
-        colour = self._colour(_FABRICS)
-        return Material(colour, 0.02, 0.3 * striped, wavelength=self.draw(0.08, 0.12), across=0)
+        color = self._color(_FABRICS)
+        return Material(color, 0.02, 0.3 * striped, wavelength=self.draw(0.08, 0.12), across=0)
 
     @property
     def under_seat(self) -> float:
@@ -357,8 +357,8 @@ def _arms(plan: _Plan) -> None:
         bottom = 0.06
         top = plan.height + plan.thick + rise
         for side in (-1, 1):
-            centre = [side * (plan.width + half), (bottom + top) / 2, 0]
-            plan.model.box(centre, [half, (top - bottom) / 2, plan.depth], plan.fabric)
+            center = [side * (plan.width + half), (bottom + top) / 2, 0]
+            plan.model.box(center, [half, (top - bottom) / 2, plan.depth], plan.fabric)
     elif plan.base not in ("high", "block") and not plan.round_seat and plan.chance(0.35):
         top, reach = plan.height + plan.draw(0.17, 0.24), plan.depth * plan.draw(0.6, 0.95)
         material = plan.frame if plan.chance(0.7) else plan.fabric

@@ -8,7 +8,7 @@ def at_least(config: Any, **limits: int) -> None:
     """Raises ValueError unless the attributes of `config` that `limits` names reach them."""
     for name, limit in limits.items():
         if (value := getattr(config, name)) < limit:
-            raise ValueError(f"config.data.procedural.{name}={value}; allowed: {limit} or more.")
+            raise ValueError(f"config.data.stand_in.{name}={value}; allowed: {limit} or more.")
 
 
 def elevations(values: Sequence[float]) -> None:
@@ -16,7 +16,7 @@ def elevations(values: Sequence[float]) -> None:
     # From below the floor nothing is seen, and from above no azimuth.
     if not values or len(set(values)) < len(values) or not all(0 <= v <= 80 for v in values):
         raise ValueError(
-            f"config.data.procedural.elevations={tuple(values)}; allowed: one or more different "
+            f"config.data.stand_in.elevations={tuple(values)}; allowed: one or more different "
             "ones from 0 to 80 degrees."
         )
 

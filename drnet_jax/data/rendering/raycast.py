@@ -3,7 +3,7 @@
 Every primitive is a unit shape under an affine map, so a ray is carried into the shape's own
 space and cut there in closed form. A scene is padded arrays with counts: one program draws any
 scene of the same capacity, and only the primitives that are there cost time. World coordinates
-are right-handed with y up; light is linear, colours are sRGB. Sums are written out, since a
+are right-handed with y up; light is linear, colors are sRGB. Sums are written out, since a
 matrix unit would round them.
 """
 
@@ -35,7 +35,7 @@ class Scene(NamedTuple):
     Attributes:
       transforms: float32 `[3, capacity, 3, 4]`, from the world to the unit shape.
       counts: int32 `[3]`, how many primitives of a kind there are.
-      colours: float32 `[3, capacity, channels]` in [0, 1], sRGB.
+      colors: float32 `[3, capacity, channels]` in [0, 1], sRGB.
       shine: float32 `[3, capacity]`, strength of the highlight.
       waves: float32 `[3, capacity, 3]`, wave vector of stripes in the unit shape's space.
       contrast: float32 `[3, capacity]`, strength of the stripes; 0 is plain.
@@ -43,7 +43,7 @@ class Scene(NamedTuple):
 
     transforms: jax.Array
     counts: jax.Array
-    colours: jax.Array
+    colors: jax.Array
     shine: jax.Array
     waves: jax.Array
     contrast: jax.Array
@@ -54,7 +54,7 @@ class View(NamedTuple):
 
     Attributes:
       eye: `[3]`, where rays start.
-      forward: `[3]`, unit vector to the centre of the picture.
+      forward: `[3]`, unit vector to the center of the picture.
       right: `[3]`, from there to the middle of the right edge, at distance 1.
       up: `[3]`, from there to the middle of the upper edge, at distance 1.
       lamp: `[3]`, unit vector towards the lamp, which is infinitely far away.
@@ -191,7 +191,7 @@ def _unit(vector):
 
 
 def _surface(scene: Scene, index, point):
-    """Returns the unit normal and the colour, three and `channels` arrays `[rays]`, at a hit."""
+    """Returns the unit normal and the color, three and `channels` arrays `[rays]`, at a hit."""
     capacity = scene.transforms.shape[1]
     flat = jax.tree.map(lambda x: x.reshape(3 * capacity, *x.shape[2:]), scene._replace(counts=()))
     matrix = flat.transforms[index]  # [rays, 3, 4]
@@ -209,15 +209,15 @@ def _surface(scene: Scene, index, point):
     wave = flat.waves[index]
     along = _dot([wave[:, i] for i in range(3)], (x, y, z))
     stripes = 1 + flat.contrast[index] * jnp.sin(along + 0.8 * jnp.sin(0.37 * along))
-    colours = flat.colours[index]
-    colour = [colours[:, i] ** GAMMA * stripes for i in range(colours.shape[1])]
-    return normal, colour, flat.shine[index]
+    colors = flat.colors[index]
+    color = [colors[:, i] ** GAMMA * stripes for i in range(colors.shape[1])]
+    return normal, color, flat.shine[index]
 
 
 def _rays(view: View, size: int, offset):
     """Returns unit directions, three `[size * size]`, through the pixels' places `offset`."""
-    centres = (jnp.arange(size) + 0.5 + offset[0]) / size * 2 - 1
-    x = jnp.tile(centres, size)
+    centers = (jnp.arange(size) + 0.5 + offset[0]) / size * 2 - 1
+    x = jnp.tile(centers, size)
     y = -jnp.repeat((jnp.arange(size) + 0.5 + offset[1]) / size * 2 - 1, size)
     return _unit([view.forward[i] + x * view.right[i] + y * view.up[i] for i in range(3)])
 
@@ -244,7 +244,7 @@ def _sample(scene: Scene, view: View, backdrop, offset, lamp_offset, sky):
     on_floor = ~hit & (direction[1] < -1e-6)
     distance = jnp.where(hit, distance, jnp.minimum(to_floor, 1e3))
     point = [view.eye[i] + distance * direction[i] for i in range(3)]
-    normal, colour, shine = _surface(scene, index, point)
+    normal, color, shine = _surface(scene, index, point)
     normal = [jnp.where(hit, n, float(i == 1)) for i, n in enumerate(normal)]
     start = [p + 1e-3 * n for p, n in zip(point, normal, strict=True)]
     lamp = _lamp(view, lamp_offset)
@@ -260,7 +260,7 @@ def _sample(scene: Scene, view: View, backdrop, offset, lamp_offset, sky):
     shade = jnp.where(on_floor, diffuse / full, 1)
     channels = [
         jnp.where(hit, c * diffuse + gloss, backdrop[..., i].reshape(-1) * shade)
-        for i, c in enumerate(colour)
+        for i, c in enumerate(color)
     ]
     return jnp.stack(channels, -1)
 
@@ -269,7 +269,7 @@ def render(scene: Scene, view: View, backdrop: jax.Array) -> jax.Array:
     """Returns one frame, uint8 `[size, size, channels]`, four rays a pixel; may be transformed.
 
     Args:
-      scene: the primitives, with as many colour channels as `backdrop`.
+      scene: the primitives, with as many color channels as `backdrop`.
       view: camera and light.
       backdrop: float32 `[size, size, channels]`, linear light where no object is; the floor's
         shadows darken it.

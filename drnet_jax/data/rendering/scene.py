@@ -28,14 +28,14 @@ class Material:
     """What a primitive is made of.
 
     Attributes:
-      colour: sRGB in [0, 1]; one value for grey pictures, three for coloured ones.
+      color: sRGB in [0, 1]; one value for gray pictures, three for colored ones.
       shine: strength of the highlight.
       contrast: strength of stripes or of the grain of wood; 0 is plain.
       wavelength: distance of two stripes.
       across: 0 lays stripes across the longest side of a primitive, 1 along it, as grain runs.
     """
 
-    colour: tuple[float, ...]
+    color: tuple[float, ...]
     shine: float = 0.03
     contrast: float = 0.0
     wavelength: float = 0.05
@@ -57,13 +57,13 @@ class Model:
     def __init__(self):
         self._primitives: dict[str, list] = {kind: [] for kind in raycast.KINDS}
 
-    def box(self, centre: Sequence, half: Sequence, material: Material, turn=None) -> None:
+    def box(self, center: Sequence, half: Sequence, material: Material, turn=None) -> None:
         """Adds a box of half sizes `half`, turned by the matrix `turn`."""
-        self._add("box", centre, half, turn, material)
+        self._add("box", center, half, turn, material)
 
-    def ellipsoid(self, centre: Sequence, half: Sequence, material: Material, turn=None) -> None:
+    def ellipsoid(self, center: Sequence, half: Sequence, material: Material, turn=None) -> None:
         """Adds an ellipsoid of half axes `half`, turned by the matrix `turn`."""
-        self._add("ellipsoid", centre, half, turn, material)
+        self._add("ellipsoid", center, half, turn, material)
 
     def cylinder(
         self, start: Sequence, end: Sequence, radius: float, material: Material, wide: float = 0.0
@@ -79,18 +79,18 @@ class Model:
             "cylinder", (start + end) / 2, [radius, length / 2, wide or radius], turn, material
         )
 
-    def _add(self, kind, centre, half, turn, material):
+    def _add(self, kind, center, half, turn, material):
         turn = np.eye(3) if turn is None else turn
         half = np.maximum(np.asarray(half, float), 1e-4)
-        self._primitives[kind].append((np.asarray(centre, float), half, turn, material))
+        self._primitives[kind].append((np.asarray(center, float), half, turn, material))
 
     def moved(self, turn: np.ndarray, shift: Sequence) -> "Model":
         """Returns a copy that is turned by the matrix `turn` and then moved by `shift`."""
         copy = Model()
         for kind, primitives in self._primitives.items():
             copy._primitives[kind] = [
-                (turn @ centre + shift, half, turn @ own, material)
-                for centre, half, own, material in primitives
+                (turn @ center + shift, half, turn @ own, material)
+                for center, half, own, material in primitives
             ]
         return copy
 
@@ -98,9 +98,9 @@ class Model:
         """Returns points on all primitives, float64 `[points, 3]`, as bounds for the camera."""
         return np.concatenate(
             [
-                centre + (_OUTLINES[kind] * half) @ turn.T
+                center + (_OUTLINES[kind] * half) @ turn.T
                 for kind, primitives in self._primitives.items()
-                for centre, half, turn, _ in primitives
+                for center, half, turn, _ in primitives
             ]
         )
 
@@ -115,7 +115,7 @@ class Model:
         scene = Scene(
             transforms=np.zeros((*shape, 3, 4), np.float32),
             counts=np.int32([len(p) for p in self._primitives.values()]),
-            colours=np.zeros((*shape, len(materials[0].colour)), np.float32),
+            colors=np.zeros((*shape, len(materials[0].color)), np.float32),
             shine=np.zeros(shape, np.float32),
             waves=np.zeros((*shape, 3), np.float32),
             contrast=np.zeros(shape, np.float32),
@@ -125,10 +125,10 @@ class Model:
                 raise ValueError(
                     f"{len(primitives)} primitives of kind {kind}, at most {CAPACITY}."
                 )
-            for i, (centre, half, turn, material) in enumerate(primitives):
+            for i, (center, half, turn, material) in enumerate(primitives):
                 matrix = turn.T / half[:, None]
-                scene.transforms[k, i] = np.column_stack([matrix, -matrix @ centre])
-                scene.colours[k, i] = np.clip(material.colour, 0, 1)
+                scene.transforms[k, i] = np.column_stack([matrix, -matrix @ center])
+                scene.colors[k, i] = np.clip(material.color, 0, 1)
                 scene.shine[k, i] = material.shine
                 scene.waves[k, i] = _wave(half, material)
                 scene.contrast[k, i] = material.contrast

@@ -1,4 +1,4 @@
-"""Toys of five categories, painted in one grey with darker details, as figures on a turntable.
+"""Toys of five categories, painted in one gray with darker details, as figures on a turntable.
 
 Each has a front that no other side looks like: a head, a cab, a tail.
 """
@@ -32,7 +32,7 @@ class _Toy:
         return int(self.rng.integers(number))
 
     def paint(self, low: float, high: float) -> Material:
-        """Returns paint of a grey between the two."""
+        """Returns paint of a gray between the two."""
         return Material((self.draw(low, high),), shine=0.15)
 
     def pair(self, start: Sequence, end: Sequence, radius: float, paint: Material) -> None:
@@ -153,8 +153,8 @@ def _plane(toy: _Toy) -> None:
     dihedral = toy.draw(-0.05, 0.12)
     for side in (-1, 1):
         turn = rotation("y", side * sweep * 0.6) @ rotation("z", side * dihedral)
-        centre = [side * span / 2, wing, 0.06 - sweep * span / 2]
-        toy.model.box(centre, [span / 2, 0.016, chord], toy.body, turn)
+        center = [side * span / 2, wing, 0.06 - sweep * span / 2]
+        toy.model.box(center, [span / 2, 0.016, chord], toy.body, turn)
     if toy.pick(5) == 0:  # A biplane.
         above = height + radius + 0.14
         toy.model.box([0, above, 0.06], [span, 0.014, chord], toy.body)
@@ -272,8 +272,8 @@ def _cabin(toy: _Toy, place: float, half: float, width: float, deck: float, tall
     roof = [width * 0.88, tall * 0.25, half * 0.92]
     toy.model.box([0, deck + tall * 1.7, place - 0.02], roof, toy.body)
     screen = [width * 0.84, 0.012, tall * 1.3]
-    centre = [0, deck + tall * 0.75, place + half + tall * 0.35]
-    toy.model.box(centre, screen, _GLASS, rotation("x", 0.8))
+    center = [0, deck + tall * 0.75, place + half + tall * 0.35]
+    toy.model.box(center, screen, _GLASS, rotation("x", 0.8))
 
 
 _MAKERS = dict(animal=_animal, human=_human, plane=_plane, truck=_truck, car=_car)

@@ -54,12 +54,12 @@ class SuncgChairs(ClipBuilder):
     CARD = Card(
         title="SUNCG chairs",
         description=(
-            "Rendered chairs in colour, 64x64, transparent parts shown on white. A clip is one "
+            "Rendered chairs in color, 64x64, transparent parts shown on white. A clip is one "
             "full turn in 36 steps of 10 degrees at one elevation. Split by object: of all names "
             "sorted, the first 85 % train. (The authors' code split them in the order of the "
             "file system, which differs between machines, and never used the last frame.)"
         ),
-        licence="Withdrawn by its owners for legal reasons: for those who hold a licence.",
+        license="Withdrawn by its owners for legal reasons: for those who hold a license.",
         homepage="",
         citation=(
             "Song, Yu, Zeng, Chang, Savva, Funkhouser: Semantic scene completion from a single "
@@ -71,7 +71,7 @@ class SuncgChairs(ClipBuilder):
 
     @property
     def channels(self) -> int:
-        """Channels of a frame: colour."""
+        """Channels of a frame: color."""
         return 3
 
     def factor_features(self) -> dict[str, Any]:

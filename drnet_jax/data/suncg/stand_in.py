@@ -16,7 +16,7 @@ _FILL = 0.84
 
 
 @dataclasses.dataclass(kw_only=True)
-class ProceduralChairsConfig(ClipConfig):
+class StandInChairsConfig(ClipConfig):
     """Settings.
 
     Attributes:
@@ -43,10 +43,11 @@ class ProceduralChairsConfig(ClipConfig):
         )
 
 
-class ProceduralChairs(ClipBuilder):
+class StandInChairs(ClipBuilder):
     """Clips of rendered chairs; a job is a chair, from all elevations."""
 
-    builder_config: ProceduralChairsConfig
+    builder_config: StandInChairsConfig
+    name = "procedural_chairs"  # As on disk since the first version.
     CONTENT = ("identity",)
     CARD = Card(
         title="Rendered chairs (stand-in for SUNCG)",
@@ -57,7 +58,7 @@ class ProceduralChairs(ClipBuilder):
             "light stays where it is. All chairs differ, and all have a back, so that the azimuth "
             "can be told. The first 85 % of the chairs are for training, the others for the test."
         ),
-        licence="Apache-2.0, as drnet_jax",
+        license="Apache-2.0, as drnet_jax",
         homepage="",
         citation="",
         stand_in=True,
@@ -66,7 +67,7 @@ class ProceduralChairs(ClipBuilder):
 
     @property
     def channels(self) -> int:
-        """Channels of a frame: colours."""
+        """Channels of a frame: colors."""
         return 3
 
     def factor_features(self) -> dict[str, Any]:

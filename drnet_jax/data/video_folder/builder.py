@@ -37,8 +37,8 @@ class VideoFolderConfig(ClipConfig):
 
     Attributes:
       name: made from the settings and from what the folder holds.
-      coloured: whether frames are in colour, else grey.
-      crop: `centre` takes the greatest square in the middle, `none` squeezes the whole picture.
+      colored: whether frames are in color, else gray.
+      crop: `center` takes the greatest square in the middle, `none` squeezes the whole picture.
       frame_rate: frames per second that videos are sampled at; 0 takes every frame there is.
         Pictures in folders are all taken in any case.
       min_frames: shorter clips are left out.
@@ -47,8 +47,8 @@ class VideoFolderConfig(ClipConfig):
     """
 
     name: str = ""
-    coloured: bool = True
-    crop: str = "centre"
+    colored: bool = True
+    crop: str = "center"
     frame_rate: float = 0.0
     min_frames: int = 2
     max_frames: int = 300
@@ -71,13 +71,15 @@ class VideoFolderConfig(ClipConfig):
         files = [file for recording in _recordings(folder) for file in recording.files]
         files += [raw_files.raw_file(p, p.name) for p in folder.glob(clip_labels.FILE)]
         found = ((file.name, file.size, file.changed) for file in files)
-        colour = "colour" if self.coloured else "grey"
+        # British spelling, as on disk since the first version.
+        color = "colour" if self.colored else "grey"
+        crop = {"center": "centre"}.get(self.crop, self.crop)
         digits = raw_files.fingerprint([settings, *found])
-        self.name = f"px{self.image_size}_{colour}_crop_{self.crop}_{digits}"
+        self.name = f"px{self.image_size}_{color}_crop_{crop}_{digits}"
 
     def framing(self) -> Framing:
         """Returns the form of the frames."""
-        return Framing(self.image_size, channels=3 if self.coloured else 1, crop=self.crop)
+        return Framing(self.image_size, channels=3 if self.colored else 1, crop=self.crop)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +111,7 @@ class VideoFolder(ClipBuilder):
             "train and test, else by file: a hash of its path decides, so that files added later "
             "change nobody's side. All parts of a file are on one side."
         ),
-        licence="That of the videos.",
+        license="That of the videos.",
         homepage="",
         citation="",
         stand_in=False,
@@ -120,7 +122,7 @@ class VideoFolder(ClipBuilder):
 
     @property
     def channels(self) -> int:
-        """Channels of a frame: 1 for grey, 3 for colour."""
+        """Channels of a frame: 1 for gray, 3 for color."""
         return self.builder_config.framing().channels
 
     def factor_features(self) -> dict[str, Any]:

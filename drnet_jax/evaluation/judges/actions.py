@@ -12,7 +12,7 @@ import numpy as np
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array, as_float
 from drnet_jax.data.recorded import Recorded
-from drnet_jax.evaluation import labelled, metrics
+from drnet_jax.evaluation import labeled, metrics
 from drnet_jax.evaluation.generated import make_rollout
 from drnet_jax.evaluation.judges import classifier
 from drnet_jax.evaluation.judges import scores as verdicts
@@ -66,7 +66,7 @@ def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, A
     num_observed = config.predictor.num_observed
     longest = min(MAX_STEPS, config.evaluation.rollout_steps, source.max_frames - num_observed)
     steps = np.arange(SPAN + 1, longest + 1)
-    if not len(steps) or not labelled.known(run, num_observed + SPAN + 1):
+    if not len(steps) or not labeled.known(run, num_observed + SPAN + 1):
         return None
     clips, judge = _clips(run, num_observed + SPAN + 1), train(run)
     classes, _ = source.labels("test", clips)
@@ -158,10 +158,10 @@ def _training_windows(run: Run, num_windows: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _shrink(frames: Array) -> jax.Array:
-    """Returns grey pictures, float `[clips, time, SIDE, SIDE]`."""
-    grey = jnp.mean(as_float(frames), axis=-1, keepdims=True)
-    small = classifier.resize(grey.reshape(-1, *grey.shape[2:]), SIDE)
-    return small.reshape(*grey.shape[:2], SIDE, SIDE)
+    """Returns gray pictures, float `[clips, time, SIDE, SIDE]`."""
+    gray = jnp.mean(as_float(frames), axis=-1, keepdims=True)
+    small = classifier.resize(gray.reshape(-1, *gray.shape[2:]), SIDE)
+    return small.reshape(*gray.shape[:2], SIDE, SIDE)
 
 
 def _windows(small: jax.Array) -> jax.Array:

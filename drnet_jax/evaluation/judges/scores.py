@@ -7,7 +7,7 @@ import numpy as np
 from drnet_jax.evaluation import metrics
 
 IN_VIEW = 0.9
-"""Share of a thing's ink that must be to be seen for what the thing is to be asked."""
+"""Share of an object's ink that must be to be seen for what the object is to be asked."""
 
 
 def swap_record(
@@ -16,10 +16,10 @@ def swap_record(
     """Returns the scores of swapped frames: content of clip A, pose of clip B.
 
     Args:
-      probabilities: `[clips, things, classes]`, the judge's, of `model` and other answers.
-      asked: `kept`, classes `[clips, things]` of A; `replaced`, those of B; `visible`,
-        `[clips, things]`, how much of each thing the truth shows; `position_error`,
-        `[clips, things]` in pixels from B's tracks.
+      probabilities: `[clips, objects, classes]`, the judge's, of `model` and other answers.
+      asked: `kept`, classes `[clips, objects]` of A; `replaced`, those of B; `visible`,
+        `[clips, objects]`, how much of each object the truth shows; `position_error`,
+        `[clips, objects]` in pixels from B's tracks.
       seed: of the intervals.
 
     Source: the protocol of C-DSVAE (Bai et al. 2021), for the names and the formulas.
@@ -35,7 +35,7 @@ def swap_record(
         # What a perfect swap scores on the replaced identity: how often the two are equal.
         "chance": share(same, in_view, seed)["mean"],
         "in_view": IN_VIEW,
-        "num_things": int(in_view.sum()),
+        "num_objects": int(in_view.sum()),
     }
 
 
@@ -56,7 +56,7 @@ def answer(
 
 
 def share(right: np.ndarray, counted: np.ndarray, seed: int) -> dict[str, float]:
-    """Returns the share of `right` among `counted`, both bool `[clips, things]`."""
+    """Returns the share of `right` among `counted`, both bool `[clips, objects]`."""
     sums = np.stack([(right & counted).sum(axis=1), counted.sum(axis=1)], axis=1)
     return metrics.bootstrap_statistic(
         lambda means: means[..., 0] / np.maximum(means[..., 1], 1e-12), sums, seed
@@ -67,8 +67,8 @@ def inception(probabilities: np.ndarray, counted: np.ndarray, seed: int) -> dict
     """Returns exp(E KL(p(y|x) || p(y))) and the two entropies behind it, in nats.
 
     Args:
-      probabilities: `[clips, (steps,) things, classes]`; with steps each has scores of its own.
-      counted: bool `[clips, (steps,) things]`.
+      probabilities: `[clips, (steps,) objects, classes]`; with steps each has scores of its own.
+      counted: bool `[clips, (steps,) objects]`.
       seed: of the intervals.
     """
     entropies = -np.sum(_xlogx(probabilities), axis=-1)
@@ -88,7 +88,7 @@ def inception(probabilities: np.ndarray, counted: np.ndarray, seed: int) -> dict
         "entropy": marginal,
     }
     return {
-        name: metrics.bootstrap_statistic(statistic, sums, seed, centred=True)
+        name: metrics.bootstrap_statistic(statistic, sums, seed, centerd=True)
         for name, statistic in statistics.items()
     }
 

@@ -1,9 +1,9 @@
 """Closest training frames of generated ones: does the model repeat what it was trained on?
 
 Distances are those of `evaluation.json`; this shows some of the frames. The real frames of the same
-held-out clips are the yardstick (drnet_jax/evaluation/neighbours.py).
+held-out clips are the yardstick (drnet_jax/evaluation/neighbors.py).
 
-  python -m experiments.nearest_neighbours --data=mnist --preset=quick
+  python -m experiments.nearest_neighbors --data=mnist --preset=quick
 """
 
 from collections.abc import Mapping
@@ -12,35 +12,35 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from drnet_jax.evaluation import neighbours
+from drnet_jax.evaluation import neighbors
 from drnet_jax.pictures import drawing
 from drnet_jax.pictures import grids as viz
 from experiments.shared import figure, held_out, runs
 
 NUM_SHOWN = 6
-NUM_NEIGHBOURS = 3
+NUM_NEIGHBORS = 3
 
 
 def draw(out: epath.Path, trained: runs.Trained) -> None:
-    """Writes some frames with their neighbours, and prints the distances of all clips.
+    """Writes some frames with their neighbors, and prints the distances of all clips.
 
     Raises:
       ValueError: when the run has no such scores.
     """
-    run, scores = trained.run, runs.part(trained, "neighbours")
-    clips = neighbours.held_out(run)
+    run, scores = trained.run, runs.part(trained, "neighbors")
+    clips = neighbors.held_out(run)
     _, generated, truth = held_out.roll_out(run, trained.model, clips, scores["step"])
     queries = np.concatenate([generated[:NUM_SHOWN, -1], truth[:NUM_SHOWN, -1]])
-    frames, distances = neighbours.find(queries, neighbours.training_frames(run), NUM_NEIGHBOURS)
+    frames, distances = neighbors.find(queries, neighbors.training_frames(run), NUM_NEIGHBORS)
     print(_table(scores))
     figure.write(
         out,
-        f"nearest_neighbours_{run.config.data.name}",
+        f"nearest_neighbors_{run.config.data.name}",
         _picture(queries, frames, distances),
         _caption(scores),
         [trained],
-        arrays=dict(queries=queries, neighbours=frames, distances=distances),
-        numbers={"neighbours": scores},
+        arrays=dict(queries=queries, neighbors=frames, distances=distances),
+        numbers={"neighbors": scores},
     )
 
 
@@ -65,7 +65,7 @@ def _caption(scores: Mapping[str, Any]) -> str:
 
 def _picture(queries: np.ndarray, frames: np.ndarray, distances: np.ndarray) -> np.ndarray:
     half = len(queries) // 2
-    nearest = [str(i + 1) for i in range(NUM_NEIGHBOURS)]
+    nearest = [str(i + 1) for i in range(NUM_NEIGHBORS)]
     rows = [[queries[i], *frames[i], queries[half + i], *frames[half + i]] for i in range(half)]
     labels = [
         f"clip {i + 1}\ngenerated {distances[i, 0]:.3f}\nreal {distances[half + i, 0]:.3f}"
@@ -73,11 +73,11 @@ def _picture(queries: np.ndarray, frames: np.ndarray, distances: np.ndarray) -> 
     ]
     groups = [
         ("generated", drawing.GENERATED, 1),
-        ("closest in training", drawing.MUTED, NUM_NEIGHBOURS),
+        ("closest in training", drawing.MUTED, NUM_NEIGHBORS),
         ("real", drawing.OBSERVED, 1),
-        ("closest in training", drawing.MUTED, NUM_NEIGHBOURS),
+        ("closest in training", drawing.MUTED, NUM_NEIGHBORS),
     ]
-    return viz.labelled_rows(rows, labels, ["", *nearest, "", *nearest], groups=groups)
+    return viz.labeled_rows(rows, labels, ["", *nearest, "", *nearest], groups=groups)
 
 
 if __name__ == "__main__":

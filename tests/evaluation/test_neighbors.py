@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drnet_jax.evaluation import generated, metrics, neighbours
+from drnet_jax.evaluation import generated, metrics, neighbors
 from drnet_jax.models import rollout
 from drnet_jax.runs import run as run_lib
 from tests.evaluation.test_evaluate import check_documented
@@ -17,10 +17,10 @@ def brute_force(queries, training):
     return np.sqrt(np.mean(differences**2, axis=tuple(range(2, differences.ndim))))
 
 
-def test_neighbours_are_those_of_a_plain_search():
+def test_neighbors_are_those_of_a_plain_search():
     rng = np.random.default_rng(0)
     queries, training = (rng.integers(0, 256, (n, 4, 4, 3), np.uint8) for n in (5, 30))
-    frames, distances = neighbours.find(queries, iter(np.split(training, 6)), 3)
+    frames, distances = neighbors.find(queries, iter(np.split(training, 6)), 3)
     for i, expected in enumerate(brute_force(queries, training)):
         order = np.argsort(expected)[:3]
         np.testing.assert_allclose(distances[i], expected[order], rtol=1e-12)
@@ -29,9 +29,9 @@ def test_neighbours_are_those_of_a_plain_search():
 
 def test_all_training_frames_are_looked_at(people):  # noqa: F811 (a fixture)
     run = people[0]
-    frames = np.concatenate(list(neighbours.training_frames(run)))
+    frames = np.concatenate(list(neighbors.training_frames(run)))
     store = run.source.stores["train"]
-    assert neighbours.num_training_frames(run) == (len(frames), store.lengths.sum())
+    assert neighbors.num_training_frames(run) == (len(frames), store.lengths.sum())
     clips = [
         store.gather(np.array([n]), np.arange(length)[None])[0]
         for n, length in enumerate(store.lengths)
@@ -41,12 +41,12 @@ def test_all_training_frames_are_looked_at(people):  # noqa: F811 (a fixture)
 
 def test_of_many_training_frames_random_ones_are_looked_at(people, monkeypatch):  # noqa: F811
     run = people[0]
-    everything = np.concatenate(list(neighbours.training_frames(run)))
-    monkeypatch.setattr(neighbours, "MOST_FRAMES", 50)
-    monkeypatch.setattr(neighbours, "_FRAMES_AT_ONCE", 20)
-    batches = list(neighbours.training_frames(run))
+    everything = np.concatenate(list(neighbors.training_frames(run)))
+    monkeypatch.setattr(neighbors, "MOST_FRAMES", 50)
+    monkeypatch.setattr(neighbors, "_FRAMES_AT_ONCE", 20)
+    batches = list(neighbors.training_frames(run))
     assert [len(batch) for batch in batches] == [17, 17, 16]
-    assert neighbours.num_training_frames(run) == (50, len(everything))
+    assert neighbors.num_training_frames(run) == (50, len(everything))
     closest = brute_force(np.concatenate(batches)[:, ::4, ::4], everything[:, ::4, ::4])
     np.testing.assert_array_equal(closest.min(axis=1), 0)
     # Not the first ones: from everywhere in the split, in order.
@@ -54,20 +54,20 @@ def test_of_many_training_frames_random_ones_are_looked_at(people, monkeypatch):
 
 
 def test_endless_training_frames_are_sampled(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(neighbours, "MOST_FRAMES", 80)
-    monkeypatch.setattr(neighbours, "_FRAMES_AT_ONCE", 40)
+    monkeypatch.setattr(neighbors, "MOST_FRAMES", 80)
+    monkeypatch.setattr(neighbors, "_FRAMES_AT_ONCE", 40)
     run = run_lib.create(config, tmp_path)
-    batches = list(neighbours.training_frames(run))
+    batches = list(neighbors.training_frames(run))
     assert [batch.shape for batch in batches] == [(40, 16, 16, 3)] * 2
     assert not np.array_equal(*batches)
-    assert neighbours.num_training_frames(run) == (80, None)
+    assert neighbors.num_training_frames(run) == (80, None)
 
 
 def test_distances_of_a_run(people, monkeypatch):  # noqa: F811 (a fixture)
     """Real ones are those of plain arithmetic; what repeats a training frame is at 0 from it."""
     run, state, predictor = people
-    training = np.concatenate(list(neighbours.training_frames(run)))
-    clips, step = neighbours.held_out(run), run.config.evaluation.horizon
+    training = np.concatenate(list(neighbors.training_frames(run)))
+    clips, step = neighbors.held_out(run), run.config.evaluation.horizon
     last = run.config.predictor.num_observed + step - 1
     truth = run.source.frames("test", clips, np.array([last]))[:, 0]
 
@@ -76,9 +76,9 @@ def test_distances_of_a_run(people, monkeypatch):  # noqa: F811 (a fixture)
         made = np.broadcast_to(training[7], (len(truth), num_steps, *truth.shape[1:]))
         return lambda _clips: (made, np.repeat(truth[:, None], num_steps, axis=1))
 
-    monkeypatch.setattr(neighbours, "make_rollout", make_rollout)
-    record = neighbours.score(run, state, predictor)
-    check_documented({"neighbours": record})
+    monkeypatch.setattr(neighbors, "make_rollout", make_rollout)
+    record = neighbors.score(run, state, predictor)
+    check_documented({"neighbors": record})
     assert record["generated"]["median"] == {"mean": 0, "low": 0, "high": 0}
     closest = brute_force(truth, training).min(axis=1)
     real = record["real"]
@@ -97,7 +97,7 @@ def test_rollouts_go_on_from_the_last_observed_frame(people, monkeypatch):  # no
             lambda _main, _variables, observed: jnp.repeat(observed[:, -1:], num_steps, axis=1)
         ),
     )
-    clips, num_observed = neighbours.held_out(run), run.config.predictor.num_observed
+    clips, num_observed = neighbors.held_out(run), run.config.predictor.num_observed
     repeated, truth = generated.make_rollout(run, state, predictor, 4)(clips)
     frames = run.source.frames("test", clips, np.arange(num_observed - 1, num_observed + 4))
     np.testing.assert_array_equal(truth, frames[:, 1:])

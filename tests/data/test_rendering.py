@@ -6,13 +6,13 @@ import itertools
 import numpy as np
 import pytest
 
-from drnet_jax.data.kth import stand_in as procedural_kth
-from drnet_jax.data.kth.stand_in import ProceduralKth, ProceduralKthConfig
-from drnet_jax.data.norb.stand_in import ProceduralNorb, ProceduralNorbConfig
+from drnet_jax.data.kth import stand_in as people_stand_in
+from drnet_jax.data.kth.stand_in import StandInKth, StandInKthConfig
+from drnet_jax.data.norb.stand_in import StandInNorb, StandInNorbConfig
 from drnet_jax.data.rendering import chairs, people, toys
 from drnet_jax.data.rendering.scene import turntable
-from drnet_jax.data.suncg import stand_in as procedural_chairs
-from drnet_jax.data.suncg.stand_in import ProceduralChairs, ProceduralChairsConfig
+from drnet_jax.data.suncg import stand_in as chairs_stand_in
+from drnet_jax.data.suncg.stand_in import StandInChairs, StandInChairsConfig
 
 CHAIRS = dict(image_size=32, num_identities=10, elevations=(12, 40), num_azimuths=8)
 NORB = dict(
@@ -25,9 +25,9 @@ KTH = dict(image_size=32, num_people=5, num_repeats=1, clip_length=6)
 def builders(tmp_path_factory):
     folder = tmp_path_factory.mktemp("rendered")
     return dict(
-        chairs=ProceduralChairs(config=ProceduralChairsConfig(**CHAIRS), data_dir=folder),
-        norb=ProceduralNorb(config=ProceduralNorbConfig(**NORB), data_dir=folder),
-        kth=ProceduralKth(config=ProceduralKthConfig(**KTH), data_dir=folder),
+        chairs=StandInChairs(config=StandInChairsConfig(**CHAIRS), data_dir=folder),
+        norb=StandInNorb(config=StandInNorbConfig(**NORB), data_dir=folder),
+        kth=StandInKth(config=StandInKthConfig(**KTH), data_dir=folder),
     )
 
 
@@ -40,7 +40,7 @@ def person_clips(builders):
 def track(config, **changes):
     """Returns factors of a clip that is not rendered."""
     which = dict(person=1, scenario=0, repeat=0, action=0) | changes
-    return which | procedural_kth._track(config, **which)
+    return which | people_stand_in._track(config, **which)
 
 
 NAMES = ("chairs", "norb", "kth")
@@ -85,11 +85,11 @@ def test_splits_share_no_identity(builders, name):
 
 
 def test_sizes_of_the_full_splits(tmp_path):
-    chair_jobs = ProceduralChairs(config=ProceduralChairsConfig(), data_dir=tmp_path).jobs()
+    chair_jobs = StandInChairs(config=StandInChairsConfig(), data_dir=tmp_path).jobs()
     assert [len(chair_jobs[split]) for split in ("train", "test")] == [255, 45]
-    norb_jobs = ProceduralNorb(config=ProceduralNorbConfig(), data_dir=tmp_path).jobs()
+    norb_jobs = StandInNorb(config=StandInNorbConfig(), data_dir=tmp_path).jobs()
     assert [len(norb_jobs[split]) for split in ("train", "test")] == [25, 25]
-    kth_jobs = ProceduralKth(config=ProceduralKthConfig(), data_dir=tmp_path).jobs()
+    kth_jobs = StandInKth(config=StandInKthConfig(), data_dir=tmp_path).jobs()
     assert [len(kth_jobs[split]) for split in ("train", "test")] == [80, 20]
     assert {job.arguments[0] for job in kth_jobs["test"]} == set(range(21, 26))
 
@@ -97,39 +97,39 @@ def test_sizes_of_the_full_splits(tmp_path):
 def test_another_seed_gives_other_objects(tmp_path):
     frames = []
     for seed in (0, 1):
-        config = ProceduralChairsConfig(**CHAIRS, seed=seed)
-        builder = ProceduralChairs(config=config, data_dir=tmp_path)
+        config = StandInChairsConfig(**CHAIRS, seed=seed)
+        builder = StandInChairs(config=config, data_dir=tmp_path)
         frames.append(builder.make(builder.jobs()["train"][0])[0].frames)
     assert np.any(frames[0] != frames[1])
 
 
 @pytest.mark.parametrize(
     "config",
-    (ProceduralChairsConfig, ProceduralNorbConfig, ProceduralKthConfig),
+    (StandInChairsConfig, StandInNorbConfig, StandInKthConfig),
     ids=lambda c: c.__name__,
 )
 def test_names_of_configs_tell_them_apart(config):
     names = {config().name, config(seed=1).name, config(image_size=128).name}
-    if config is ProceduralKthConfig:
+    if config is StandInKthConfig:
         names |= {config(num_people=9).name, config(num_repeats=2).name, config(clip_length=9).name}
     else:
         names |= {config(elevations=(30,)).name, config(elevations=(30.5,)).name}
         names |= {config(num_azimuths=4).name, config(elevations=(3, 0.5)).name}
-    assert len(names) == (6 if config is ProceduralKthConfig else 7)
+    assert len(names) == (6 if config is StandInKthConfig else 7)
     assert all(name.replace("_", "").isalnum() for name in names)
 
 
 @pytest.mark.parametrize(
     ("config", "settings", "message"),
     (
-        (ProceduralChairsConfig, dict(num_identities=1), "num_identities=1; allowed: 2 or more"),
-        (ProceduralChairsConfig, dict(elevations=()), r"elevations=\(\); allowed: one or more"),
-        (ProceduralChairsConfig, dict(elevations=(20, 95)), "from 0 to 80 degrees"),
-        (ProceduralNorbConfig, dict(num_lightings=7), "num_lightings=7; allowed: 1 to 6"),
-        (ProceduralNorbConfig, dict(num_azimuths=1), "num_azimuths=1; allowed: 2 or more"),
-        (ProceduralKthConfig, dict(clip_length=1), "clip_length=1; allowed: 2 or more"),
-        (ProceduralKthConfig, dict(seed=-1), "seed=-1; allowed: 0 or more"),
-        (ProceduralKthConfig, dict(image_size=4), "image_size=4; allowed: 8 or more"),
+        (StandInChairsConfig, dict(num_identities=1), "num_identities=1; allowed: 2 or more"),
+        (StandInChairsConfig, dict(elevations=()), r"elevations=\(\); allowed: one or more"),
+        (StandInChairsConfig, dict(elevations=(20, 95)), "from 0 to 80 degrees"),
+        (StandInNorbConfig, dict(num_lightings=7), "num_lightings=7; allowed: 1 to 6"),
+        (StandInNorbConfig, dict(num_azimuths=1), "num_azimuths=1; allowed: 2 or more"),
+        (StandInKthConfig, dict(clip_length=1), "clip_length=1; allowed: 2 or more"),
+        (StandInKthConfig, dict(seed=-1), "seed=-1; allowed: 0 or more"),
+        (StandInKthConfig, dict(image_size=4), "image_size=4; allowed: 8 or more"),
     ),
 )
 def test_impossible_settings_are_refused(config, settings, message):
@@ -156,7 +156,7 @@ def test_poses_can_be_told_from_pictures(builders, name):
 
 @pytest.mark.parametrize("identity", range(0, 300, 10))
 def test_outlines_of_chairs_differ_front_and_side(identity):
-    # Colours and light aside: the back rises at the rear edge of the seat.
+    # Colors and light aside: the back rises at the rear edge of the seat.
     points = chairs.make_chair(0, identity).model.points()
     top = points[points[:, 1] > points[:, 1].max() - 0.05]
     assert top[:, 2].max() < 0
@@ -174,10 +174,10 @@ def test_the_camera_goes_to_the_objects_left():
     # A point on the object's own left, x, is at the right of who sees the front.
     points = np.array([[1.0, 0, 0], [-1, 0, 0], [0, 0, 1], [0, 0, -1], [0, 1, 0]])
     front, left = turntable(points, (0, 90), 0, fill=0.8)
-    view = front.view(procedural_chairs._LIGHT, 0.0)
+    view = front.view(chairs_stand_in._LIGHT, 0.0)
     np.testing.assert_allclose(view.eye[[0, 2]] / front.distance, [0, 1], atol=1e-6)
     assert view.right[0] > 0
-    view = left.view(procedural_chairs._LIGHT, 0.0)
+    view = left.view(chairs_stand_in._LIGHT, 0.0)
     np.testing.assert_allclose(view.eye[0], left.distance, rtol=1e-6)
 
 
@@ -190,7 +190,7 @@ def test_the_camera_goes_to_the_objects_left():
 def test_objects_fill_the_frame_and_stay_within(model, elevation):
     largest = 0
     for camera in turntable(model.points(), range(0, 360, 20), elevation, fill=0.84):
-        view = camera.view(procedural_chairs._LIGHT, 0.0)
+        view = camera.view(chairs_stand_in._LIGHT, 0.0)
         ahead = (model.points() - view.eye) @ view.forward
         for side in (view.right, view.up):
             places = (model.points() - view.eye) @ side / (side @ side) / ahead
@@ -202,7 +202,7 @@ def test_light_stays_with_the_room_or_with_the_camera(builders):
     chair = builders["chairs"].make(builders["chairs"].jobs()["train"][0])[0].frames
     assert chair.shape == (8, 32, 32, 3)
     view = [
-        camera.view(procedural_chairs._LIGHT, 0.0)
+        camera.view(chairs_stand_in._LIGHT, 0.0)
         for camera in turntable(np.eye(3), (0, 90), 20, fill=0.8)
     ]
     np.testing.assert_array_equal(view[0].lamp, view[1].lamp)
@@ -212,7 +212,7 @@ def test_light_stays_with_the_room_or_with_the_camera(builders):
 
 
 def test_people_cross_the_picture_and_stay_in_it():
-    config = ProceduralKthConfig(clip_length=60)
+    config = StandInKthConfig(clip_length=60)
     facings = set()
     for person, scenario, action in itertools.product(range(1, 6), range(4), range(6)):
         factors = track(config, person=person, scenario=scenario, action=action)
@@ -226,14 +226,14 @@ def test_people_cross_the_picture_and_stay_in_it():
 
 
 def test_repeats_look_to_both_sides():
-    config = ProceduralKthConfig()
+    config = StandInKthConfig()
     assert {track(config, repeat=repeat)["facing"] for repeat in (0, 1)} == {-1, 1}
 
 
 def test_positions_are_where_the_person_is(builders, person_clips):
     config, walk = builders["kth"].builder_config, person_clips[5]
     away = dict(walk.factors) | {"position": np.full(len(walk.frames), 9, np.float32)}
-    empty = procedural_kth.render_swap(config, walk.factors, away)
+    empty = people_stand_in.render_swap(config, walk.factors, away)
     for frame, place, nobody in zip(walk.frames, walk.factors["position"], empty, strict=True):
         _, columns, _ = np.nonzero(abs(frame[:24].astype(int) - nobody[:24]) > 40)
         assert abs((columns.mean() + 0.5) / 32 - place) < 0.06
@@ -241,7 +241,7 @@ def test_positions_are_where_the_person_is(builders, person_clips):
 
 def test_phase_advances_steadily():
     for action in range(6):
-        phase = track(ProceduralKthConfig(), action=action)["phase"]
+        phase = track(StandInKthConfig(), action=action)["phase"]
         assert np.all((phase >= 0) & (phase < 2 * np.pi + 1e-6))
         steps = np.diff(phase) % (2 * np.pi)
         np.testing.assert_allclose(steps, steps[0], atol=1e-4)
@@ -249,7 +249,7 @@ def test_phase_advances_steadily():
 
 
 def test_clips_are_as_long_as_the_action_lasts():
-    config = ProceduralKthConfig(clip_length=100)
+    config = StandInKthConfig(clip_length=100)
     lengths = {}
     for action, person in itertools.product(range(6), range(1, 6)):
         phase = track(config, person=person, action=action)["phase"]
@@ -263,7 +263,7 @@ def test_clips_are_as_long_as_the_action_lasts():
 def test_swap_of_a_clip_with_itself_is_the_clip(builders, person_clips):
     clip = person_clips[4]
     config = builders["kth"].builder_config
-    frames = procedural_kth.render_swap(config, clip.factors, clip.factors)
+    frames = people_stand_in.render_swap(config, clip.factors, clip.factors)
     np.testing.assert_array_equal(frames, clip.frames)
     truth = builders["kth"].swap_truth(clip.factors, clip.factors, 4)
     np.testing.assert_array_equal(truth, clip.frames[4])
@@ -277,8 +277,8 @@ def test_swap_has_the_place_of_one_and_the_pose_of_the_other(builders, person_cl
     # The upper corners show the backdrop alone.
     np.testing.assert_array_equal(truth[:4, :4], content.frames[0, :4, :4])
     # Content counts by person and scenario alone, pose by the others.
-    content_of_pose = dict(pose) | {key: content.factors[key] for key in procedural_kth.CONTENT}
-    own = procedural_kth.render_swap(config, content_of_pose, content_of_pose)
+    content_of_pose = dict(pose) | {key: content.factors[key] for key in people_stand_in.CONTENT}
+    own = people_stand_in.render_swap(config, content_of_pose, content_of_pose)
     np.testing.assert_array_equal(truth, own[2])
 
 
@@ -286,7 +286,7 @@ def test_scenarios_differ_in_clothes_and_place():
     people_of = [people.make_person(0, 1, outfit) for outfit in (0, 1)]
     assert people_of[0].height == people_of[1].height
     assert people_of[0].shirt != people_of[1].shirt
-    places = [procedural_kth._backdrop(0, 1, scenario, 32) for scenario in range(4)]
+    places = [people_stand_in._backdrop(0, 1, scenario, 32) for scenario in range(4)]
     for first, second in itertools.combinations(places, 2):
         assert abs(first - second).mean() > 0.01
 
@@ -308,8 +308,8 @@ def test_feet_stay_at_the_floor(action):
 
 
 def test_cards_say_what_the_sets_are():
-    for module_class in (ProceduralChairs, ProceduralNorb, ProceduralKth):
+    for module_class in (StandInChairs, StandInNorb, StandInKth):
         card = module_class.CARD
         assert card.stand_in and "stand-in" in card.title
         assert "cannot be compared" in card.description
-    assert not ProceduralKth.CARD.periodic and ProceduralNorb.CARD.periodic
+    assert not StandInKth.CARD.periodic and StandInNorb.CARD.periodic
