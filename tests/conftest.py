@@ -12,7 +12,8 @@ jax.config.update("jax_num_cpu_devices", 2)
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
     """Programs that several tests build anew are compiled once."""
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("programs")))
+    if not jax.config.jax_compilation_cache_dir:  # The environment may name a folder that lasts.
+        jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("programs")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
