@@ -41,7 +41,7 @@ def create(
       sizes: `batch_size`, `num_observed`, `num_steps` and `frames_at_once`.
       with_torch: whether PyTorch takes part.
     """
-    main = tested.init().main
+    autoencoder = tested.init().autoencoder
     settings = {name: tested.settings[name] for name in ("pose_dim", "normalize", "dtype")}
     predictor = build.create_predictor(**settings, **predictor_settings)
     observed = tested.batch().frames[:1].repeat(sizes["batch_size"], axis=0)
@@ -56,43 +56,45 @@ def create(
         )
     )
     contenders = {
-        "ours": lambda: np.asarray(ours(main, variables, observed)),
-        "loop": _make_loop(tested.networks, predictor, main, variables, observed, num_steps),
+        "ours": lambda: np.asarray(ours(autoencoder, variables, observed)),
+        "loop": _make_loop(tested.networks, predictor, autoencoder, variables, observed, num_steps),
     }
     if with_torch:
         contenders["torch"] = _make_torch(
-            tested.settings, predictor_settings, main, variables, observed, num_steps
+            tested.settings, predictor_settings, autoencoder, variables, observed, num_steps
         )
     return contenders
 
 
-def _make_loop(networks, predictor, main, variables, observed, num_steps: int) -> Rollout:
+def _make_loop(networks, predictor, autoencoder, variables, observed, num_steps: int) -> Rollout:
     @jax.jit
-    def begin(main, variables, observed):
-        content = inference.encode_content(networks, main, observed[:, -1])
-        poses = inference.encode_pose(networks, main, observed)
+    def begin(autoencoder, variables, observed):
+        content = inference.encode_content(networks, autoencoder, observed[:, -1])
+        poses = inference.encode_pose(networks, autoencoder, observed)
         carry, poses = teacher_forced(predictor, variables, poses, content.vector)
         return content, carry, poses[:, -1]
 
     @functools.partial(jax.jit, donate_argnums=3)
-    def advance(main, variables, content, carry, pose):
-        frames = as_uint8(inference.decode(networks, main, content, pose))
+    def advance(autoencoder, variables, content, carry, pose):
+        frames = as_uint8(inference.decode(networks, autoencoder, content, pose))
         inputs = jnp.concatenate([pose, content.vector], axis=-1)
         carry, pose = predictor.apply(variables, carry, inputs)
         return frames, carry, pose
 
     def run() -> np.ndarray:
-        content, carry, pose = begin(main, variables, observed)
+        content, carry, pose = begin(autoencoder, variables, observed)
         generated = []
         for _ in range(num_steps):
-            frames, carry, pose = advance(main, variables, content, carry, pose)
+            frames, carry, pose = advance(autoencoder, variables, content, carry, pose)
             generated.append(np.asarray(frames))
         return np.stack(generated, axis=1)
 
     return run
 
 
-def _make_torch(settings, predictor_settings, main, variables, observed, num_steps) -> Rollout:
+def _make_torch(
+    settings, predictor_settings, autoencoder, variables, observed, num_steps
+) -> Rollout:
     # Here, so that ours can be measured without PyTorch.
     from benchmarks.torch_peer import rollout as torch_rollout
 
@@ -100,7 +102,9 @@ def _make_torch(settings, predictor_settings, main, variables, observed, num_ste
         settings["pose_dim"], settings["content_dim"], **predictor_settings
     )
     lstm.load(variables["params"])
-    run = torch_rollout.Rollout(settings, main, lstm, num_steps, predictor_settings["num_layers"])
+    run = torch_rollout.Rollout(
+        settings, autoencoder, lstm, num_steps, predictor_settings["num_layers"]
+    )
     return lambda: run(np.asarray(observed))
 
 

@@ -47,14 +47,16 @@ class Subject:
                 keys[0], frames, train=True
             )
             pose, pose_encoder = networks.pose_encoder.init_with_output(keys[1], frames, train=True)
-            main = {
+            autoencoder = {
                 "content_encoder": encoder,
                 "pose_encoder": pose_encoder,
                 "decoder": networks.decoder.init(keys[2], content, pose, train=True),
             }
             discriminator = {"discriminator": networks.discriminator.init(keys[3], pose, pose)}
             return DrnetState(
-                first_step(), NetworkState.create(main, tx), NetworkState.create(discriminator, tx)
+                first_step(),
+                NetworkState.create(autoencoder, tx),
+                NetworkState.create(discriminator, tx),
             )
 
         return init

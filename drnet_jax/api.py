@@ -40,8 +40,8 @@ class Model:
         drnet, predictor = run.restore()
         self.config = run.config
         self._run = run
-        self._main = drnet.main
-        players: list[NetworkState] = [drnet.main, drnet.discriminator]
+        self._autoencoder = drnet.autoencoder
+        players: list[NetworkState] = [drnet.autoencoder, drnet.discriminator]
         players += [predictor.predictor] if predictor else []
         self.variables: dict[str, Tree] = {
             name: player.variables(name) for player in players for name in player.params
@@ -58,12 +58,12 @@ class Model:
         Its `vector` is `[batch, (time,) content_dim]`; U-Net models add feature maps in `skips`.
         """
         self._check_frames(frames, with_time=(4, 5))
-        return self._content(self._main, frames)
+        return self._content(self._autoencoder, frames)
 
     def pose(self, frames: Array) -> jax.Array:
         """Returns poses `[batch, (time,) pose_dim]`; frames as for `content`."""
         self._check_frames(frames, with_time=(4, 5))
-        return self._pose(self._main, frames)
+        return self._pose(self._autoencoder, frames)
 
     def decode(self, content: Content, pose: Array) -> jax.Array:
         """Returns frames, float32 `[batch, (time,) height, width, channels]` in [0, 1].
@@ -86,7 +86,7 @@ class Model:
                 f"Poses of shape {pose.shape} with contents of {vector.shape}; allowed: "
                 f"[batch, (time,) {dims.pose_dim}] with [batch, (time,) {dims.content_dim}]."
             )
-        return self._decode(self._main, content, pose)
+        return self._decode(self._autoencoder, content, pose)
 
     def rollout(self, frames: Array, num_steps: int) -> jax.Array:
         """Returns what follows `frames`, uint8 `[batch, num_steps, height, width, channels]`.
@@ -109,7 +109,7 @@ class Model:
             self._rollouts[num_steps] = jax.jit(
                 make_rollout(networks, predictor, num_steps=num_steps, frames_at_once=at_once)
             )
-        return self._rollouts[num_steps](self._main, self.variables["predictor"], frames)
+        return self._rollouts[num_steps](self._autoencoder, self.variables["predictor"], frames)
 
     def _check_frames(self, frames: Array, with_time: tuple[int, ...]) -> None:
         if frames.dtype != jnp.uint8 and not jnp.issubdtype(frames.dtype, jnp.floating):

@@ -50,11 +50,16 @@ class Rollout:
     """`rollout(observed) -> generated`, uint8 `[batch, num_steps, height, width, channels]`."""
 
     def __init__(
-        self, settings: dict, main: NetworkState, lstm: PoseLstm, num_steps: int, num_layers: int
+        self,
+        settings: dict,
+        autoencoder: NetworkState,
+        lstm: PoseLstm,
+        num_steps: int,
+        num_layers: int,
     ):
         self.networks = networks.create(settings).eval()
         for name in ("content_encoder", "pose_encoder", "decoder"):
-            weights.copy(main.variables(name), self.networks[name])
+            weights.copy(autoencoder.variables(name), self.networks[name])
             self.networks[name].to(device(), memory_format=torch.channels_last)
         lstm = lstm.to(device())
         self.lstm, self.num_steps, self.num_layers = lstm.eval(), num_steps, num_layers

@@ -66,7 +66,7 @@ class TrainStep:
     ):
         self.networks = networks.create(settings)
         for name, module in self.networks.items():
-            player = state.discriminator if name == "discriminator" else state.main
+            player = state.discriminator if name == "discriminator" else state.autoencoder
             weights.copy(player.variables(name), module)
             module.to(device(), memory_format=torch.channels_last)
         self.similarity_weight, self.adversarial_weight = similarity_weight, adversarial_weight

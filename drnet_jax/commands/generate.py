@@ -116,12 +116,12 @@ def _swap_program(run: Run) -> Callable[..., jax.Array]:
     networks = run.networks
 
     def swap(state: DrnetState, content_frames: jax.Array, pose_frames: jax.Array) -> jax.Array:
-        content = inference.encode_content(networks, state.main, content_frames)
-        pose = inference.encode_pose(networks, state.main, pose_frames)
+        content = inference.encode_content(networks, state.autoencoder, content_frames)
+        pose = inference.encode_pose(networks, state.autoencoder, pose_frames)
         num_contents, num_poses = len(content_frames), len(pose_frames)
         content = jax.tree.map(lambda x: x[:, None].repeat(num_poses, axis=1), content)
         pose = jnp.broadcast_to(pose, (num_contents, *pose.shape))
-        return as_uint8(inference.decode(networks, state.main, content, pose))
+        return as_uint8(inference.decode(networks, state.autoencoder, content, pose))
 
     return jax.jit(swap)
 
@@ -147,7 +147,7 @@ def roll_out(
     )
     frames[times >= source.lengths("test", clips)[:, None]] = NO_TRUTH
     generated = _rollout_program(run, num_steps)(
-        drnet.main, predictor.predictor.variables("predictor"), frames[:, :num_observed]
+        drnet.autoencoder, predictor.predictor.variables("predictor"), frames[:, :num_observed]
     )
     return frames[:, :num_observed], jax.device_get(generated), frames[:, num_observed:]
 

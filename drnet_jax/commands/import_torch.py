@@ -76,7 +76,7 @@ def _write(run: Run, imported: Imported, source: epath.PathLike) -> None:
     # Its training is over: the steps say so, whatever they were.
     drnet = drnet.replace(
         step=jnp.full_like(drnet.step, config.drnet.num_steps),
-        main=_with_variables(drnet.main, imported),
+        autoencoder=_with_variables(drnet.autoencoder, imported),
         discriminator=_with_variables(drnet.discriminator, imported),
     )
     with run.checkpoints("drnet") as checkpoints:

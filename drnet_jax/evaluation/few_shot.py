@@ -108,8 +108,8 @@ def _make_encoder(run: Run, state: DrnetState) -> Callable[[Array], dict[str, ja
 
     @jax.jit
     def encode(frames: Array) -> dict[str, jax.Array]:
-        poses = inference.encode_pose(run.networks, state.main, frames)
-        content = inference.encode_content(run.networks, state.main, frames[:, 0])
+        poses = inference.encode_pose(run.networks, state.autoencoder, frames)
+        content = inference.encode_content(run.networks, state.autoencoder, frames[:, 0])
         return {"pose": poses.reshape(len(poses), -1), "content": content.vector}
 
     return encode

@@ -31,6 +31,6 @@ def make_rollout(
     def roll_out(clips: Any) -> tuple[np.ndarray, np.ndarray]:
         frames = jax.device_get(run.source.frames("test", clips, times))
         observed, truth = frames[:, :-num_steps], frames[:, -num_steps:]
-        return jax.device_get(program(state.main, variables, observed)), truth
+        return jax.device_get(program(state.autoencoder, variables, observed)), truth
 
     return roll_out

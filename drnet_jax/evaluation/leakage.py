@@ -99,8 +99,8 @@ def _make_encoder(run: Run, state: DrnetState) -> Callable[[Any], tuple[np.ndarr
 
     @jax.jit
     def encode(frames):
-        content = inference.encode_content(run.networks, state.main, frames)
-        return content.vector, inference.encode_pose(run.networks, state.main, frames)
+        content = inference.encode_content(run.networks, state.autoencoder, frames)
+        return content.vector, inference.encode_pose(run.networks, state.autoencoder, frames)
 
     return lambda frames: jax.device_get(encode(frames))
 

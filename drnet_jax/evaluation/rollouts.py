@@ -91,7 +91,7 @@ def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
         observed = source.frames("test", clips, np.arange(num_observed))
         times = np.broadcast_to(num_observed - 1 + decoded, (batch_size, len(decoded)))
         truth = source.frames("test", clips, times)
-        frames = roll_out(state.main, predictor.predictor.variables("predictor"), observed)
+        frames = roll_out(state.autoencoder, predictor.predictor.variables("predictor"), observed)
         values = measure(frames, truth, observed[:, -1], mean_frame)
         objects = source.objects("test", clips, np.insert(times, 0, num_observed - 1, axis=1))
         if objects is not None:
@@ -111,12 +111,12 @@ def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
 def _make_rollout(run: Run, num_steps: int, decoded: np.ndarray):
     """Returns the compiled rollout of `num_steps` of which only the `decoded` are painted."""
 
-    def roll_out(main, variables, observed: Array) -> jax.Array:
+    def roll_out(autoencoder, variables, observed: Array) -> jax.Array:
         content, poses = predict_poses(
-            run.networks, run.predictor, main, variables, observed, num_steps
+            run.networks, run.predictor, autoencoder, variables, observed, num_steps
         )
         contents = jax.tree.map(lambda x: jnp.repeat(x[:, None], len(decoded), axis=1), content)
-        return inference.decode(run.networks, main, contents, poses[:, decoded - 1])
+        return inference.decode(run.networks, autoencoder, contents, poses[:, decoded - 1])
 
     return jax.jit(roll_out)
 

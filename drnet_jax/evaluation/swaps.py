@@ -145,13 +145,13 @@ def make_batch_scorer(run: Run):
 
     def score_batch(state: DrnetState, variables: Tree, batch: dict[str, Array], mean_frame: Array):
         frames = {name: as_float(array) for name, array in batch.items()}
-        content = inference.encode_content(networks, state.main, frames["content"])
+        content = inference.encode_content(networks, state.autoencoder, frames["content"])
 
         def decode(poses: jax.Array) -> jax.Array:
             """Returns frames `[batch, time, ...]` of A's content and poses `[batch, time, *]`."""
             num = poses.shape[1]
             contents = jax.tree.map(lambda x: jnp.repeat(x[:, None], num, axis=1), content)
-            return inference.decode(networks, state.main, contents, poses)
+            return inference.decode(networks, state.autoencoder, contents, poses)
 
         def trivial(like: Array) -> dict[str, jax.Array]:
             return {
@@ -159,7 +159,7 @@ def make_batch_scorer(run: Run):
                 "mean_frame": jnp.broadcast_to(mean_frame, like.shape),
             }
 
-        pose = functools.partial(inference.encode_pose, networks, state.main)
+        pose = functools.partial(inference.encode_pose, networks, state.autoencoder)
         own = frames["own"]
         answers = {"model": decode(pose(own))} | trivial(own)
         scores = {
@@ -173,7 +173,12 @@ def make_batch_scorer(run: Run):
             answers |= trivial(frames["pose"])
             if variables is not None:
                 _, predicted = predict_poses(
-                    networks, run.predictor, state.main, variables, frames["observed"], horizons[-1]
+                    networks,
+                    run.predictor,
+                    state.autoencoder,
+                    variables,
+                    frames["observed"],
+                    horizons[-1],
                 )
                 answers["predicted"] = decode(predicted[:, np.array(horizons) - 1])
             # On a turntable both clips may be at one angle: then nothing is to be changed.

@@ -10,14 +10,14 @@ from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import NetworkState
 
 
-def encode_content(networks: Networks, main: NetworkState, frames: Array) -> Content:
+def encode_content(networks: Networks, autoencoder: NetworkState, frames: Array) -> Content:
     """Returns the content of frames `[..., height, width, channels]`, its arrays `[..., *]`."""
-    return _encode(networks.content_encoder, main.variables("content_encoder"), frames)
+    return _encode(networks.content_encoder, autoencoder.variables("content_encoder"), frames)
 
 
-def encode_pose(networks: Networks, main: NetworkState, frames: Array) -> jax.Array:
+def encode_pose(networks: Networks, autoencoder: NetworkState, frames: Array) -> jax.Array:
     """Returns poses `[..., pose_dim]` of frames `[..., height, width, channels]`."""
-    return _encode(networks.pose_encoder, main.variables("pose_encoder"), frames)
+    return _encode(networks.pose_encoder, autoencoder.variables("pose_encoder"), frames)
 
 
 def _encode(module, variables, frames: Array):
@@ -27,7 +27,9 @@ def _encode(module, variables, frames: Array):
     return jax.tree.map(lambda x: x.reshape(*leading, *x.shape[1:]), encoded)
 
 
-def decode(networks: Networks, main: NetworkState, content: Content, pose: jax.Array) -> jax.Array:
+def decode(
+    networks: Networks, autoencoder: NetworkState, content: Content, pose: jax.Array
+) -> jax.Array:
     """Returns frames `[..., height, width, channels]` in [0, 1] of as many contents and poses.
 
     `pose` is `[..., pose_dim]`, and the arrays of `content` have the same leading axes.
@@ -36,5 +38,5 @@ def decode(networks: Networks, main: NetworkState, content: Content, pose: jax.A
     # Spelt out, as -1 cannot be told of a content without numbers.
     num = math.prod(leading)
     flat = jax.tree.map(lambda x: x.reshape(num, *x.shape[len(leading) :]), (content, pose))
-    frames = networks.decoder.apply(main.variables("decoder"), *flat, train=False)
+    frames = networks.decoder.apply(autoencoder.variables("decoder"), *flat, train=False)
     return frames.reshape(*leading, *frames.shape[1:])

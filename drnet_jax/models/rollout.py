@@ -17,7 +17,7 @@ from drnet_jax.models.unroll import closed_loop, teacher_forced
 def make_rollout(
     networks: Networks, predictor: PoseLSTM, *, num_steps: int, frames_at_once: int
 ) -> Callable[[NetworkState, Tree, Array], jax.Array]:
-    """Returns pure `rollout(main, predictor_variables, observed) -> generated`, one program to jit.
+    """Returns pure `rollout(autoencoder, predictor_variables, observed)`, one program to jit.
 
     `observed` are `[batch, num_observed, height, width, channels]`, uint8 or float in [0, 1];
     `generated` are the next `num_steps` frames, uint8 `[batch, num_steps, ...]`. Content is that
@@ -28,19 +28,19 @@ def make_rollout(
     Source: Denton & Birodkar 2017, Figure 2.
     """
 
-    def rollout(main: NetworkState, predictor_variables: Tree, observed: Array) -> jax.Array:
+    def rollout(autoencoder: NetworkState, predictor_variables: Tree, observed: Array) -> jax.Array:
         batch_size = len(observed)
         chunk_size = min(max(1, frames_at_once // batch_size), num_steps)
         num_chunks = -(-num_steps // chunk_size)
         content, poses = predict_poses(
-            networks, predictor, main, predictor_variables, observed, num_chunks * chunk_size
+            networks, predictor, autoencoder, predictor_variables, observed, num_chunks * chunk_size
         )
         chunks = poses.reshape(batch_size, num_chunks, chunk_size, -1).swapaxes(0, 1)
         # One copy of the content for every time step of a chunk.
         contents = jax.tree.map(lambda x: jnp.repeat(x[:, None], chunk_size, axis=1), content)
 
         def decode(chunk: jax.Array) -> jax.Array:
-            return as_uint8(inference.decode(networks, main, contents, chunk))
+            return as_uint8(inference.decode(networks, autoencoder, contents, chunk))
 
         frames = jax.lax.map(decode, chunks)  # [chunks, batch, chunk, height, width, channels]
         frames = frames.swapaxes(0, 1).reshape(batch_size, -1, *frames.shape[3:])
@@ -52,14 +52,14 @@ def make_rollout(
 def predict_poses(
     networks: Networks,
     predictor: PoseLSTM,
-    main: NetworkState,
+    autoencoder: NetworkState,
     predictor_variables: Tree,
     observed: Array,
     num_steps: int,
 ) -> tuple[Content, jax.Array]:
     """Returns content of the last observed frame and the next poses, `[batch, num_steps, *]`."""
-    content = inference.encode_content(networks, main, observed[:, -1])
-    poses = inference.encode_pose(networks, main, observed)
+    content = inference.encode_content(networks, autoencoder, observed[:, -1])
+    poses = inference.encode_pose(networks, autoencoder, observed)
     carry, next_poses = teacher_forced(predictor, predictor_variables, poses, content.vector)
     poses = closed_loop(
         predictor, predictor_variables, carry, next_poses[:, -1], content.vector, num_steps

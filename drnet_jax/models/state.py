@@ -39,12 +39,12 @@ class DrnetState:
 
     Attributes:
       step: int32 scalar, steps finished.
-      main: networks `content_encoder`, `pose_encoder`, `decoder`: one loss, one optimizer.
+      autoencoder: networks `content_encoder`, `pose_encoder`, `decoder`: one loss, one optimizer.
       discriminator: network `discriminator`, with an optimizer of its own.
     """
 
     step: jax.Array
-    main: NetworkState
+    autoencoder: NetworkState
     discriminator: NetworkState
 
 

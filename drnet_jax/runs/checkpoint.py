@@ -1,11 +1,14 @@
 """Checkpoints of one stage: saved in the background, complete or not there, restored with care."""
 
+import dataclasses
 from typing import TypeVar
 
 import jax
 import orbax.checkpoint as ocp
 from absl import logging
 from etils import epath
+
+from drnet_jax.runs import renamed
 
 State = TypeVar("State")
 
@@ -99,11 +102,18 @@ class Checkpoints:
         metadata = self._manager.item_metadata(step)
         if metadata is None or metadata.tree is None:
             raise OSError("its record of arrays is missing")
-        difference = _difference(_shapes(metadata.tree), _shapes(like))
+        # Checkpoints of version 0.1 have other names for some fields of a state.
+        old_names = {new: old for old, new in renamed.STATE_FIELDS.items() if old in metadata.tree}
+        stored_like = {
+            old_names.get(field.name, field.name): getattr(like, field.name)
+            for field in dataclasses.fields(like)
+        }
+        difference = _difference(_shapes(metadata.tree), _shapes(stored_like))
         if difference:
             raise _OtherArchitectureError(difference)
-        template = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        return self._manager.restore(step, args=ocp.args.StandardRestore(template))
+        template = jax.tree.map(ocp.utils.to_shape_dtype_struct, stored_like)
+        stored = self._manager.restore(step, args=ocp.args.StandardRestore(template))
+        return like.replace(**{name: stored[old_names.get(name, name)] for name in vars(like)})
 
     def _set_aside(self, step: int, reason: str) -> None:
         source = self.directory / str(step)

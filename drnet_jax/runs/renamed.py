@@ -17,6 +17,9 @@ VALUES = {
 }
 """Values of settings that version 0.1 spelled differently, by the setting's present name."""
 
+STATE_FIELDS = {"main": "autoencoder"}
+"""Fields of the states in checkpoints of version 0.1, and what they are called now."""
+
 SCORES = {
     "held_out_things": "held_out_objects",
     "neighbours": "neighbors",

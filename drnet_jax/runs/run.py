@@ -81,20 +81,20 @@ class Run:
                 for name in ("content_encoder", "pose_encoder", "decoder", "discriminator")
             }
             frames = jnp.zeros((2, *self.frame_shape))
-            nets, main = self.networks, {}
-            content, main["content_encoder"] = nets.content_encoder.init_with_output(
+            nets, autoencoder = self.networks, {}
+            content, autoencoder["content_encoder"] = nets.content_encoder.init_with_output(
                 keys["content_encoder"], frames, train=False
             )
-            pose, main["pose_encoder"] = nets.pose_encoder.init_with_output(
+            pose, autoencoder["pose_encoder"] = nets.pose_encoder.init_with_output(
                 keys["pose_encoder"], frames, train=False
             )
-            main["decoder"] = nets.decoder.init(keys["decoder"], content, pose, train=False)
+            autoencoder["decoder"] = nets.decoder.init(keys["decoder"], content, pose, train=False)
             critic = {}
             if nets.discriminator is not None:
                 critic["discriminator"] = nets.discriminator.init(keys["discriminator"], pose, pose)
             return DrnetState(
                 step=first_step(),
-                main=NetworkState.create(main, self.main_tx),
+                autoencoder=NetworkState.create(autoencoder, self.main_tx),
                 discriminator=NetworkState.create(critic, self.discriminator_tx),
             )
 

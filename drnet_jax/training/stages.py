@@ -114,7 +114,7 @@ def predictor_stage(run: Run, drnet: DrnetState) -> Stage:
         run,
         "predictor",
         step,
-        drnet.main,
+        drnet.autoencoder,
         num_frames=config.num_observed + config.num_predicted,
         write_sample=lambda state, name: generate.write_sample(run, drnet, state, name),
     )

@@ -155,7 +155,7 @@ def make_drnet_step(
         return total, (terms | {"total": total}, batch_stats)
 
     def step(state: DrnetState, batch: DrnetBatch) -> tuple[DrnetState, Metrics]:
-        frames, main = as_float(batch.frames), state.main
+        frames, main = as_float(batch.frames), state.autoencoder
         # All poses that are constants here: the encoder does not move before the end of the step.
         poses, pose_stats = _train_passes(
             networks.pose_encoder, main.variables("pose_encoder"), jnp.delete(frames, 2, axis=1)
@@ -194,7 +194,7 @@ def make_settling_step(networks: Networks) -> Callable[[DrnetState, Array], Drne
     """
 
     def settle(state: DrnetState, frames: Array) -> DrnetState:
-        frames, main, batch_stats = as_float(frames), state.main, {}
+        frames, main, batch_stats = as_float(frames), state.autoencoder, {}
 
         def run(name: str, *inputs):
             module = getattr(networks, name)
@@ -202,7 +202,7 @@ def make_settling_step(networks: Networks) -> Callable[[DrnetState, Array], Drne
             return output
 
         run("decoder", run("content_encoder", frames[:, 0]), run("pose_encoder", frames[:, 2]))
-        return state.replace(main=main.replace(batch_stats=batch_stats))
+        return state.replace(autoencoder=main.replace(batch_stats=batch_stats))
 
     return settle
 

@@ -12,9 +12,10 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from drnet_jax.commands import evaluate, train
+from drnet_jax.commands import train
 from drnet_jax.evaluation import swaps
 from drnet_jax.evaluation.judges import objects as judge_lib
+from drnet_jax.evaluation.score import mean_training_frame
 from drnet_jax.models.state import DrnetState
 from drnet_jax.runs import run as run_lib
 from drnet_jax.runs.run import Run
@@ -39,7 +40,7 @@ class Referee:
 
     @functools.cached_property
     def _mean_frame(self) -> jax.Array:
-        return evaluate.mean_training_frame(self.run)
+        return mean_training_frame(self.run)
 
     def score(self, run: Run, state: DrnetState) -> dict[str, float | None]:
         """Returns scores of swaps by the networks of another run, and trivial ones.

@@ -14,6 +14,7 @@ from etils import epath
 
 from drnet_jax import api
 from drnet_jax.commands import evaluate, train
+from drnet_jax.evaluation.score import SCHEMA_VERSION
 from drnet_jax.runs import checks as settings
 from drnet_jax.runs import memory, programs
 from drnet_jax.runs import run as run_lib
@@ -97,7 +98,7 @@ def finish(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Traine
     # Written last: see `train`.
     if not (workdir / "report.html").exists():
         train.prepare(config, workdir)()
-    elif _scored_by(workdir) != evaluate.SCHEMA_VERSION:
+    elif _scored_by(workdir) != SCHEMA_VERSION:
         print(f"{workdir} is scored again, as its scores are of another version.")
         evaluate.prepare(config, workdir)()
     run = run_lib.create(config, workdir)

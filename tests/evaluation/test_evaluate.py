@@ -13,6 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from drnet_jax.commands import evaluate
 from drnet_jax.data.moving_mnist.tracks import Tracks
 from drnet_jax.evaluation import summary, swaps
+from drnet_jax.evaluation.score import SCHEMA_VERSION, mean_training_frame, score_run
 from drnet_jax.models import registry as build
 from drnet_jax.models.content import Content
 from drnet_jax.runs import run as run_lib
@@ -29,7 +30,7 @@ def intervals(record):
 
 def test_record_has_every_score_with_its_interval(trained):
     record = json.loads((trained / "evaluation.json").read_text())
-    assert record["schema_version"] == evaluate.SCHEMA_VERSION
+    assert record["schema_version"] == SCHEMA_VERSION
     assert record["num_clips"] == 10
     assert "embedded" in record["data"]["note"]
     for part in ("reconstruction", "prediction", "swap", "swap_judge", "rollout"):
@@ -67,7 +68,7 @@ def test_every_name_is_documented_and_there(trained):
 def test_evaluating_again_gives_the_same_numbers(trained, config):
     run = run_lib.create(config, trained)
     record = json.loads((trained / "evaluation.json").read_text())
-    assert json.loads(json.dumps(evaluate.score(run, *run.restore()))) == record
+    assert json.loads(json.dumps(score_run(run, *run.restore()))) == record
 
 
 def test_summary_of_what_few_data_allow(trained):
@@ -94,7 +95,7 @@ def test_summary_of_what_few_data_allow(trained):
 
 def test_a_model_without_predictor_has_no_rollouts(trained, config):
     run = run_lib.create(config, trained)
-    record = evaluate.score(run, run.restore()[0])
+    record = score_run(run, run.restore()[0])
     for part in ("rollout", "prediction", "actions", "neighbors"):
         assert record[part] is None
     assert "predicted" not in record["swap"]
@@ -180,7 +181,7 @@ def test_scores_compare_the_right_frames(trained, config):
 
 def test_mean_training_frame_is_digits_spread_over_their_places(trained, config):
     run = run_lib.create(config, trained)
-    mean = np.asarray(evaluate.mean_training_frame(run))
+    mean = np.asarray(mean_training_frame(run))
     assert mean.shape == (16, 16, 3)
     np.testing.assert_array_equal(mean[:, :, 2], 0)
     # A digit fills a quarter of the frame; half of them lie behind the other one, in part.

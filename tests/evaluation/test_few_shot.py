@@ -88,7 +88,7 @@ def features(run, state, split, clips):
     poses, classes, store = [], [], run.source.stores[split]
     for number, start in zip(clips.numbers, clips.starts, strict=True):
         frames = store.gather(np.array([number]), start + np.arange(24)[None])
-        poses.append(np.ravel(inference.encode_pose(run.networks, state.main, frames)))
+        poses.append(np.ravel(inference.encode_pose(run.networks, state.autoencoder, frames)))
         classes.append(store.factors[number]["action"])
     return np.array(poses), np.array(classes)
 

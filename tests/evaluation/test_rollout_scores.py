@@ -36,7 +36,7 @@ def painted(monkeypatch, run, paint):
         return sampled[-1]
 
     def make_rollout(run, num_steps, decoded):
-        return lambda main, variables, observed: as_float(paint(sampled[-1], decoded))
+        return lambda autoencoder, variables, observed: as_float(paint(sampled[-1], decoded))
 
     monkeypatch.setattr(run.source, "sample", remember)
     monkeypatch.setattr(rollouts, "_make_rollout", make_rollout)

@@ -14,6 +14,7 @@ from PIL import Image
 from drnet_jax.base.arrays import as_uint8
 from drnet_jax.commands import evaluate, generate, train
 from drnet_jax.evaluation import neighbors, rollouts
+from drnet_jax.evaluation.score import SCHEMA_VERSION
 from drnet_jax.pictures import grids as viz
 from drnet_jax.pictures.drawing import GENERATED, OBSERVED
 from drnet_jax.runs import metrics_writer as writer
@@ -57,7 +58,7 @@ def make_finished(config, workdir):
         mean_frame = np.full(run.frame_shape, 0.5, np.float32)
         scores = rollouts.score(run, drnet, predictor, None, mean_frame)
         scores["neighbors"] = neighbors.score(run, drnet, predictor)
-        scores["schema_version"] = evaluate.SCHEMA_VERSION
+        scores["schema_version"] = SCHEMA_VERSION
         writer.write_json(workdir / "evaluation.json", scores)
     else:
         evaluate.write(run, drnet, predictor)

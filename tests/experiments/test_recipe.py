@@ -118,7 +118,7 @@ def test_all_are_scored_on_the_same_clips(base, referee, tmp_path):
 
 def test_scores_of_what_has_diverged_are_missing(referee):
     state = referee.run.init_drnet()
-    broken = state.replace(main=jax.tree.map(lambda x: x * np.nan, state.main))
+    broken = state.replace(autoencoder=jax.tree.map(lambda x: x * np.nan, state.autoencoder))
     scores = referee.score(referee.run, broken)
     assert scores["swap_psnr"] is None
     assert scores["mean_frame_psnr"] > 0

@@ -36,7 +36,7 @@ def test_an_autoencoder_goes_the_whole_way(data_dir, tmp_path):
     assert scores["blocks"] is None
     assert (tmp_path / "report.html").exists()
     drnet, _ = run_lib.create(config, tmp_path).restore()
-    assert not jax.tree.leaves(drnet.main.params["content_encoder"])
+    assert not jax.tree.leaves(drnet.autoencoder.params["content_encoder"])
 
 
 def test_what_an_autoencoder_decodes_is_no_content_of_another_frame(data_dir, tmp_path):
@@ -44,7 +44,7 @@ def test_what_an_autoencoder_decodes_is_no_content_of_another_frame(data_dir, tm
     config = tiny_config(data_dir)
     variations.one_encoder(config)
     run = run_lib.create(config, tmp_path, with_data=False)
-    main, networks = run.init_drnet().main, run.networks
+    main, networks = run.init_drnet().autoencoder, run.networks
     frames = jax.random.uniform(jax.random.key(0), (4, *run.frame_shape))
 
     def decode(content_frames):

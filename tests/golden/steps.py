@@ -227,10 +227,10 @@ def _drnet(check):
     networks = create_networks(**check.settings, discriminator_width=config["sd_nf"])
     tx = check.optimizer()
     variables = {OURS[net]: network.variables for net, network in check.networks.items()}
-    main = {name: variables[name] for name in ("content_encoder", "pose_encoder", "decoder")}
+    autoencoder = {name: variables[name] for name in ("content_encoder", "pose_encoder", "decoder")}
     state = states.DrnetState(
         step=states.first_step(),
-        main=states.NetworkState.create(main, tx),
+        autoencoder=states.NetworkState.create(autoencoder, tx),
         discriminator=states.NetworkState.create({"discriminator": variables["discriminator"]}, tx),
     )
     step = jax.jit(
@@ -259,7 +259,7 @@ def _drnet(check):
         }
         check.losses(iteration, {theirs: metrics[ours] for theirs, ours in names.items()})
         for net in check.networks:
-            player = state.discriminator if net == "netC" else state.main
+            player = state.discriminator if net == "netC" else state.autoencoder
             name = OURS[net]
             check.trained(net, iteration, player.params[name], player.opt_state[0][name])
             if net != "netC":
@@ -270,7 +270,7 @@ def _drnet_activations(networks, before, after, batch):
     """What passes through the first iteration, by the names of the files."""
 
     def run(name, *inputs):
-        module, variables = getattr(networks, name), before.main.variables(name)
+        module, variables = getattr(networks, name), before.autoencoder.variables(name)
         return module.apply(variables, *inputs, train=True, mutable=["batch_stats"])[0]
 
     def judge(player, *poses):
@@ -315,8 +315,8 @@ def _predictor(check):
     )
     assert len(check.frames) == config["n_past"] + config["n_future"]
     tx = check.optimizer()
-    main = {OURS[net]: check.networks[net].variables for net in ("netEC", "netEP")}
-    main = states.NetworkState.create(main, optax.identity())
+    autoencoder = {OURS[net]: check.networks[net].variables for net in ("netEC", "netEP")}
+    autoencoder = states.NetworkState.create(autoencoder, optax.identity())
     lstm = {"predictor": check.networks["lstm"].variables}
     state = states.PredictorState(states.first_step(), states.NetworkState.create(lstm, tx))
     step = jax.jit(
@@ -324,10 +324,12 @@ def _predictor(check):
             networks, module, tx, num_observed=config["n_past"], freeze_statistics=frozen
         )
     )
-    encode = jax.jit(lambda main: _encode(networks, main, check.frames, config["n_past"], frozen))
+    encode = jax.jit(
+        lambda autoencoder: _encode(networks, autoencoder, check.frames, config["n_past"], frozen)
+    )
     for iteration in range(config["steps"]):
-        before, (state, metrics) = state, step(state, np.swapaxes(check.frames, 0, 1), main)
-        content, poses, main = encode(main)
+        before, (state, metrics) = state, step(state, np.swapaxes(check.frames, 0, 1), autoencoder)
+        content, poses, autoencoder = encode(autoencoder)
         variables = {"params": before.predictor.params["predictor"]}
         _, predicted = teacher_forced(module, variables, poses[:, :-1], content)
         if iteration == 0:
@@ -350,27 +352,27 @@ def _predictor(check):
         for net in ("netEC", "netEP"):
             # Frozen: there is nothing to compare these with.
             check.golden[f"no_gradient/{net}"], check.golden[f"params/{net}"]
-            check.statistics(net, iteration, main.variables(OURS[net]))
+            check.statistics(net, iteration, autoencoder.variables(OURS[net]))
 
 
-def _encode(networks, main, frames, num_observed, frozen):
+def _encode(networks, autoencoder, frames, num_observed, frozen):
     """Content, poses and the encoders after these passes, in the reference's order."""
 
     def run(name, frame):
-        module, variables = getattr(networks, name), main.variables(name)
+        module, variables = getattr(networks, name), autoencoder.variables(name)
         if frozen:
             return module.apply(variables, frame, train=False)
         output, updates = module.apply(variables, frame, train=True, mutable=["batch_stats"])
         stats[name] = updates["batch_stats"]
         return output
 
-    stats = dict(main.batch_stats)
+    stats = dict(autoencoder.batch_stats)
     content = run("content_encoder", frames[num_observed - 1]).vector
     poses = []
     for frame in frames:
-        main = main.replace(batch_stats=dict(stats))
+        autoencoder = autoencoder.replace(batch_stats=dict(stats))
         poses.append(run("pose_encoder", frame))
-    return content, jax.numpy.stack(poses, axis=1), main.replace(batch_stats=stats)
+    return content, jax.numpy.stack(poses, axis=1), autoencoder.replace(batch_stats=stats)
 
 
 def _broadcast_loss(predicted, targets):

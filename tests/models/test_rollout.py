@@ -19,12 +19,12 @@ PREDICTOR = build.create_predictor(
 
 @pytest.fixture(scope="module")
 def model():
-    main = tiny_state(optax.sgd(0.1)).main
+    autoencoder = tiny_state(optax.sgd(0.1)).autoencoder
     # Weights that are not tiny, so that a wrong pose shows in the picture.
-    main = main.replace(params=jax.tree.map(lambda x: 10 * x, main.params))
+    autoencoder = autoencoder.replace(params=jax.tree.map(lambda x: 10 * x, autoencoder.params))
     variables = PREDICTOR.init(jax.random.key(2), PREDICTOR.initial_carry(1), jnp.zeros((1, 7)))
     observed = np.random.default_rng(0).random((3, 4, 8, 8, 3), np.float32)
-    return main, variables, observed
+    return autoencoder, variables, observed
 
 
 def roll(model, num_steps, frames_at_once):
@@ -33,11 +33,11 @@ def roll(model, num_steps, frames_at_once):
 
 
 def test_rollout_equals_a_plain_loop(model):
-    main, variables, observed = model
+    autoencoder, variables, observed = model
 
     @functools.partial(jax.jit, static_argnums=0)
     def apply(name, *inputs):
-        return getattr(NETWORKS, name).apply(main.variables(name), *inputs, train=False)
+        return getattr(NETWORKS, name).apply(autoencoder.variables(name), *inputs, train=False)
 
     content = apply("content_encoder", observed[:, -1])
     carry, expected = PREDICTOR.initial_carry(3), []
@@ -62,8 +62,8 @@ def test_chunks_do_not_show(model):
 
 
 def test_a_rollout_does_not_depend_on_its_batch(model):
-    main, variables, observed = model
-    alone = roll((main, variables, observed[1:2]), 30, 30)
+    autoencoder, variables, observed = model
+    alone = roll((autoencoder, variables, observed[1:2]), 30, 30)
     np.testing.assert_allclose(alone[0], roll(model, 30, 30)[1], atol=1)
 
 

@@ -45,16 +45,16 @@ def test_what_is_kept_has_the_statistics_of_its_weights(run):
     starts = []
     for factor in (1, 3):
         state = run.init_drnet()
-        stats = jax.tree.map(lambda x, factor=factor: factor * x, state.main.batch_stats)
-        starts.append(state.replace(main=state.main.replace(batch_stats=stats)))
-    step, params = int(starts[0].step), jax.device_get(starts[0].main.params)
+        stats = jax.tree.map(lambda x, factor=factor: factor * x, state.autoencoder.batch_stats)
+        starts.append(state.replace(autoencoder=state.autoencoder.replace(batch_stats=stats)))
+    step, params = int(starts[0].step), jax.device_get(starts[0].autoencoder.params)
     kept = [stage.finish(start) for start in starts]
     assert int(kept[0].step) == step
-    chex.assert_trees_all_equal(kept[0].main.params, params)
+    chex.assert_trees_all_equal(kept[0].autoencoder.params, params)
     # 0.9^50 of the difference between 1 and 3 is left.
-    stats = [state.main.batch_stats for state in kept]
+    stats = [state.autoencoder.batch_stats for state in kept]
     chex.assert_trees_all_close(*stats, rtol=0, atol=2 * 0.9**stages.SETTLING_BATCHES * 1.01)
-    variances = kept[0].main.batch_stats["pose_encoder"]["trunk"]["stage0"]["norm"]["var"]
+    variances = kept[0].autoencoder.batch_stats["pose_encoder"]["trunk"]["stage0"]["norm"]["var"]
     assert np.all(np.asarray(variances) < 0.5)
 
 

@@ -34,27 +34,29 @@ def tiny_networks():
 
 @functools.cache
 def tiny_variables():
-    """Returns variables of the main networks and of the discriminator."""
+    """Returns variables of the autoencoder networks and of the discriminator."""
     return jax.jit(_init)(jax.random.split(jax.random.key(0), 4))
 
 
 def _init(keys):
     networks = tiny_networks()
     frames = jnp.zeros((2, 8, 8, 3))
-    main = {}
-    content, main["content_encoder"] = networks.content_encoder.init_with_output(
+    autoencoder = {}
+    content, autoencoder["content_encoder"] = networks.content_encoder.init_with_output(
         keys[0], frames, train=False
     )
-    pose, main["pose_encoder"] = networks.pose_encoder.init_with_output(
+    pose, autoencoder["pose_encoder"] = networks.pose_encoder.init_with_output(
         keys[1], frames, train=False
     )
-    main["decoder"] = networks.decoder.init(keys[2], content, pose, train=False)
-    return main, {"discriminator": networks.discriminator.init(keys[3], pose, pose)}
+    autoencoder["decoder"] = networks.decoder.init(keys[2], content, pose, train=False)
+    return autoencoder, {"discriminator": networks.discriminator.init(keys[3], pose, pose)}
 
 
 def tiny_state(tx):
-    main, critic = tiny_variables()
-    return DrnetState(first_step(), NetworkState.create(main, tx), NetworkState.create(critic, tx))
+    autoencoder, critic = tiny_variables()
+    return DrnetState(
+        first_step(), NetworkState.create(autoencoder, tx), NetworkState.create(critic, tx)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -89,15 +91,15 @@ def test_step_is_the_formula_of_the_paper(networks, batch):
 
     @functools.partial(jax.jit, static_argnums=0)
     def encode(name, params, frames):
-        variables = {"params": params[name], "batch_stats": state.main.batch_stats[name]}
+        variables = {"params": params[name], "batch_stats": state.autoencoder.batch_stats[name]}
         module = getattr(networks, name)
         return module.apply(variables, frames, train=True, mutable=["batch_stats"])[0]
 
     def logits(params, a, b):
         return networks.discriminator.apply({"params": params["discriminator"]}, a, b)
 
-    main, critic = state.main.params, state.discriminator.params
-    pose_a, pose_b = (encode("pose_encoder", main, frames) for frames in x[:2])
+    autoencoder, critic = state.autoencoder.params, state.discriminator.params
+    pose_a, pose_b = (encode("pose_encoder", autoencoder, frames) for frames in x[:2])
 
     def critic_loss(params):
         out = logits(params, pose_a, pose_b[batch.pairs.partners])
@@ -106,15 +108,18 @@ def test_step_is_the_formula_of_the_paper(networks, batch):
     critic_grads = jax.jit(jax.grad(critic_loss))(critic)
     moved = jax.tree.map(np.subtract, critic, critic_grads)
     chex.assert_trees_all_close(new.discriminator.params, moved, atol=1e-6)
-    target_content = encode("content_encoder", main, x[1]).vector
-    constant_pose = encode("pose_encoder", main, x[3])
+    target_content = encode("content_encoder", autoencoder, x[1]).vector
+    constant_pose = encode("pose_encoder", autoencoder, x[3])
 
     @jax.jit
     @jax.value_and_grad
     def main_loss(params):
         content = encode("content_encoder", params, x[0])
         pose = encode("pose_encoder", params, x[2])
-        variables = {"params": params["decoder"], "batch_stats": state.main.batch_stats["decoder"]}
+        variables = {
+            "params": params["decoder"],
+            "batch_stats": state.autoencoder.batch_stats["decoder"],
+        }
         decoded, _ = networks.decoder.apply(
             variables, content, pose, train=True, mutable=["batch_stats"]
         )
@@ -124,10 +129,10 @@ def test_step_is_the_formula_of_the_paper(networks, batch):
             + 0.3 * losses.pose_confusion(logits(moved, pose, constant_pose))
         )
 
-    total, grads = main_loss(main)
+    total, grads = main_loss(autoencoder)
     np.testing.assert_allclose(metrics["total"], total, rtol=1e-5)
-    expected = jax.tree.map(np.subtract, main, grads)
-    chex.assert_trees_all_close(new.main.params, expected, atol=2e-5)
+    expected = jax.tree.map(np.subtract, autoencoder, grads)
+    chex.assert_trees_all_close(new.autoencoder.params, expected, atol=2e-5)
     assert int(new.step) == 1
 
 
@@ -136,13 +141,15 @@ def test_running_statistics_see_every_pass_in_order(networks, batch):
     step = jax.jit(steps.make_drnet_step(networks, optax.sgd(0.0), optax.sgd(0.0), **WEIGHTS))
     new, _ = step(state, batch)
     for name, frames in (("pose_encoder", (0, 1, 2, 3)), ("content_encoder", (0, 1))):
-        variables = state.main.variables(name)
+        variables = state.autoencoder.variables(name)
         run = functools.partial(getattr(networks, name).apply, train=True, mutable=["batch_stats"])
         run = jax.jit(run)
         for i in frames:
             _, updates = run(variables, batch.frames[:, i] / np.float32(255))
             variables = variables | updates
-        chex.assert_trees_all_close(new.main.batch_stats[name], variables["batch_stats"], atol=1e-6)
+        chex.assert_trees_all_close(
+            new.autoencoder.batch_stats[name], variables["batch_stats"], atol=1e-6
+        )
 
 
 def test_settling_forgets_the_statistics_of_earlier_weights(networks, batch):
@@ -151,13 +158,23 @@ def test_settling_forgets_the_statistics_of_earlier_weights(networks, batch):
     settled = state
     for _ in range(150):
         settled = settle(settled, batch.frames)
-    others = [state.main.params, state.main.opt_state, state.discriminator, state.step]
-    kept = [settled.main.params, settled.main.opt_state, settled.discriminator, settled.step]
+    others = [
+        state.autoencoder.params,
+        state.autoencoder.opt_state,
+        state.discriminator,
+        state.step,
+    ]
+    kept = [
+        settled.autoencoder.params,
+        settled.autoencoder.opt_state,
+        settled.discriminator,
+        settled.step,
+    ]
     chex.assert_trees_all_equal(others, kept)
     # Then a network makes of this batch what it makes of it with the batch's own statistics, but
     # for the running variance, which is unbiased.
     frames = batch.frames[:, 0] / np.float32(255)
-    encoder, variables = networks.content_encoder, settled.main.variables("content_encoder")
+    encoder, variables = networks.content_encoder, settled.autoencoder.variables("content_encoder")
     name = ("trunk", "stage0", "norm")
     found = functools.reduce(dict.__getitem__, name, dict(variables["batch_stats"]))
     kernel = variables["params"]["trunk"]["stage0"]["conv"]["kernel"]
@@ -182,7 +199,9 @@ def test_without_adversarial_weight_the_discriminator_has_no_say(networks, batch
             params=jax.tree.map(lambda x: x + 1, state.discriminator.params)
         )
     )
-    chex.assert_trees_all_equal(step(state, batch)[0].main, step(other, batch)[0].main)
+    chex.assert_trees_all_equal(
+        step(state, batch)[0].autoencoder, step(other, batch)[0].autoencoder
+    )
 
 
 def test_step_compiles_once(networks, batch):
@@ -212,7 +231,7 @@ def test_two_devices_agree_with_one(networks, batch):
 
 def test_predictor_step_is_teacher_forced_and_leaves_the_encoders_alone(networks):
     tx = optax.sgd(1.0)
-    main = tiny_state(optax.sgd(1.0)).main
+    autoencoder = tiny_state(optax.sgd(1.0)).autoencoder
     predictor = build.create_predictor(
         pose_dim=3, hidden_dim=4, num_layers=2, normalize=False, dtype=jnp.float32
     )
@@ -220,11 +239,11 @@ def test_predictor_step_is_teacher_forced_and_leaves_the_encoders_alone(networks
     state = PredictorState(first_step(), NetworkState.create({"predictor": variables}, tx))
     frames = np.random.default_rng(3).random((5, 6, 8, 8, 3), np.float32)
     step = steps.make_predictor_step(networks, predictor, tx, num_observed=3)
-    new, metrics = jax.jit(step)(state, frames, main)
+    new, metrics = jax.jit(step)(state, frames, autoencoder)
 
     def encode(name, x):
         return jax.jit(functools.partial(getattr(networks, name).apply, train=False))(
-            main.variables(name), x
+            autoencoder.variables(name), x
         )
 
     content = encode("content_encoder", frames[:, 2]).vector
@@ -248,7 +267,7 @@ def test_predictor_step_is_teacher_forced_and_leaves_the_encoders_alone(networks
 
 def test_predictor_does_not_learn_from_frames_that_pad_a_clip(networks):
     tx = optax.sgd(1.0)
-    main = tiny_state(optax.sgd(1.0)).main
+    autoencoder = tiny_state(optax.sgd(1.0)).autoencoder
     predictor = build.create_predictor(
         pose_dim=3, hidden_dim=4, num_layers=1, normalize=False, dtype=jnp.float32
     )
@@ -257,13 +276,15 @@ def test_predictor_does_not_learn_from_frames_that_pad_a_clip(networks):
     frames = np.random.default_rng(3).random((4, 5, 8, 8, 3), np.float32)
     step = jax.jit(steps.make_predictor_step(networks, predictor, tx, num_observed=2))
     lengths = np.array([5, 3, 4, 2], np.int32)
-    expected, _ = step(state, frames, main, lengths)
+    expected, _ = step(state, frames, autoencoder, lengths)
     padding = np.arange(5) >= lengths[:, None]
-    other, _ = step(state, np.where(padding[..., None, None, None], 0.5, frames), main, lengths)
+    other, _ = step(
+        state, np.where(padding[..., None, None, None], 0.5, frames), autoencoder, lengths
+    )
     chex.assert_trees_all_equal(other, expected)
     # The same clips at full length: all errors count, as without lengths.
-    full, _ = step(state, frames, main, np.full(4, 5, np.int32))
-    plain, _ = step(state, frames, main)
+    full, _ = step(state, frames, autoencoder, np.full(4, 5, np.int32))
+    plain, _ = step(state, frames, autoencoder)
     chex.assert_trees_all_close(full, plain, atol=1e-6)
 
 

@@ -1,0 +1,57 @@
+"""All scores of a run on held-out clips, each beside what chance and trivial answers score."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from drnet_jax.base import prng
+from drnet_jax.base.arrays import as_float
+from drnet_jax.evaluation import few_shot, leakage, neighbors, rollouts, swaps
+from drnet_jax.evaluation.judges import actions as action_judge
+from drnet_jax.evaluation.judges import objects as object_judge
+from drnet_jax.models.state import DrnetState, PredictorState
+from drnet_jax.runs.run import Run
+
+SCHEMA_VERSION = 6
+"""Of `evaluation.json`, as docs/evaluation.md says what is in it."""
+
+NUM_MEAN_CLIPS = 1000
+"""Clips behind the mean training frame."""
+
+
+def score_run(run: Run, drnet: DrnetState, predictor: PredictorState | None = None) -> dict:
+    """Returns the scores of held-out clips; the same seed gives the same clips.
+
+    Every score has its mean over clips and the ends of its 95 % bootstrap interval. A part that the
+    data or the model do not allow is None: docs/evaluation.md says what each is and needs.
+    """
+    config = run.config
+    mean_frame = mean_training_frame(run)
+    judge = object_judge.train(run)
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "data": {
+            "name": config.data.name,
+            "note": run.source.note,
+            "stand_in": run.source.stand_in,
+            "split": "validation" if config.data.get("validation") else "test",
+        },
+        "num_clips": config.evaluation.num_clips,
+        "seed": config.seed,
+        "steps": int(drnet.step),
+        "judge": judge and judge.record,
+    }
+    record |= swaps.score(run, drnet, predictor, judge, mean_frame)
+    record |= {"prediction": None, "rollout": None, "actions": None, "neighbors": None}
+    if predictor is not None:
+        record |= rollouts.score(run, drnet, predictor, judge, mean_frame)
+        record["actions"] = action_judge.score(run, drnet, predictor)
+        record["neighbors"] = neighbors.score(run, drnet, predictor)
+    record["few_shot"] = few_shot.score(run, drnet)
+    return record | leakage.score(run, drnet)
+
+
+def mean_training_frame(run: Run) -> jax.Array:
+    """Returns the mean of random training frames, `[height, width, channels]` in [0, 1]."""
+    clips = run.source.sample("train", prng.stream(run.key, "mean frame"), NUM_MEAN_CLIPS)
+    return jnp.mean(as_float(run.source.frames("train", clips, np.array([0]))), axis=(0, 1))
