@@ -109,14 +109,15 @@ class RecordedSource(HostSource):
         yield from self._batches(make, first, batch_size)
 
     def train_clips(self, first: int, batch_size: int, num_frames: int) -> Iterator[ClipBatch]:
-        def make(number: int, rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        def make(number: int, rows: slice) -> ClipBatch:
             store = self.stores["train"]
             rng = prng.host_stream(self._seed, "predictor frames", number)
             numbers = self._shuffled("predictor order", number, batch_size)
             starts = self._starts(store.lengths[numbers], num_frames, rng)
             clips = Recorded(numbers[rows], starts[rows])
             frames = self.frames("train", clips, np.arange(num_frames))
-            return frames, np.minimum(self.lengths("train", clips), num_frames).astype(np.int32)
+            lengths = np.minimum(self.lengths("train", clips), num_frames)
+            return ClipBatch(frames, lengths.astype(np.int32))
 
         yield from self._batches(make, first, batch_size)
 

@@ -4,15 +4,26 @@ import abc
 from collections.abc import Iterator
 from typing import Any
 
+import flax.struct
 import jax
 import numpy as np
 
 from drnet_jax.base.arrays import Array, Tree
 from drnet_jax.data.factors import Factors, Objects
 
-ClipBatch = tuple[jax.Array, jax.Array | None]
-"""uint8 `[batch, time, height, width, channels]` and int32 `[batch]`, how many frames of each clip
-are real: those after them repeat the last one. None where all of them always are."""
+
+@flax.struct.dataclass
+class ClipBatch:
+    """Consecutive frames of a batch of clips.
+
+    Attributes:
+      frames: uint8 `[batch, time, height, width, channels]`.
+      lengths: int32 `[batch]`, the number of real frames of each clip; the frames after them repeat
+        the last one. None if all frames are real.
+    """
+
+    frames: jax.Array
+    lengths: jax.Array | None = None
 
 
 class Source(abc.ABC):

@@ -107,8 +107,7 @@ def predictor_stage(run: Run, drnet: DrnetState) -> Stage:
     def step(
         state: PredictorState, batch: ClipBatch, main: NetworkState
     ) -> tuple[PredictorState, Metrics]:
-        frames, lengths = batch
-        return learn(state, frames, main, lengths)
+        return learn(state, batch.frames, main, batch.lengths)
 
     return _make_stage(
         run,

@@ -84,12 +84,12 @@ def _frames(source):
 
 
 def test_short_clips_are_padded_and_say_so(folder):
-    for frames, lengths in take(make(folder).train_clips(0, 4, 6), 10):
-        values = toy_clips.read(frames)
+    for batch in take(make(folder).train_clips(0, 4, 6), 10):
+        values = toy_clips.read(batch.frames)
         clips, times = np.divmod(values, 20)
         expected = np.array([3, 5, 6, 4])[clips[:, 0]]  # Clip 2 has 8 frames, more than asked.
-        np.testing.assert_array_equal(lengths, expected)
-        for row, length in zip(times, lengths, strict=True):
+        np.testing.assert_array_equal(batch.lengths, expected)
+        for row, length in zip(times, batch.lengths, strict=True):
             first = row[0]
             np.testing.assert_array_equal(
                 row, np.minimum(np.arange(first, first + 6), first + length - 1)
@@ -152,9 +152,9 @@ def test_turns_have_no_end(folder):
     values = toy_clips.read(source.frames("test", clips, np.arange(9))) - 100
     np.testing.assert_array_equal(values[:, :4], values[:, 4:8])
     assert set(values[:, 0] % 20) != {0}
-    for frames, lengths in take(source.train_clips(0, 2, 7), 3):
-        np.testing.assert_array_equal(lengths, 7)
-        np.testing.assert_array_equal(np.diff(toy_clips.read(frames), axis=1) % 4, 1)
+    for batch in take(source.train_clips(0, 2, 7), 3):
+        np.testing.assert_array_equal(batch.lengths, 7)
+        np.testing.assert_array_equal(np.diff(toy_clips.read(batch.frames), axis=1) % 4, 1)
 
 
 def test_truth_of_a_swap_of_turns_is_the_same_angle_of_the_other_object(folder):

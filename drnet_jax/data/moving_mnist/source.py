@@ -91,7 +91,7 @@ class MovingMnistSource(DeviceSource):
         key = prng.stream(self._key, "predictor frames", number)
         tracks = self.generator.sample(key, batch_size, len(arrays))
         times = jnp.broadcast_to(jnp.arange(num_frames), (batch_size, num_frames))
-        return self.generator.render(arrays, tracks, times), None
+        return ClipBatch(self.generator.render(arrays, tracks, times))
 
     def _draw_times(self, key, batch_size, num_times):
         return jax.random.randint(key, (batch_size, num_times), 0, self._max_frame_gap + 1)
