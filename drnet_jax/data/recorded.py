@@ -1,9 +1,9 @@
-"""Clips that were prepared on disk as a source: videos, sweeps around an object, stand-ins."""
+"""Clips prepared on disk as a source: videos, sweeps around an object, and stand-ins for them."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 
+import flax.struct
 import jax
 import numpy as np
 from jax.sharding import Mesh
@@ -11,39 +11,35 @@ from jax.sharding import Mesh
 from drnet_jax.base import prng, sharding
 from drnet_jax.data import pipeline
 from drnet_jax.data.clip_store import ClipStore
-from drnet_jax.data.factors import Factors
+from drnet_jax.data.ground_truth import Factors, GroundTruth
 from drnet_jax.data.preparation.builder import SPLITS, ClipBuilder
 from drnet_jax.data.source import ClipBatch, HostSource
 
 ENDLESS = 2**20
-"""Frames of a clip that is periodic."""
+"""The number of frames of a periodic clip."""
 
 _RADIANS = {"azimuth": np.pi / 180, "phase": 1.0}
-"""Factors that are angles, and their unit."""
+"""The factors that are angles, each with its unit."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Recorded:
-    """Sampled clips: int `[batch]`, numbers in the split and the frame that is time 0."""
+@flax.struct.dataclass
+class RecordedClips:
+    """Sampled clips.
+
+    Attributes:
+      numbers: int `[batch]`, which clips of the split these are.
+      starts: int `[batch]`, the frame that is time 0.
+    """
 
     numbers: np.ndarray
     starts: np.ndarray
 
-    def batches(self, size: int) -> Iterator["Recorded"]:
-        """Yields batches of `size`: all clips, then the first of them again until the last is full.
-
-        Equally large, for one compiled program to do them all.
-        """
-        for begin in range(0, len(self.numbers), size):
-            rows = np.arange(begin, begin + size) % len(self.numbers)
-            yield Recorded(self.numbers[rows], self.starts[rows])
-
 
 class RecordedSource(HostSource):
-    """Batches of prepared clips; the sampled clips are `Recorded`.
+    """Batches of prepared clips; the sampled clips are `RecordedClips`.
 
     Attributes:
-      builder: what the clips were prepared by.
+      builder: the data set that prepared the clips.
       stores: the clips of each split.
     """
 
@@ -60,15 +56,15 @@ class RecordedSource(HostSource):
         """Opens prepared clips.
 
         Args:
-          builder: of a data set that is prepared.
+          builder: a data set that has been prepared.
           max_frame_gap: K, the longest distance in time of two frames that training compares.
-          consecutive: whether the frames of a clip that the first stage sees follow each other.
+          consecutive: whether the first stage sees consecutive frames of a clip.
           max_bytes: the largest split whose frames are kept in memory.
-          seed: of the run; batches are a function of it and of their number.
-          mesh: training batches come out split over it.
+          seed: the run's seed; a batch is a function of it and of the batch's number.
+          mesh: the devices that training batches are split over.
 
         Raises:
-          ValueError: when the prepared data are damaged.
+          ValueError: if the prepared data are damaged.
         """
         self.builder = builder
         self.stores = {split: ClipStore(builder, split, max_bytes) for split in SPLITS}
@@ -76,6 +72,7 @@ class RecordedSource(HostSource):
         self.clips_end = not builder.CARD.periodic
         kind = "stand_in" if self.stand_in else "real"
         self.resolved = {"source": kind, "fingerprint": builder.builder_config.name}
+        self.truth = RecordedTruth(self)
         self._max_frame_gap = max_frame_gap
         self._consecutive = consecutive
         self._seed = seed
@@ -100,8 +97,8 @@ class RecordedSource(HostSource):
             numbers = self._shuffled("drnet order", number, batch_size)
             lengths = store.lengths[numbers]
             if self._consecutive:
-                clips = Recorded(numbers, self._starts(lengths, num_frames, rng))
-                times = self._frame_numbers("train", clips, np.arange(num_frames))
+                clips = RecordedClips(numbers, self._starts(lengths, num_frames, rng))
+                times = self.frame_numbers("train", clips, np.arange(num_frames))
             else:
                 times = self._times(lengths, num_frames, rng)
             return store.gather(numbers[rows], times[rows])
@@ -114,7 +111,7 @@ class RecordedSource(HostSource):
             rng = prng.host_stream(self._seed, "predictor frames", number)
             numbers = self._shuffled("predictor order", number, batch_size)
             starts = self._starts(store.lengths[numbers], num_frames, rng)
-            clips = Recorded(numbers[rows], starts[rows])
+            clips = RecordedClips(numbers[rows], starts[rows])
             frames = self.frames("train", clips, np.arange(num_frames))
             lengths = np.minimum(self.lengths("train", clips), num_frames)
             return ClipBatch(frames, lengths.astype(np.int32))
@@ -128,14 +125,14 @@ class RecordedSource(HostSource):
         num_clips: int,
         *,
         num_frames: int = 1,
-        unlike: Recorded | None = None,
-    ) -> Recorded:
+        unlike: RecordedClips | None = None,
+    ) -> RecordedClips:
         lengths = self.stores[split].lengths
         rng = prng.host_generator(key)
         allowed = np.arange(len(lengths))
         if self.clips_end:
             allowed = allowed[lengths >= num_frames]
-        # All of them before any of them again.
+        # Every clip comes once before any comes again.
         rounds = [rng.permutation(allowed) for _ in range(-(-num_clips // len(allowed)))]
         numbers = np.concatenate(rounds)[:num_clips]
         if unlike is not None:
@@ -143,111 +140,55 @@ class RecordedSource(HostSource):
             for i in np.flatnonzero(contents[numbers] == contents[unlike.numbers]):
                 others = allowed[contents[allowed] != contents[numbers[i]]]
                 numbers[i] = rng.choice(others) if len(others) else numbers[i]
-        return Recorded(numbers, self._starts(lengths[numbers], num_frames, rng))
+        return RecordedClips(numbers, self._starts(lengths[numbers], num_frames, rng))
 
-    def all_clips(self, split: str, num_frames: int = 1) -> Recorded:
-        """Returns the clips of `split` from their beginning, all with `num_frames` frames."""
+    def all_clips(self, split: str, num_frames: int = 1) -> RecordedClips:
         numbers = np.arange(len(self.stores[split]))
         if self.clips_end:
             numbers = numbers[self.stores[split].lengths >= num_frames]
-        return Recorded(numbers, np.zeros(len(numbers), int))
+        return RecordedClips(numbers, np.zeros(len(numbers), int))
 
-    def frames(self, split: str, clips: Recorded, times: np.ndarray) -> np.ndarray:
-        return self.stores[split].gather(clips.numbers, self._frame_numbers(split, clips, times))
+    def frame_counts(self, split: str) -> np.ndarray:
+        return self.stores[split].lengths
 
-    def _frame_numbers(self, split: str, clips: Recorded, times: np.ndarray) -> np.ndarray:
-        """Returns int `[batch, time]`: which frames of their clips those at `times` are."""
+    def frames(self, split: str, clips: RecordedClips, times: np.ndarray) -> np.ndarray:
+        return self.stores[split].gather(clips.numbers, self.frame_numbers(split, clips, times))
+
+    def frame_numbers(self, split: str, clips: RecordedClips, times: np.ndarray) -> np.ndarray:
+        """Returns int `[batch, time]`, the numbers of the frames at `times` within their clips."""
         times = clips.starts[:, None] + times
         lengths = self.stores[split].lengths[clips.numbers][:, None]
         return np.minimum(times, lengths - 1) if self.clips_end else times % lengths
 
-    def factors(self, split: str, clips: Recorded, times: np.ndarray) -> Factors | None:
-        """Returns what a builder calls content, and all that it knows frame by frame."""
-        if not self._classes and not self._tracks:
-            return None
-        known = [self.stores[split].factors[number] for number in clips.numbers]
-        content = {
-            name: np.searchsorted(values, [clip[name] for clip in known])
-            for name, values in self._classes.items()
-        }
-        rows = self._frame_numbers(split, clips, times)
-        pose = {}
-        for name in self._tracks:
-            track = np.stack([clip[name][row] for clip, row in zip(known, rows, strict=True)])
-            if name in _RADIANS:
-                angle = track * _RADIANS[name]
-                pose[name] = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-            else:
-                pose[name] = track[..., None]
-        num_classes = {name: len(values) for name, values in self._classes.items()}
-        return Factors(content, num_classes, pose, clips.numbers)
-
-    @functools.cached_property
-    def _classes(self) -> dict[str, np.ndarray]:
-        """The different values of each factor of content, in both splits, ascending."""
-        clips = [clip for store in self.stores.values() for clip in store.factors]
-        return {name: np.unique([clip[name] for clip in clips]) for name in self.builder.CONTENT}
-
-    @functools.cached_property
-    def _tracks(self) -> list[str]:
-        """Names of the factors with a value for every frame."""
-        return [name for name, value in self.stores["train"].factors[0].items() if np.ndim(value)]
-
-    def labels(self, split: str, clips: Recorded) -> tuple[np.ndarray, list[str]] | None:
-        label, features = self.builder.LABEL, self.builder.info.features
-        if label not in features:
-            return None
-        known = self.stores[split].factors
-        classes = np.array([int(known[number][label]) for number in clips.numbers])
-        return classes, list(features[label].names)
-
-    def lengths(self, split: str, clips: Recorded) -> np.ndarray:
+    def lengths(self, split: str, clips: RecordedClips) -> np.ndarray:
         if not self.clips_end:
             return np.full(len(clips.numbers), ENDLESS)
         return self.stores[split].lengths[clips.numbers] - clips.starts
 
     def random_times(
-        self, split: str, clips: Recorded, key: jax.Array, num_times: int
+        self, split: str, clips: RecordedClips, key: jax.Array, num_times: int
     ) -> np.ndarray:
         lengths = self.stores[split].lengths[clips.numbers]
         times = self._times(lengths, num_times, prng.host_generator(key))
         return times - clips.starts[:, None]
 
-    def swap_truth(
-        self, split: str, content: Recorded, pose: Recorded, time: int
-    ) -> np.ndarray | None:
-        """Returns the one truth, `[batch, 1, ...]`: of turntables, and where a builder knows."""
-        store = self.stores[split]
-        times = pose.starts + time
-        if not self.clips_end:
-            lengths = store.lengths[content.numbers]
-            if np.any(lengths != store.lengths[pose.numbers]):
-                return None
-            # Every sweep begins at the same angle: the pose is the number of the frame.
-            return store.gather(content.numbers, (times % lengths)[:, None])
-        frames = [
-            self.builder.swap_truth(store.factors[a], store.factors[b], t)
-            for a, b, t in zip(content.numbers, pose.numbers, times, strict=True)
-        ]
-        return None if frames[0] is None else np.stack(frames)[:, None]
-
     def _times(self, lengths: np.ndarray, num_times: int, rng: np.random.Generator) -> np.ndarray:
-        """Returns int `[batch, num_times]`: frames at most `max_frame_gap` apart."""
+        """Returns int `[batch, num_times]`, random frame numbers at most `max_frame_gap` apart."""
         longest = lengths - 1
         reach = np.minimum(self._max_frame_gap, longest)
-        # A turn has no end that a window must stop at.
+        # In a clip that turns in a circle, a window may begin anywhere and wrap around.
         starts = rng.integers(0, longest - reach + 1 if self.clips_end else lengths)
         times = starts[:, None] + rng.integers(0, reach[:, None] + 1, (len(lengths), num_times))
         return times % lengths[:, None]
 
     def _starts(self, lengths: np.ndarray, num_frames: int, rng: np.random.Generator) -> np.ndarray:
-        """Returns int `[batch]`: where `num_frames` frames may begin, 0 in clips too short."""
+        """Returns int `[batch]`, random first frames for `num_frames`; 0 in clips too short."""
         if not self.clips_end:
             return rng.integers(0, lengths)
         return rng.integers(0, np.maximum(lengths - num_frames, 0) + 1)
 
     def _shuffled(self, name: str, number: int, batch_size: int) -> np.ndarray:
-        """Returns the clips of a batch: every clip once, in random order, before any again."""
+        """Returns the clips of a batch; each epoch has every clip once, in a new random order."""
         num_clips = len(self.stores["train"])
         epochs, within = np.divmod(np.arange(batch_size) + number * batch_size, num_clips)
         numbers = np.empty(batch_size, int)
@@ -259,3 +200,72 @@ class RecordedSource(HostSource):
     def _batches(self, make: Callable, first: int, batch_size: int) -> Iterator:
         rows = pipeline.own_rows(batch_size, jax.process_index(), jax.process_count())
         return pipeline.batches(functools.partial(make, rows=rows), first, self._sharding)
+
+
+class RecordedTruth(GroundTruth):
+    """What the builder of a `RecordedSource` knows about its clips."""
+
+    def __init__(self, source: RecordedSource):
+        self._source, self._builder, self._stores = source, source.builder, source.stores
+
+    def factors(self, split: str, clips: RecordedClips, times: np.ndarray) -> Factors | None:
+        """Returns the builder's factors of content, and all factors that it has for each frame."""
+        if not self._classes and not self._tracks:
+            return None
+        known = [self._stores[split].factors[number] for number in clips.numbers]
+        content = {
+            name: np.searchsorted(values, [clip[name] for clip in known])
+            for name, values in self._classes.items()
+        }
+        rows = self._source.frame_numbers(split, clips, times)
+        pose = {}
+        for name in self._tracks:
+            track = np.stack([clip[name][row] for clip, row in zip(known, rows, strict=True)])
+            if name in _RADIANS:
+                # An angle itself would jump from 360 degrees to 0.
+                angle = track * _RADIANS[name]
+                pose[name] = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+            else:
+                pose[name] = track[..., None]
+        num_classes = {name: len(values) for name, values in self._classes.items()}
+        return Factors(content, num_classes, pose, clips.numbers)
+
+    @functools.cached_property
+    def _classes(self) -> dict[str, np.ndarray]:
+        """The distinct values of each factor of content in both splits, ascending."""
+        clips = [clip for store in self._stores.values() for clip in store.factors]
+        return {name: np.unique([clip[name] for clip in clips]) for name in self._builder.CONTENT}
+
+    @functools.cached_property
+    def _tracks(self) -> list[str]:
+        """The names of the factors that have a value for every frame."""
+        return [name for name, value in self._stores["train"].factors[0].items() if np.ndim(value)]
+
+    def labels(self, split: str, clips: RecordedClips) -> tuple[np.ndarray, list[str]] | None:
+        label, features = self._builder.LABEL, self._builder.info.features
+        if label not in features:
+            return None
+        known = self._stores[split].factors
+        classes = np.array([int(known[number][label]) for number in clips.numbers])
+        return classes, list(features[label].names)
+
+    def swap_targets(
+        self, split: str, content: RecordedClips, pose: RecordedClips, time: int
+    ) -> np.ndarray | None:
+        """Returns one target per pair, `[batch, 1, ...]`, for turntables and builders that draw it.
+
+        None if the sweeps of a pair differ in length.
+        """
+        store = self._stores[split]
+        times = pose.starts + time
+        if not self._source.clips_end:
+            lengths = store.lengths[content.numbers]
+            if np.any(lengths != store.lengths[pose.numbers]):
+                return None
+            # Every sweep begins at the same angle, so the pose is the number of the frame.
+            return store.gather(content.numbers, (times % lengths)[:, None])
+        frames = [
+            self._builder.swap_truth(store.factors[a], store.factors[b], t)
+            for a, b, t in zip(content.numbers, pose.numbers, times, strict=True)
+        ]
+        return None if frames[0] is None else np.stack(frames)[:, None]

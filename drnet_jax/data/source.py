@@ -1,4 +1,4 @@
-"""What training, evaluation and generation need of a data set, whatever it is."""
+"""The interface between a data set and training, evaluation and generation."""
 
 import abc
 from collections.abc import Iterator
@@ -9,7 +9,10 @@ import jax
 import numpy as np
 
 from drnet_jax.base.arrays import Array, Tree
-from drnet_jax.data.factors import Factors, Objects
+from drnet_jax.data.ground_truth import GroundTruth
+
+Clips = Any
+"""Clips that a source has sampled: a pytree of arrays, each with one row per clip."""
 
 
 @flax.struct.dataclass
@@ -27,26 +30,28 @@ class ClipBatch:
 
 
 class Source(abc.ABC):
-    """Clips of a training and a test split. Every batch is a function of the seed and its number.
+    """Clips of a training and a test split. Each batch is a function of the seed and its number.
 
-    Training batches come in one of two ways: see `HostSource` and `DeviceSource`.
+    Training batches are made on the host (`HostSource`) or on the devices (`DeviceSource`).
 
     Attributes:
-      note: one line for people on which data these are.
-      stand_in: whether they take the place of data that cannot be had.
-      clips_end: whether clips do: of some there is less than was asked for then.
-      resolved: settings below `config.data` that were left open, as they turned out.
+      note: one line for people that says which data these are.
+      stand_in: whether they stand in for data that are not available.
+      clips_end: whether clips end; otherwise every clip goes on forever.
+      resolved: the values chosen for settings below `config.data` that were left open.
+      truth: what is known about the clips.
     """
 
     note: str
     stand_in: bool = False
     clips_end: bool = False
     resolved: dict[str, str]
+    truth: GroundTruth
 
     @property
     @abc.abstractmethod
     def max_frames(self) -> int:
-        """How many frames a test clip may be asked for: half of them, at least, have so many."""
+        """Median length of a test clip: how many frames of a clip may be asked for."""
 
     @abc.abstractmethod
     def sample(
@@ -56,118 +61,70 @@ class Source(abc.ABC):
         num_clips: int,
         *,
         num_frames: int = 1,
-        unlike: Any = None,
-    ) -> Any:
-        """Returns `num_clips` random clips of `split`, for the methods below.
+        unlike: Clips | None = None,
+    ) -> Clips:
+        """Returns `num_clips` random clips of `split`.
 
         Args:
           split: train or test.
-          key: decides which.
-          num_clips: how many.
-          num_frames: how many frames they must have, at most `max_frames`.
-          unlike: as many sampled clips, none of which meets its own content if there is another.
+          key: determines the clips.
+          num_clips: how many to sample.
+          num_frames: the least number of frames of each clip, at most `max_frames`.
+          unlike: as many clips; each new clip shows other content than its counterpart here, if
+            the split has any.
         """
 
+    def all_clips(self, split: str, num_frames: int = 1) -> Clips | None:
+        """Returns all clips of `split` with at least `num_frames` frames, from their beginning.
+
+        None if clips are generated without end.
+        """
+        del split, num_frames
+        return None
+
+    def frame_counts(self, split: str) -> np.ndarray | None:
+        """Returns int `[num_clips]`, the number of different frames of each of `all_clips`."""
+        del split
+        return None
+
+    def has_labels(self, num_frames: int) -> bool:
+        """Returns whether both splits have clips of `num_frames` with labels of several classes."""
+        for split in ("train", "test"):
+            labels = self.truth.labels(split, self.all_clips(split, num_frames))
+            if labels is None or len(labels[1]) < 2 or not len(labels[0]):
+                return False
+        return True
+
     @abc.abstractmethod
-    def frames(self, split: str, clips: Any, times: np.ndarray) -> Array:
+    def frames(self, split: str, clips: Clips, times: np.ndarray) -> Array:
         """Returns uint8 frames `[batch, time, height, width, channels]` of sampled clips.
 
         Args:
-          split: of the clips.
+          split: the split that the clips belong to.
           clips: what `sample` returned.
-          times: int `[time]`, the same for every clip, or `[batch, time]`. Past the end of a clip
-            is its last frame.
+          times: int `[time]`, the same for every clip, or `[batch, time]`. A clip that ends repeats
+            its last frame.
         """
 
     @abc.abstractmethod
-    def lengths(self, split: str, clips: Any) -> np.ndarray:
-        """Returns int `[batch]`: from which time on `frames` has nothing but the last frame."""
+    def lengths(self, split: str, clips: Clips) -> np.ndarray:
+        """Returns int `[batch]`, the time from which on `frames` only repeats the last frame."""
 
     @abc.abstractmethod
-    def random_times(self, split: str, clips: Any, key: jax.Array, num_times: int) -> np.ndarray:
-        """Returns int `[batch, num_times]`: random times at most `max_frame_gap` apart."""
-
-    def swap_truth(self, split: str, content: Any, pose: Any, time: int) -> Array | None:
-        """Returns what the decoder ought to make of the content of one clip and another's pose.
-
-        Args:
-          split: of the clips.
-          content: clips whose content counts.
-          pose: as many clips, whose pose at `time` counts.
-          time: of the pose.
-
-        Returns:
-          uint8 `[batch, assignments, height, width, channels]`: where it cannot be told which
-          object of one clip goes with which of the other there are several truths. None for data of
-          which the truth is not known.
-        """
-        del split, content, pose, time
-        return None
-
-    def factors(self, split: str, clips: Any, times: np.ndarray) -> Factors | None:
-        """Returns what is known about frames at `times`, int `[batch, time]`; None: nothing is."""
-        del split, clips, times
-        return None
-
-    def labels(self, split: str, clips: Any) -> tuple[np.ndarray, list[str]] | None:
-        """Returns what kind of motion clips show; None for data of which it is not known.
-
-        These are int `[batch]`, classes from 0 on, and the names of all classes.
-        """
-        del split, clips
-        return None
-
-    def objects(self, split: str, clips: Any, times: np.ndarray) -> Objects | None:
-        """Returns the objects to be seen in frames at `times`, int `[batch, time]`.
-
-        None for data whose objects cannot be told apart, or whose positions are not known;
-        then there is nothing to `locate` or `cut_out` either.
-        """
-        del split, clips, times
-        return None
-
-    def locate(self, split: str, clips: Any, frames: Array) -> Array | None:
-        """Returns where the objects of clips are in frames that somebody painted.
-
-        Args:
-          split: of the clips.
-          clips: what `sample` returned: their objects are looked for.
-          frames: `[batch, time, height, width, channels]`, uint8 or float in [0, 1].
-
-        Returns:
-          `[batch, time, objects, 2]`, (row, column) as in `Objects.positions`.
-        """
-        del split, clips, frames
-        return None
-
-    def cut_out(self, frames: Array) -> Array | None:
-        """Returns each object in a picture of its own, wherever in the frame it is.
-
-        `frames` are `[..., height, width, channels]`, uint8 or float in [0, 1]; the pictures are
-        float `[..., objects, side, side, 1]` in [0, 1].
-        """
-        del frames
-        return None
-
-    def moved(self, objects: Any, tracks: Any) -> Any | None:
-        """Returns clips of the objects of some clips that move as those of as many others do.
-
-        None for data that cannot be made.
-        """
-        del objects, tracks
-        return None
+    def random_times(self, split: str, clips: Clips, key: jax.Array, num_times: int) -> np.ndarray:
+        """Returns int `[batch, num_times]`, random times at most `max_frame_gap` apart."""
 
 
 class HostSource(Source):
-    """Clips whose training batches are made on the host, ahead of the steps that take them."""
+    """Clips whose training batches are made on the host, ahead of the steps that use them."""
 
     @abc.abstractmethod
     def train_frames(self, first: int, batch_size: int, num_frames: int) -> Iterator[jax.Array]:
         """Yields batches number `first`, `first + 1`, ...: frames at random times of random clips.
 
-        A batch is uint8 `[batch, num_frames, height, width, channels]`, split over the devices; no
-        two frames of a clip are further apart than `config.data.max_frame_gap`, the paper's K. With
-        `config.data.consecutive` frames of a clip follow each other instead.
+        A batch is uint8 `[batch, num_frames, height, width, channels]`, split over the devices. Two
+        frames of a clip are at most `config.data.max_frame_gap` apart, the paper's K. With
+        `config.data.consecutive` the frames of a clip are consecutive instead.
         """
 
     @abc.abstractmethod
@@ -176,12 +133,13 @@ class HostSource(Source):
 
 
 class DeviceSource(Source):
-    """Clips whose training batches are made on the devices, by the program that learns from them.
+    """Clips whose training batches are made on the devices, within the training program.
 
-    The methods may be traced, over the number too.
+    Its methods can be traced, also over `number`.
 
     Attributes:
-      arrays: what batches are made of, on the devices: an argument of the program, not part of it.
+      arrays: what batches are made from, on the devices. The program takes it as an argument, so
+        that it does not become a constant of the program.
     """
 
     arrays: Tree
@@ -190,10 +148,30 @@ class DeviceSource(Source):
     def draw_frames(
         self, arrays: Tree, number: jax.Array | int, batch_size: int, num_frames: int
     ) -> jax.Array:
-        """Returns one batch of those that `HostSource.train_frames` yields."""
+        """Returns batch `number`, as `HostSource.train_frames` would yield it."""
 
     @abc.abstractmethod
     def draw_clips(
         self, arrays: Tree, number: jax.Array | int, batch_size: int, num_frames: int
     ) -> ClipBatch:
-        """Returns one batch of those that `HostSource.train_clips` yields."""
+        """Returns batch `number`, as `HostSource.train_clips` would yield it."""
+
+
+def num_clips(clips: Clips) -> int:
+    """Returns the number of sampled clips."""
+    return len(jax.tree.leaves(clips)[0])
+
+
+def select(clips: Clips, rows: np.ndarray) -> Clips:
+    """Returns the clips in `rows`, in that order."""
+    return jax.tree.map(lambda array: array[rows], clips)
+
+
+def equal_batches(clips: Clips, size: int) -> Iterator[Clips]:
+    """Yields batches of `size` clips: all clips, then the first ones again to fill the last batch.
+
+    All batches are equally large, so that one compiled program takes them all.
+    """
+    total = num_clips(clips)
+    for begin in range(0, total, size):
+        yield select(clips, np.arange(begin, begin + size) % total)

@@ -8,8 +8,9 @@ import numpy as np
 
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array
-from drnet_jax.data.recorded import Recorded
-from drnet_jax.evaluation import labeled, metrics, probes
+from drnet_jax.data import source as source_lib
+from drnet_jax.data.source import Clips
+from drnet_jax.evaluation import metrics, probes
 from drnet_jax.models import inference
 from drnet_jax.models.state import DrnetState
 from drnet_jax.runs.run import Run
@@ -33,11 +34,11 @@ def score(run: Run, state: DrnetState) -> dict[str, Any] | None:
     of them, None for a model without. Clips are all that are long enough, at most `probe_clips` to
     train and half as many to test. The same seed gives the same clips and draws for all models.
     """
-    if not labeled.known(run, NUM_FRAMES):
+    if not run.source.has_labels(NUM_FRAMES):
         return None
     encode, most = _make_encoder(run, state), run.config.evaluation.probe_clips
     clips = {"train": _clips(run, "train", most), "test": _clips(run, "test", most // 2)}
-    classes = {split: run.source.labels(split, clips[split])[0] for split in clips}
+    classes = {split: run.source.truth.labels(split, clips[split])[0] for split in clips}
     if len(np.unique(classes["train"])) < 2:
         return None
     codes = {split: _encode(run, encode, split, clips[split]) for split in clips}
@@ -115,22 +116,22 @@ def _make_encoder(run: Run, state: DrnetState) -> Callable[[Array], dict[str, ja
     return encode
 
 
-def _clips(run: Run, split: str, most: int) -> Recorded:
+def _clips(run: Run, split: str, most: int) -> Clips:
     """Returns all clips that are long enough, or `most` of them, each from a random frame on."""
-    number = min(most, len(run.source.all_clips(split, NUM_FRAMES).numbers))
+    number = min(most, source_lib.num_clips(run.source.all_clips(split, NUM_FRAMES)))
     key = prng.stream(run.key, f"few-shot {split}")
     return run.source.sample(split, key, number, num_frames=NUM_FRAMES)
 
 
-def _encode(run: Run, encode: Callable, split: str, clips: Recorded) -> dict[str, np.ndarray]:
+def _encode(run: Run, encode: Callable, split: str, clips: Clips) -> dict[str, np.ndarray]:
     """Returns the features of all clips, float32 `[clips, dims]` by name."""
     times = np.arange(NUM_FRAMES)
     parts = [
         jax.device_get(encode(run.source.frames(split, batch, times)))
-        for batch in clips.batches(_CLIPS_AT_ONCE)
+        for batch in source_lib.equal_batches(clips, _CLIPS_AT_ONCE)
     ]
     return {
-        name: np.concatenate([part[name] for part in parts])[: len(clips.numbers)]
+        name: np.concatenate([part[name] for part in parts])[: source_lib.num_clips(clips)]
         for name in parts[0]
     }
 

@@ -111,7 +111,7 @@ def _collect(run: Run, encode, split: str, num_clips: int) -> Codes | None:
         keys = jax.random.split(prng.stream(run.key, f"probes {split}", number))
         clips = run.source.sample(split, keys[0], min(_BATCH_SIZE, num_clips))
         times = run.source.random_times(split, clips, keys[1], 1)
-        factors = run.source.factors(split, clips, times)
+        factors = run.source.truth.factors(split, clips, times)
         if factors is None:
             return None
         codes = encode(run.source.frames(split, clips, times)[:, 0])
@@ -210,10 +210,10 @@ def _encode_pairs(run: Run, encode, split: str, num_clips: int) -> dict[str, np.
             return np.stack([encode(frames[:, t])[1] for t in range(times.shape[1])], axis=1)
 
         pairs = {"same_clip": poses(clips, times)}
-        factors = source.factors(split, clips, times)
+        factors = source.truth.factors(split, clips, times)
         if factors is not None and factors.pose:
             pairs["same_clip_by_factors"] = np.concatenate(list(factors.pose.values()), axis=-1)
-        others = source.moved(clips, tracks)
+        others = source.truth.recombine(clips, tracks)
         if others is not None:
             at = source.random_times(split, tracks, keys[3], 1)
             first = pairs["same_clip"][:, :1]

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from drnet_jax.base import prng
-from drnet_jax.data.recorded import RecordedSource
+from drnet_jax.data import source as source_lib
 from drnet_jax.evaluation import metrics
 from drnet_jax.evaluation.generated import make_rollout
 from drnet_jax.models.state import DrnetState, PredictorState
@@ -71,16 +71,17 @@ def num_training_frames(run: Run) -> tuple[int, int | None]:
 
     The latter is None where clips are made, and there is no end of them.
     """
-    if not isinstance(run.source, RecordedSource):
+    counts = run.source.frame_counts("train")
+    if counts is None:
         return MOST_FRAMES, None
-    known = int(run.source.stores["train"].lengths.sum())
+    known = int(counts.sum())
     return min(known, MOST_FRAMES), known
 
 
 def training_frames(run: Run) -> Iterator[np.ndarray]:
     """Yields the training frames that are looked at, uint8 `[some, height, width, channels]`."""
-    source, num = run.source, num_training_frames(run)[0]
-    if isinstance(source, RecordedSource):
+    source, (num, known) = run.source, num_training_frames(run)
+    if known is not None:
         yield from _recorded_frames(run, num)
         return
     num_clips = min(num, _FRAMES_AT_ONCE) // _FRAMES_A_CLIP
@@ -94,16 +95,19 @@ def training_frames(run: Run) -> Iterator[np.ndarray]:
 
 def _recorded_frames(run: Run, num: int) -> Iterator[np.ndarray]:
     """Yields `num` different frames of the training split, all of them if these are so many."""
-    store = run.source.stores["train"]
-    ends = np.cumsum(store.lengths)
+    clips, counts = run.source.all_clips("train"), run.source.frame_counts("train")
+    ends = np.cumsum(counts)
     rng = prng.host_generator(prng.stream(run.key, "neighbours"))
     rows = np.sort(rng.choice(ends[-1], num, replace=False))
     for part in np.array_split(rows, -(-num // _FRAMES_AT_ONCE)):
         numbers = np.searchsorted(ends, part, side="right")
-        times = part - (ends - store.lengths)[numbers]
-        # Clip by clip: where they are packed, one has to be read as a whole.
-        clips = [(number, times[numbers == number]) for number in np.unique(numbers)]
-        yield np.concatenate([store.gather(np.array([n]), t[None])[0] for n, t in clips])
+        times = part - (ends - counts)[numbers]
+        # Clip by clip: a packed clip has to be read as a whole to get at any of its frames.
+        frames = []
+        for number in np.unique(numbers):
+            clip = source_lib.select(clips, np.array([number]))
+            frames.append(run.source.frames("train", clip, times[None, numbers == number])[0])
+        yield np.concatenate(frames)
 
 
 def find(

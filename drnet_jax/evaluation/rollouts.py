@@ -9,7 +9,7 @@ import numpy as np
 
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array, as_float
-from drnet_jax.data.factors import Objects
+from drnet_jax.data.ground_truth import Objects
 from drnet_jax.evaluation import metrics
 from drnet_jax.evaluation.judges import scores as verdicts
 from drnet_jax.evaluation.judges.objects import Judge
@@ -93,7 +93,7 @@ def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
         truth = source.frames("test", clips, times)
         frames = roll_out(state.autoencoder, predictor.predictor.variables("predictor"), observed)
         values = measure(frames, truth, observed[:, -1], mean_frame)
-        objects = source.objects("test", clips, np.insert(times, 0, num_observed - 1, axis=1))
+        objects = source.truth.objects("test", clips, np.insert(times, 0, num_observed - 1, axis=1))
         if objects is not None:
             values |= _measure_objects(run, clips, objects, frames, truth, steps, decoded)
             if judge is not None:
@@ -158,7 +158,7 @@ def _measure_objects(
     decoded: np.ndarray,
 ) -> dict[str, Any]:
     """Returns where objects were painted; `objects` begin with what was seen last."""
-    locate = functools.partial(run.source.locate, "test", clips)
+    locate = functools.partial(run.source.truth.locate, "test", clips)
     start, positions = objects.positions[:, :1], objects.positions
     at = np.searchsorted(decoded, steps) + 1  # One further on, after the last observed frame.
 

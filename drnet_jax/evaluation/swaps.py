@@ -129,7 +129,7 @@ def held_out_batch(
         "random_1": random_a[:, 1],
         "random_other": random_b[:, 1],
     }
-    targets = [source.swap_truth("test", a, b, time) for time in later]
+    targets = [source.truth.swap_targets("test", a, b, time) for time in later]
     if targets[0] is not None:
         batch["targets"] = np.stack(jax.device_get(targets), axis=1)
     return batch, (a, b)
@@ -217,12 +217,12 @@ def best(frames: jax.Array, targets: jax.Array) -> dict[str, jax.Array]:
 
 def _judged(run: Run, judge: Judge, swapped: jax.Array, clips: tuple[Any, Any]) -> dict[str, Any]:
     """Returns what the judge says of the swapped frames, of the truth, and of B's frames."""
-    source, (a, b) = run.source, clips
+    source, truth_of, (a, b) = run.source, run.source.truth, clips
     times = np.array([run.config.predictor.num_observed - 1 + run.config.evaluation.horizon])
     times = np.broadcast_to(times, (len(swapped), 1))
-    truth = source.moved(a, b)
-    objects, others = (source.objects("test", clips, times) for clips in (truth, b))
-    found = source.locate("test", truth, swapped[:, None])[:, 0]
+    truth = truth_of.recombine(a, b)
+    objects, others = (truth_of.objects("test", clips, times) for clips in (truth, b))
+    found = truth_of.locate("test", truth, swapped[:, None])[:, 0]
     frames = {
         "model": swapped,
         "copy_pose_frame": source.frames("test", b, times)[:, 0],

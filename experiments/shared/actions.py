@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from drnet_jax.data.recorded import Recorded
+from drnet_jax.data.source import Clips
 from drnet_jax.runs.run import Run
 from experiments.shared import figure, runs
 
 MODEL, AUTOENCODER, REAL = "DrNET", "autoencoder + LSTM", "real frames"
 
 
-def labels(run: Run, split: str, clips: Recorded) -> tuple[np.ndarray, list[str]]:
+def labels(run: Run, split: str, clips: Clips) -> tuple[np.ndarray, list[str]]:
     """Returns what clips show, int `[clips]`, and the names of all classes.
 
     Raises:
       ValueError: for data of which it is not known.
     """
-    known = run.source.labels(split, clips)
+    known = run.source.truth.labels(split, clips)
     if known is None:
         raise ValueError(f"{run.config.data.name} has no labels of motion; KTH has.")
     return known

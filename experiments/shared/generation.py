@@ -8,14 +8,14 @@ from etils import epath
 
 from drnet_jax.base import prng
 from drnet_jax.commands import generate
-from drnet_jax.data.recorded import Recorded
+from drnet_jax.data.recorded import RecordedClips
 from drnet_jax.pictures import drawing
 from drnet_jax.pictures import grids as viz
 from drnet_jax.runs.run import Run
 from experiments.shared import actions, figure, held_out, runs
 
 
-def one_clip_per_action(run: Run, num_frames: int) -> tuple[list[str], Recorded]:
+def one_clip_per_action(run: Run, num_frames: int) -> tuple[list[str], RecordedClips]:
     """Returns all actions, and a held-out clip of each from its beginning.
 
     It is a random one of those with `num_frames` frames, or the longest where none has so many.
@@ -30,7 +30,7 @@ def one_clip_per_action(run: Run, num_frames: int) -> tuple[list[str], Recorded]
         least = min(num_frames, lengths[candidates].max())
         numbers.append(rng.choice(candidates[lengths[candidates] >= least]))
     names = [names[action] for action in np.unique(classes)]
-    return names, Recorded(np.array(numbers), np.zeros(len(numbers), int))
+    return names, RecordedClips(np.array(numbers), np.zeros(len(numbers), int))
 
 
 def draw(

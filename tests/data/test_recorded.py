@@ -118,7 +118,7 @@ def test_sampled_clips_are_long_enough_and_all_different(folder):
     np.testing.assert_array_equal(source.lengths("test", clips), 8 - values[:, 0] % 20)
     later = source.frames("test", clips, np.array([100]))
     np.testing.assert_array_equal(toy_clips.read(later)[:, 0] % 20, 7)
-    assert source.swap_truth("test", clips, clips, 0) is None
+    assert source.truth.swap_targets("test", clips, clips, 0) is None
 
 
 def test_pairs_are_of_two_contents(folder):
@@ -161,7 +161,7 @@ def test_truth_of_a_swap_of_turns_is_the_same_angle_of_the_other_object(folder):
     source = make(folder, toy_clips.ToyTurn, lengths=(4, 4))
     a = source.sample("test", jax.random.key(1), 3)
     b = source.sample("test", jax.random.key(2), 3)
-    truth = toy_clips.read(source.swap_truth("test", a, b, 6))
+    truth = toy_clips.read(source.truth.swap_targets("test", a, b, 6))
     assert truth.shape == (3, 1)
     np.testing.assert_array_equal(truth[:, 0] // 20, 5 + a.numbers)
     pose = toy_clips.read(source.frames("test", b, np.array([6])))
@@ -195,7 +195,7 @@ def test_factors_are_those_of_the_frames_that_were_sampled(folder):
     source = make(folder, Known, lengths=(4, 4, 4))
     clips = source.sample("test", jax.random.key(0), 3)
     times = np.array([[0, 1], [5, 2], [3, 3]])
-    factors = source.factors("test", clips, times)
+    factors = source.truth.factors("test", clips, times)
     values = toy_clips.read(source.frames("test", clips, times))
     # Three objects to train with, numbers 0 to 2, then three for the test.
     np.testing.assert_array_equal(factors.content["object"] - 3, values[:, 0] // 20 - 5)
@@ -210,7 +210,7 @@ def test_factors_are_those_of_the_frames_that_were_sampled(folder):
 def test_nothing_is_known_about_clips_without_factors(folder):
     source = make(folder)
     clips = source.sample("test", jax.random.key(0), 3)
-    assert source.factors("test", clips, np.zeros((3, 1), int)) is None
+    assert source.truth.factors("test", clips, np.zeros((3, 1), int)) is None
 
 
 def test_labels_are_those_of_the_sampled_clips(folder, monkeypatch):
@@ -227,13 +227,13 @@ def test_labels_are_those_of_the_sampled_clips(folder, monkeypatch):
 
     source = make(folder, Labeled, lengths=(3, 5, 8, 4, 6))
     clips = source.sample("train", jax.random.key(0), 5)
-    classes, names = source.labels("train", clips)
+    classes, names = source.truth.labels("train", clips)
     objects = toy_clips.read(source.frames("train", clips, np.array([0])))[:, 0] // 20
     np.testing.assert_array_equal(classes, objects % 2)
     assert names == ["up", "down"]
     monkeypatch.setattr(Labeled, "LABEL", "")
-    assert source.labels("train", clips) is None
-    assert make(folder).labels("train", clips) is None
+    assert source.truth.labels("train", clips) is None
+    assert make(folder).truth.labels("train", clips) is None
 
 
 def test_all_clips_are_whole_and_in_order(folder):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from drnet_jax.data.recorded import Recorded
+from drnet_jax.data.recorded import RecordedClips
 from drnet_jax.evaluation import few_shot, probes
 from drnet_jax.models import inference
 from experiments import fig8_few_shot
@@ -124,7 +124,7 @@ def test_codes_are_of_the_clips_in_their_order(people):  # noqa: F811 (a fixture
         people[0], lambda frames: {"mean": frames.mean((2, 3, 4))}, "test", clips
     )
     for mean, number, start in zip(means["mean"], clips.numbers, clips.starts, strict=True):
-        one = Recorded(np.array([number]), np.array([0]))
+        one = RecordedClips(np.array([number]), np.array([0]))
         frames = people[0].source.frames("test", one, start + np.arange(24))[0]
         np.testing.assert_allclose(mean, frames.mean((1, 2, 3)), rtol=1e-6)
 

@@ -8,7 +8,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from drnet_jax.data.recorded import Recorded
+from drnet_jax.data.ground_truth import GroundTruth
+from drnet_jax.data.recorded import RecordedClips
 from drnet_jax.evaluation.generated import make_rollout
 from drnet_jax.evaluation.judges import actions as action_judge
 from drnet_jax.evaluation.judges import classifier
@@ -23,11 +24,20 @@ from tests.helpers.people import finish_both, people  # noqa: F401 (a fixture)
 NAMES = ["down", "sideways", "still"]
 
 
+class Motions(GroundTruth):
+    """How the squares move."""
+
+    def labels(self, split, clips):
+        return clips.numbers % 3, NAMES
+
+
 class Squares:
     """A square that moves down, sideways or not at all, before a background of its clip."""
 
+    truth = Motions()
+
     def all_clips(self, split, num_frames):
-        return Recorded(np.arange(30), np.zeros(30, int))
+        return RecordedClips(np.arange(30), np.zeros(30, int))
 
     def lengths(self, split, clips):
         return np.full(len(clips.numbers), 12)
@@ -36,10 +46,7 @@ class Squares:
         numbers = np.random.default_rng(np.asarray(jax.random.key_data(key))).integers(
             30, size=(2, num_clips)
         )
-        return Recorded(numbers[0], numbers[1] % (12 - num_frames))
-
-    def labels(self, split, clips):
-        return clips.numbers % 3, NAMES
+        return RecordedClips(numbers[0], numbers[1] % (12 - num_frames))
 
     def frames(self, split, clips, times):
         times = clips.starts[:, None] + times
@@ -134,7 +141,7 @@ def test_scores_of_a_run(people, stub):  # noqa: F811 (fixtures)
     # Three frames are observed, so step 5 is frame number 7.
     assert record["num_clips"] == [int(np.sum(lengths > 2 + step)) for step in range(5, 10)]
     light = run.source.frames("test", clips, np.arange(7, 12)).mean(axis=(2, 3, 4)) / 255
-    classes, _ = run.source.labels("test", clips)
+    classes, _ = run.source.truth.labels("test", clips)
     for step in range(5):
         p = light[lengths > 7 + step, step]
         p = np.stack([p, 1 - p], axis=-1)

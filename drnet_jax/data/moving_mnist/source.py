@@ -1,7 +1,6 @@
 """Moving MNIST as a source: clips without end, made on the devices."""
 
 import dataclasses
-import itertools
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +8,11 @@ import numpy as np
 from jax.sharding import Mesh
 
 from drnet_jax.base import prng, sharding
-from drnet_jax.base.arrays import Array, as_float
-from drnet_jax.data.factors import Factors, Objects
 from drnet_jax.data.moving_mnist.digits import Digits
 from drnet_jax.data.moving_mnist.generator import MovingMnist
 from drnet_jax.data.moving_mnist.tracks import Tracks
+from drnet_jax.data.moving_mnist.truth import MovingMnistTruth
 from drnet_jax.data.source import ClipBatch, DeviceSource
-
-NUM_CLASSES = 10
 
 VALIDATION_EVERY = 10
 """One training digit in so many is held out where there is to be a validation split."""
@@ -55,7 +51,6 @@ class MovingMnistSource(DeviceSource):
         self.resolved = {"digits": digits.source}
         images = {"train": digits.train_images, "test": digits.test_images}
         self.num_digits = {split: len(array) for split, array in images.items()}
-        self._labels = {"train": digits.train_labels, "test": digits.test_labels}
         self._max_frame_gap = max_frame_gap
         self._consecutive = consecutive
         self._key = key
@@ -66,8 +61,8 @@ class MovingMnistSource(DeviceSource):
         self.arrays = self._images["train"]
         self._sample = jax.jit(generator.sample, static_argnums=(1, 2))
         self._render = jax.jit(generator.render)
-        self._locate = jax.jit(generator.locate)
-        self._cut_out = jax.jit(generator.cut_out)
+        labels = {"train": digits.train_labels, "test": digits.test_labels}
+        self.truth = MovingMnistTruth(generator, self._images, labels, self._render)
 
     @property
     def max_frames(self) -> int:
@@ -120,55 +115,6 @@ class MovingMnistSource(DeviceSource):
         del split
         return np.asarray(self._draw_times(key, len(clips.front), num_times))
 
-    def swap_truth(self, split: str, content: Tracks, pose: Tracks, time: int) -> jax.Array:
-        """Returns digits of `content` on tracks of `pose`, in every assignment of the two."""
-        orders = itertools.permutations(range(self.generator.num_digits))
-        swapped = [_swapped(content, pose, order) for order in orders]
-        frames = [self.frames(split, clips, np.array([time]))[:, 0] for clips in swapped]
-        return jnp.stack(frames, axis=1)
-
-    def factors(self, split: str, clips: Tracks, times: np.ndarray) -> Factors | None:
-        """Returns the classes of the digits, who is in front, and where each is, in pixels."""
-        objects = self.objects(split, clips, times)
-        if objects is None:
-            return None
-        numbers = range(self.generator.num_digits)
-        content = {f"digit {n + 1}": objects.classes[:, n] for n in numbers}
-        num_classes = dict.fromkeys(content, NUM_CLASSES)
-        if len(numbers) > 1:
-            content["front"] = np.asarray(clips.front)
-            num_classes["front"] = len(numbers)
-        pose = {f"position {n + 1}": objects.positions[:, :, n] for n in numbers}
-        return Factors(content, num_classes, pose)
-
-    def objects(self, split: str, clips: Tracks, times: np.ndarray) -> Objects | None:
-        generator = self.generator
-        if not generator.separable:
-            return None
-        positions, _ = generator.positions(clips, np.asarray(times, np.int32))
-        digits = np.asarray(clips.digits)
-        frames = np.asarray(self.frames(split, clips, times))[..., : generator.num_digits]
-        ink = np.asarray(self._images[split]).sum(axis=(1, 2), dtype=np.int64)[digits]
-        return Objects(
-            classes=self._labels[split][digits],
-            num_classes=NUM_CLASSES,
-            positions=np.asarray(positions, np.float32),
-            visible=frames.sum(axis=(2, 3), dtype=np.int64) / np.maximum(ink, 1)[:, None],
-            size=generator.digit_size,
-            span=generator.span,
-        )
-
-    def locate(self, split: str, clips: Tracks, frames: Array) -> jax.Array | None:
-        if not self.generator.separable:
-            return None
-        return self._locate(self._images[split], clips, as_float(frames))
-
-    def cut_out(self, frames: Array) -> jax.Array | None:
-        return self._cut_out(as_float(frames)) if self.generator.separable else None
-
-    def moved(self, objects: Tracks, tracks: Tracks) -> Tracks:
-        return _swapped(objects, tracks, tuple(range(self.generator.num_digits)))
-
 
 def without_test_digits(digits: Digits) -> Digits:
     """Returns digits whose test split are training digits held out, to choose settings by.
@@ -190,16 +136,4 @@ def without_test_digits(digits: Digits) -> Digits:
         test_labels=digits.train_labels[held_out],
         note=f"{digits.note}; VALIDATION: {held_out.sum():,} of the training digits are held out "
         "and scored on, the test digits are not used",
-    )
-
-
-def _swapped(content: Tracks, pose: Tracks, order: tuple[int, ...]) -> Tracks:
-    """Returns clips of the digits of `content`, of which digit n moves on track `order[n]`."""
-    order = jnp.asarray(order)
-    return Tracks(
-        digits=content.digits,
-        positions=pose.positions[:, order],
-        velocities=pose.velocities[:, order],
-        # Who is in front never changes in a clip: it goes with the content.
-        front=content.front,
     )

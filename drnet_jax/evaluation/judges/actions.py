@@ -11,8 +11,9 @@ import numpy as np
 
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array, as_float
-from drnet_jax.data.recorded import Recorded
-from drnet_jax.evaluation import labeled, metrics
+from drnet_jax.data import source as source_lib
+from drnet_jax.data.source import Clips
+from drnet_jax.evaluation import metrics
 from drnet_jax.evaluation.generated import make_rollout
 from drnet_jax.evaluation.judges import classifier
 from drnet_jax.evaluation.judges import scores as verdicts
@@ -66,13 +67,13 @@ def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, A
     num_observed = config.predictor.num_observed
     longest = min(MAX_STEPS, config.evaluation.rollout_steps, source.max_frames - num_observed)
     steps = np.arange(SPAN + 1, longest + 1)
-    if not len(steps) or not labeled.known(run, num_observed + SPAN + 1):
+    if not len(steps) or not source.has_labels(num_observed + SPAN + 1):
         return None
     clips, judge = _clips(run, num_observed + SPAN + 1), train(run)
-    classes, _ = source.labels("test", clips)
+    classes, _ = source.truth.labels("test", clips)
     counted = num_observed + steps <= source.lengths("test", clips)[:, None]
     roll_out, said = make_rollout(run, state, predictor, longest), []
-    for batch in clips.batches(_CLIPS_AT_ONCE):
+    for batch in source_lib.equal_batches(clips, _CLIPS_AT_ONCE):
         said.append([judge.probabilities(frames) for frames in roll_out(batch)])
     answers = (np.concatenate(parts)[: len(classes)] for parts in zip(*said, strict=True))
     record = {"judge": judge.record, "steps": steps.tolist(), "num_clips": counted.sum(0).tolist()}
@@ -81,14 +82,15 @@ def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, A
     return record
 
 
-def _clips(run: Run, num_frames: int) -> Recorded:
+def _clips(run: Run, num_frames: int) -> Clips:
     """Returns the test clips to continue, random ones where there are more than enough."""
     clips, most = run.source.all_clips("test", num_frames), run.config.evaluation.num_clips
-    if len(clips.numbers) <= most:
+    count = source_lib.num_clips(clips)
+    if count <= most:
         return clips
     rng = prng.host_generator(prng.stream(run.key, "clips to judge"))
-    rows = np.sort(rng.choice(len(clips.numbers), most, replace=False))
-    return Recorded(clips.numbers[rows], clips.starts[rows])
+    rows = np.sort(rng.choice(count, most, replace=False))
+    return source_lib.select(clips, rows)
 
 
 def train(run: Run) -> ActionJudge:
@@ -149,7 +151,7 @@ def _training_windows(run: Run, num_windows: int) -> tuple[np.ndarray, np.ndarra
     for number in range(-(-num_windows // _CHUNK)):
         key = prng.stream(run.key, "windows of actions", number)
         clips = run.source.sample("train", key, min(_CHUNK, num_windows), num_frames=SPAN + 1)
-        labels, names = run.source.labels("train", clips)
+        labels, names = run.source.truth.labels("train", clips)
         frames = run.source.frames("train", clips, np.array(WINDOW))
         parts.append((np.array(_as_pictures(_shrink(frames))), labels))
     pictures, classes = map(np.concatenate, zip(*parts, strict=True))
@@ -182,15 +184,16 @@ def _as_pictures(windows: jax.Array) -> jax.Array:
 def _own_score(run: Run, probabilities: Callable) -> dict[str, Any]:
     """Returns the judge's accuracy on windows of all test clips, and how many these are."""
     clips = run.source.all_clips("test", SPAN + 1)
-    classes, _ = run.source.labels("test", clips)
+    classes, _ = run.source.truth.labels("test", clips)
     last = run.source.lengths("test", clips) - 1 - SPAN
     starts = np.linspace(0, last, NUM_TEST_WINDOWS, axis=1).astype(int).reshape(-1, 1)
-    numbers, times = clips.numbers.repeat(NUM_TEST_WINDOWS), starts + np.arange(SPAN + 1)
+    clips = source_lib.select(clips, np.arange(len(classes)).repeat(NUM_TEST_WINDOWS))
+    times = starts + np.arange(SPAN + 1)
     said = []
-    for begin in range(0, len(numbers), _CHUNK):
+    for begin in range(0, len(times), _CHUNK):
         rows = slice(begin, begin + _CHUNK)
-        part = Recorded(numbers[rows], np.zeros(len(numbers[rows]), int))
-        said.append(probabilities(run.source.frames("test", part, times[rows]))[:, 0].argmax(-1))
+        frames = run.source.frames("test", source_lib.select(clips, rows), times[rows])
+        said.append(probabilities(frames)[:, 0].argmax(-1))
     right = np.concatenate(said).reshape(len(classes), -1) == classes[:, None]
     return {
         "accuracy": metrics.bootstrap(right.mean(axis=1), run.config.seed),

@@ -63,7 +63,7 @@ def train(run: Run) -> Judge | None:
         return nn.softmax(logits).reshape(*leading, num_classes)
 
     def probabilities(frames: Array) -> jax.Array:
-        return of_pictures(run.source.cut_out(frames))
+        return of_pictures(run.source.truth.cut_out(frames))
 
     record = _own_score(run, of_pictures, num_classes)
     return Judge(num_classes, probabilities, record)
@@ -79,10 +79,10 @@ def _real_objects(run: Run, split: str, num_clips: int):
         keys = jax.random.split(prng.stream(run.key, f"judge {split}", number))
         clips = source.sample(split, keys[0], min(_CHUNK, num_clips))
         times = source.random_times(split, clips, keys[1], 1)
-        objects = source.objects(split, clips, times)
+        objects = source.truth.objects(split, clips, times)
         if objects is None:
             return None
-        cut = source.cut_out(source.frames(split, clips, times))[:, 0]
+        cut = source.truth.cut_out(source.frames(split, clips, times))[:, 0]
         parts.append((np.asarray(cut), objects.classes, objects.visible[:, 0]))
     cut, classes, visible = map(np.concatenate, zip(*parts, strict=True))
     pictures = classifier.resize(cut.reshape(-1, *cut.shape[2:]), SIDE)

@@ -1,0 +1,119 @@
+"""What is known about clips besides their pixels, to score what a model makes of them."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from drnet_jax.base.arrays import Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Factors:
+    """The factors of variation of some frames of a batch of clips.
+
+    Attributes:
+      content: int `[batch]` by name, classes from 0 on: constant within a clip.
+      num_classes: the number of classes of each factor of content.
+      pose: float `[batch, time, dims]` by name: changes within a clip. An angle is given as its
+        cosine and sine.
+      clips: int `[batch]`, equal for frames of the same clip; None if no two are of the same.
+    """
+
+    content: Mapping[str, np.ndarray]
+    num_classes: Mapping[str, int]
+    pose: Mapping[str, np.ndarray]
+    clips: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Objects:
+    """The objects in some frames of a batch of clips, always in the same order.
+
+    Attributes:
+      classes: int `[batch, objects]`, from 0 on.
+      num_classes: the number of classes.
+      positions: float `[batch, time, objects, 2]`, (row, column) of the upper left corner in
+        pixels, at least 0 and below `span`.
+      visible: float `[batch, time, objects]`, the visible share of each object, 0 to 1.
+      size: side of an object in pixels.
+      span: number of positions on an axis.
+    """
+
+    classes: np.ndarray
+    num_classes: int
+    positions: np.ndarray
+    visible: np.ndarray
+    size: int
+    span: int
+
+
+class GroundTruth:
+    """What is known about the clips of a source. A method returns None if it is unknown.
+
+    This class knows nothing; the truth of a source overrides the methods that it can answer. Clips
+    are what `Source.sample` returns, `times` are int `[batch, time]`.
+    """
+
+    def factors(self, split: str, clips: Any, times: np.ndarray) -> Factors | None:
+        """Returns the factors of variation of the frames at `times`."""
+        del split, clips, times
+        return None
+
+    def labels(self, split: str, clips: Any) -> tuple[np.ndarray, list[str]] | None:
+        """Returns the kind of motion that each clip shows.
+
+        These are int `[batch]`, classes from 0 on, and the names of all classes.
+        """
+        del split, clips
+        return None
+
+    def swap_targets(self, split: str, content: Any, pose: Any, time: int) -> Array | None:
+        """Returns what the decoder should draw from the content of one clip and another's pose.
+
+        Args:
+          split: the split that all clips belong to.
+          content: the clips that provide the content.
+          pose: as many clips; they provide the pose at `time`.
+          time: the time of the pose.
+
+        Returns:
+          uint8 `[batch, assignments, height, width, channels]`: one target for each way to pair
+          the objects of the two clips, as nothing tells which object takes which pose.
+        """
+        del split, content, pose, time
+        return None
+
+    def objects(self, split: str, clips: Any, times: np.ndarray) -> Objects | None:
+        """Returns the objects in the frames at `times`; if known, `locate` and `cut_out` work."""
+        del split, clips, times
+        return None
+
+    def locate(self, split: str, clips: Any, frames: Array) -> Array | None:
+        """Returns where the objects of clips are in generated frames.
+
+        Args:
+          split: the split that the clips belong to.
+          clips: the clips whose objects are looked for.
+          frames: `[batch, time, height, width, channels]`, uint8 or float in [0, 1].
+
+        Returns:
+          `[batch, time, objects, 2]`, (row, column) as in `Objects.positions`.
+        """
+        del split, clips, frames
+        return None
+
+    def cut_out(self, frames: Array) -> Array | None:
+        """Returns a picture of each object alone, wherever in the frame it is.
+
+        `frames` are `[..., height, width, channels]`, uint8 or float in [0, 1]; the pictures are
+        float `[..., objects, side, side, 1]` in [0, 1].
+        """
+        del frames
+        return None
+
+    def recombine(self, appearance: Any, motion: Any) -> Any | None:
+        """Returns clips with the objects of `appearance` on the trajectories of `motion`."""
+        del appearance, motion
+        return None
