@@ -1,8 +1,12 @@
-"""Tests of drnet_jax.data.{idx, mnist_mirrors, digits}; none of them reaches the network."""
+"""Digits from files, from the package and from mirrors that a local server plays."""
 
+import functools
 import gzip
+import hashlib
+import http.server
 import logging
 import pathlib
+import socket
 import struct
 import subprocess
 import sys
@@ -21,9 +25,21 @@ TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 
 
 @pytest.fixture(autouse=True)
-def no_mirrors(monkeypatch, tmp_path):
-    """Puts the mirrors where nothing is; tests that need one set up their own."""
-    monkeypatch.setattr(mnist_mirrors, "MIRRORS", ((tmp_path / "nowhere").as_uri() + "/",))
+def no_mirrors(monkeypatch):
+    """Puts the mirror where no server is; tests that need one call `make_mirrors`."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(mnist_mirrors, "MIRRORS", ("http://127.0.0.1:1/",))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Returns a folder and the URL at which a local server offers it."""
+    folder = tmp_path_factory.mktemp("server")
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield folder, f"http://127.0.0.1:{running.server_port}/"
+        running.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +48,18 @@ def embedded_dir(tmp_path_factory):
     data_dir = tmp_path_factory.mktemp("embedded")
     digits.load("embedded", folder=None, data_dir=data_dir)
     return data_dir
+
+
+@pytest.fixture(scope="module")
+def embedded(embedded_dir):
+    """Returns the embedded digits."""
+    return digits.load("embedded", folder=None, data_dir=embedded_dir)
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """Returns a folder with a user's own digits, three and two."""
+    return write(tmp_path / "mine", small_files())
 
 
 def images_file(num: int, height: int = 28, width: int = 28, first: int = 0) -> bytes:
@@ -53,20 +81,28 @@ def small_files() -> dict[str, bytes]:
     }
 
 
+def packed(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)  # The same bytes every time.
+
+
 def write(folder: pathlib.Path, files: dict[str, bytes]) -> pathlib.Path:
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+        (folder / f"{name}.gz").write_bytes(packed(content))
     return folder
 
 
-def make_mirrors(monkeypatch, *folders: pathlib.Path, files: dict[str, bytes]) -> None:
-    """Makes `folders` the mirrors, and `files` what MNIST is."""
-    mirrors = tuple(folder.as_uri() + "/" for folder in folders)
+def make_mirrors(monkeypatch, server, *changes: dict[str, bytes]) -> None:
+    """Makes `small_files` what MNIST is, and serves them from mirrors with `changes`."""
+    folder, url = server
+    files = small_files()
+    sums = {name: hashlib.sha256(packed(files[name])).hexdigest() for name in files}
+    monkeypatch.setattr(mnist_mirrors, "DOWNLOADS", sums)
+    monkeypatch.setattr(idx, "MNIST_CHECKSUMS", {name: idx.md5(files[name]) for name in files})
+    for number, change in enumerate(changes):
+        write(folder / str(number), files | change)
+    mirrors = tuple(f"{url}{number}/" for number in range(len(changes)))
     monkeypatch.setattr(mnist_mirrors, "MIRRORS", mirrors)
-    monkeypatch.setattr(
-        mnist_mirrors, "CHECKSUMS", {name: idx.md5(content) for name, content in files.items()}
-    )
 
 
 # The format.
@@ -105,7 +141,7 @@ BROKEN = {
     "short": ({TRAIN_LABELS: labels_file(7, 0, 9)[:-1]}, r"shape \(3,\), 3 bytes, but 2 follow"),
     "long": ({TRAIN_LABELS: labels_file(7, 0, 9) + b"0"}, r"shape \(3,\), 3 bytes, but 4 follow"),
     "size": ({TEST_IMAGES: images_file(2, 32, 20)}, "images of 32x20, expected 28x28"),
-    "lengths": ({TEST_LABELS: labels_file(4)}, "holds 2 images, but .*idx1-ubyte.gz 1 labels"),
+    "lengths": ({TEST_LABELS: labels_file(4)}, "idx1-ubyte.gz differ in length: 2 and 1"),
     "label": ({TEST_LABELS: labels_file(4, 10)}, "holds the label 10, expected 0 to 9"),
     "none": ({TEST_IMAGES: images_file(0), TEST_LABELS: labels_file()}, "holds no digits"),
 }
@@ -145,30 +181,27 @@ def test_missing_files_are_named(tmp_path):
 # The digits that ship with the package.
 
 
-def test_embedded_holds_500_digits_per_class(embedded_dir):
-    found = digits.load("embedded", folder=None, data_dir=embedded_dir)
-    assert found.source == "embedded"
-    assert found.train_images.shape == (4500, 28, 28)
-    assert found.test_images.shape == (500, 28, 28)
-    assert found.train_images.dtype == found.test_images.dtype == np.uint8
-    assert np.bincount(found.train_labels).tolist() == [450] * 10
-    assert np.bincount(found.test_labels).tolist() == [50] * 10
-    assert found.note == (
+def test_embedded_holds_500_digits_per_class(embedded):
+    assert embedded.source == "embedded"
+    assert embedded.train_images.shape == (4500, 28, 28)
+    assert embedded.test_images.shape == (500, 28, 28)
+    assert embedded.train_images.dtype == embedded.test_images.dtype == np.uint8
+    assert np.bincount(embedded.train_labels).tolist() == [450] * 10
+    assert np.bincount(embedded.test_labels).tolist() == [50] * 10
+    assert embedded.note == (
         "embedded: 4,500 training and 500 test digits of MNIST that ship with drnet_jax"
     )
 
 
-def test_embedded_splits_share_no_digit(embedded_dir):
-    found = digits.load("embedded", folder=None, data_dir=embedded_dir)
-    every = np.concatenate([found.train_images, found.test_images]).reshape(5000, -1)
+def test_embedded_splits_share_no_digit(embedded):
+    every = np.concatenate([embedded.train_images, embedded.test_images]).reshape(5000, -1)
     assert len(np.unique(every, axis=0)) == 5000
 
 
-def test_embedded_begins_like_mnist(embedded_dir):
+def test_embedded_begins_like_mnist(embedded):
     # MNIST's first labels are well known, as is the mean over its pixels, 0.1307.
-    found = digits.load("embedded", folder=None, data_dir=embedded_dir)
-    assert found.train_labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
-    assert abs(found.train_images.mean() / 255 - 0.1307) < 2e-3
+    assert embedded.train_labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert abs(embedded.train_images.mean() / 255 - 0.1307) < 2e-3
 
 
 def test_builder_has_the_features_of_the_catalog(embedded_dir):
@@ -179,12 +212,11 @@ def test_builder_has_the_features_of_the_catalog(embedded_dir):
     assert set(builder.info.splits) == {"train", "test"}
 
 
-def test_tensorflow_is_never_imported(tmp_path):
-    files = write(tmp_path / "mine", small_files())
+def test_tensorflow_is_never_imported(mine, tmp_path):
     program = f"""
 import sys
 from drnet_jax.data.moving_mnist import digits
-found = digits.load("full", folder={str(files)!r}, data_dir={str(tmp_path)!r})
+found = digits.load("full", folder={str(mine)!r}, data_dir={str(tmp_path)!r})
 assert len(found.train_images) == 3
 assert "tensorflow" not in sys.modules
 """
@@ -194,44 +226,38 @@ assert "tensorflow" not in sys.modules
 # A user's own digits.
 
 
-def test_folder_round_trip(tmp_path):
-    folder = write(tmp_path / "mine", small_files())
+def test_folder_round_trip(mine, tmp_path):
     for _ in range(2):  # Prepared, then reused.
-        found = digits.load("auto", folder=str(folder), data_dir=tmp_path / "data")
+        found = digits.load("auto", folder=str(mine), data_dir=tmp_path / "data")
         pixels = np.arange(3 * 28 * 28) % 251
         np.testing.assert_array_equal(found.train_images, pixels.reshape(3, 28, 28))
         assert found.train_labels.tolist() == [7, 0, 9]
         assert found.test_labels.tolist() == [4, 1]
         assert found.source == "full"
-        assert found.note == (
-            f"full: 3 training and 2 test digits, not those of MNIST, from {folder}"
-        )
+        assert found.note == f"full: 3 training and 2 test digits, not those of MNIST, from {mine}"
 
 
-def test_a_changed_folder_is_read_again(tmp_path):
-    folder = write(tmp_path / "mine", small_files())
-    digits.load("full", folder=str(folder), data_dir=tmp_path / "data")
-    write(folder, {TRAIN_LABELS: labels_file(1, 2, 3)})
-    found = digits.load("full", folder=str(folder), data_dir=tmp_path / "data")
+def test_a_changed_folder_is_read_again(mine, tmp_path):
+    digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
+    write(mine, {TRAIN_LABELS: labels_file(1, 2, 3)})
+    found = digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
     assert found.train_labels.tolist() == [1, 2, 3]
 
 
-def test_mnist_in_a_folder_serves_later_runs_without_it(tmp_path, monkeypatch):
-    folder = write(tmp_path / "mine", small_files())
-    make_mirrors(monkeypatch, tmp_path / "nowhere", files=small_files())
-    found = digits.load("full", folder=str(folder), data_dir=tmp_path / "data")
-    assert found.note == f"full: 3 training and 2 test digits, all of MNIST, from {folder}"
+def test_mnist_in_a_folder_serves_later_runs_without_it(mine, tmp_path, monkeypatch, server):
+    make_mirrors(monkeypatch, server)
+    found = digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
+    assert found.note == f"full: 3 training and 2 test digits, all of MNIST, from {mine}"
     for source in ("full", "auto"):
         found = digits.load(source, folder=None, data_dir=tmp_path / "data")
         assert found.note == "full: 3 training and 2 test digits, all of MNIST"
 
 
-def test_full_refuses_other_digits(tmp_path):
-    folder = write(tmp_path / "mine", small_files())
+def test_full_refuses_other_digits(mine, tmp_path):
     builder = digits.MnistDigits(config="full", data_dir=tmp_path / "data")
     with pytest.raises(ValueError, match=f"does not hold MNIST: {TRAIN_IMAGES}, .* differ"):
         builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(manual_dir=folder),
+            download_config=tfds.download.DownloadConfig(manual_dir=mine),
             file_format="array_record",
         )
 
@@ -240,9 +266,8 @@ def test_full_refuses_other_digits(tmp_path):
 
 
 @pytest.mark.parametrize("source", ["full", "auto"])
-def test_full_is_downloaded(tmp_path, monkeypatch, source):
-    mirror = write(tmp_path / "mirror", small_files())
-    make_mirrors(monkeypatch, mirror, files=small_files())
+def test_full_is_downloaded(tmp_path, monkeypatch, server, source):
+    make_mirrors(monkeypatch, server, {})
     found = digits.load(source, folder=None, data_dir=tmp_path / "data")
     assert found.note == "full: 3 training and 2 test digits, all of MNIST"
     assert found.train_labels.tolist() == [7, 0, 9]
@@ -250,27 +275,39 @@ def test_full_is_downloaded(tmp_path, monkeypatch, source):
     assert kept == sorted(f"{name}.gz" for name in small_files())
 
 
-def test_a_damaged_file_is_taken_from_the_next_mirror(tmp_path, monkeypatch):
-    damaged = write(tmp_path / "damaged", small_files() | {TRAIN_LABELS: labels_file(1, 1, 1)})
-    intact = write(tmp_path / "intact", small_files())
-    make_mirrors(monkeypatch, damaged, intact, files=small_files())
-    # What an earlier run left is not trusted either.
-    folder = write(tmp_path / "data/downloads/mnist", {TRAIN_IMAGES: b"half"})
+def test_a_damaged_file_is_taken_from_the_next_mirror(tmp_path, monkeypatch, server):
+    make_mirrors(monkeypatch, server, {TRAIN_LABELS: labels_file(1, 1, 1)}, {})
+    # A file that an earlier run left damaged is replaced, and an intact one is kept.
+    intact = {TEST_LABELS: small_files()[TEST_LABELS]}
+    folder = write(tmp_path, intact | {TRAIN_IMAGES: b"half"})
+    written = (folder / f"{TEST_LABELS}.gz").stat().st_mtime_ns
     mnist_mirrors.download(epath.Path(folder), first=mnist_mirrors.MIRRORS[0])
-    assert gzip.decompress((folder / f"{TRAIN_LABELS}.gz").read_bytes()) == labels_file(7, 0, 9)
-    assert gzip.decompress((folder / f"{TRAIN_IMAGES}.gz").read_bytes()) == images_file(3)
+    for name, content in small_files().items():
+        assert (folder / f"{name}.gz").read_bytes() == packed(content)
+    assert (folder / f"{TEST_LABELS}.gz").stat().st_mtime_ns == written
 
 
-def test_a_checksum_mismatch_on_every_mirror_is_an_error(tmp_path, monkeypatch):
-    damaged = write(tmp_path / "damaged", small_files() | {TRAIN_LABELS: labels_file(1, 1, 1)})
-    make_mirrors(monkeypatch, damaged, files=small_files())
+def test_a_mirror_that_has_answered_is_asked_first(tmp_path, monkeypatch, server, caplog):
+    make_mirrors(monkeypatch, server, {TEST_LABELS: b""}, {})
+    assert mnist_mirrors.find_mirror() == mnist_mirrors.MIRRORS[1]
+    with caplog.at_level(logging.INFO):
+        mnist_mirrors.download(epath.Path(tmp_path), first=mnist_mirrors.MIRRORS[1])
+    assert mnist_mirrors.MIRRORS[0] not in caplog.text
+
+
+def test_a_checksum_mismatch_on_every_mirror_is_an_error(tmp_path, monkeypatch, server):
+    make_mirrors(monkeypatch, server, {TRAIN_LABELS: labels_file(1, 1, 1)})
     with pytest.raises(FileNotFoundError, match=f"{TRAIN_LABELS}.gz arrived damaged") as caught:
         digits.load("full", folder=None, data_dir=tmp_path / "data")
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / f"data/downloads/mnist/{TRAIN_LABELS}.gz").exists()
+    kept = [path.name for path in (tmp_path / "data/downloads/mnist").iterdir()]
+    assert kept == [f"{TRAIN_IMAGES}.gz"]  # The one before it; no part of the damaged one.
 
 
-def test_full_out_of_reach_tells_how_to_get_on(tmp_path):
+@pytest.mark.parametrize("missing", ["server", "file"])
+def test_full_out_of_reach_tells_how_to_get_on(tmp_path, monkeypatch, server, missing):
+    if missing == "file":
+        monkeypatch.setattr(mnist_mirrors, "MIRRORS", (f"{server[1]}nowhere/",))
     with pytest.raises(FileNotFoundError, match="MNIST cannot be downloaded") as caught:
         digits.load("full", folder=None, data_dir=tmp_path)
     assert "config.data.digits_dir=" in str(caught.value)
@@ -279,78 +316,79 @@ def test_full_out_of_reach_tells_how_to_get_on(tmp_path):
 
 
 def test_auto_does_not_wait_for_a_hanging_network(embedded_dir, monkeypatch, caplog):
-    release = threading.Event()
-
-    def hang(url, timeout):
-        release.wait()
-        raise OSError("released")
-
-    monkeypatch.setattr(mnist_mirrors.urllib.request, "urlopen", hang)
     monkeypatch.setattr(mnist_mirrors, "_PROBE_SECONDS", 0.1)
-    started = time.monotonic()
-    try:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # Connects, then says nothing.
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        monkeypatch.setattr(mnist_mirrors, "MIRRORS", (url,))
+        started = time.monotonic()
         with pytest.raises(ConnectionError, match=r"no answer in 0.1 s"):
             mnist_mirrors.find_mirror()
         assert time.monotonic() - started < 5
         with caplog.at_level(logging.INFO):
             found = digits.load("auto", folder=None, data_dir=embedded_dir)
-    finally:
-        release.set()
     assert found.source == "embedded"
     assert found.note.endswith("(MNIST was out of reach)")
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert any("Taking the digits that ship with drnet_jax" in message for message in warnings)
+    assert any("Using the digits that ship with drnet_jax" in message for message in warnings)
     assert f"Digits: {found.note}" in caplog.messages
+
+
+def test_a_connection_that_falls_silent_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist_mirrors, "_STALL_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        monkeypatch.setattr(mnist_mirrors, "MIRRORS", (url,))
+        with pytest.raises(ConnectionError, match="timed out"):
+            mnist_mirrors.download(epath.Path(tmp_path), first=url)
 
 
 # Prepared data.
 
 
 @pytest.mark.parametrize("damage", ["record", "information"])
-def test_damaged_prepared_digits_name_the_folder_to_delete(tmp_path, damage):
-    folder = write(tmp_path / "mine", small_files())
-    digits.load("full", folder=str(folder), data_dir=tmp_path / "data")
+def test_damaged_prepared_digits_name_the_folder_to_delete(mine, tmp_path, damage):
+    digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
     pattern = {"record": "*-train.array_record-*", "information": "dataset_info.json"}[damage]
     (path,) = (tmp_path / "data/mnist_digits").glob(f"folder_*/1.0.0/{pattern}")
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(
-        ValueError, match=r"prepared digits in .*folder_\w+\S* are damaged"
-    ) as caught:
-        digits.load("full", folder=str(folder), data_dir=tmp_path / "data")
+    expected = r"prepared digits in .*folder_\w+\S* are damaged"
+    with pytest.raises(ValueError, match=expected) as caught:
+        digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
     assert str(caught.value).endswith("delete that folder.")
     assert "\n" not in str(caught.value)
 
 
-def test_prepared_digits_of_another_content_are_refused(tmp_path, monkeypatch):
-    folder = write(tmp_path / "mine", small_files())
-    make_mirrors(monkeypatch, folder, files=small_files())
-    digits.load("full", folder=None, data_dir=tmp_path / "data")
-    make_mirrors(monkeypatch, folder, files=small_files() | {TEST_LABELS: labels_file(0, 0)})
+def test_prepared_digits_of_another_content_are_refused(mine, tmp_path, monkeypatch, server):
+    make_mirrors(monkeypatch, server)
+    digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
+    other = idx.MNIST_CHECKSUMS | {TEST_LABELS: idx.md5(labels_file(0, 0))}
+    monkeypatch.setattr(idx, "MNIST_CHECKSUMS", other)
     with pytest.raises(ValueError, match="its content is not what was prepared"):
         digits.load("full", folder=None, data_dir=tmp_path / "data")
 
 
-def test_losing_the_race_to_prepare_is_no_error(tmp_path, monkeypatch):
-    folder = write(tmp_path / "mine", small_files())
+def test_losing_the_race_to_prepare_is_no_error(mine, tmp_path, monkeypatch):
     split_generators = digits.MnistDigits._split_generators
 
     def overtaken(self, dl_manager):
         # Another process starts and finishes while this one is at work.
         monkeypatch.setattr(digits.MnistDigits, "_split_generators", split_generators)
-        digits.load("full", folder=str(folder), data_dir=tmp_path / "data")
+        digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
         return split_generators(self, dl_manager)
 
     monkeypatch.setattr(digits.MnistDigits, "_split_generators", overtaken)
-    found = digits.load("full", folder=str(folder), data_dir=tmp_path / "data")
+    found = digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
     assert found.train_labels.tolist() == [7, 0, 9]
     leftovers = list((tmp_path / "data/mnist_digits").glob("*/incomplete*"))
     assert not leftovers
 
 
-def test_a_data_dir_that_cannot_be_written_is_an_error(tmp_path):
+@pytest.mark.parametrize("source", ["embedded", "full"])
+def test_a_data_dir_that_cannot_be_written_is_an_error(tmp_path, monkeypatch, server, source):
+    make_mirrors(monkeypatch, server, {})
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(ValueError, match=r"Digits cannot be written to .*file"):
-        digits.load("embedded", folder=None, data_dir=tmp_path / "file")
+        digits.load(source, folder=None, data_dir=tmp_path / "file")
 
 
 # Settings.

@@ -1,4 +1,4 @@
-"""Handwritten digits: the whole of MNIST, a user's own, or the 5,000 that ship with drnet_jax."""
+"""Handwritten digits: all of MNIST, a user's own, or the 5,000 that ship with drnet_jax."""
 
 import contextlib
 import dataclasses
@@ -32,7 +32,7 @@ class Digits:
       train_labels: int32 `[num_train]`, 0 to 9.
       test_images: uint8 `[num_test, 28, 28]`; no digit is in both splits.
       test_labels: int32 `[num_test]`, 0 to 9.
-      note: one line for people: which digits these are.
+      note: one line that tells people which digits these are.
     """
 
     source: str
@@ -44,11 +44,11 @@ class Digits:
 
 
 class MnistDigits(tfds.core.GeneratorBasedBuilder):
-    """Digits from IDX files, with the features and splits of the tfds catalog's `mnist`.
+    """Digits from IDX files, with the features and splits of `mnist` in the tfds catalog.
 
-    The catalog's own builder needs TensorFlow to prepare; this one never imports it. Prepare
-    it with `file_format="array_record"`. Every config but `embedded` reads `manual_dir`, so a
-    config of another name may hold a user's own digits; `full` takes MNIST alone.
+    The catalog's own builder needs TensorFlow to prepare; this one never imports it if prepared
+    with `file_format="array_record"`. Every config except `embedded` reads `manual_dir`. The
+    config `full` accepts MNIST only; a config of any other name may hold a user's own digits.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -59,8 +59,8 @@ class MnistDigits(tfds.core.GeneratorBasedBuilder):
     MANUAL_DOWNLOAD_INSTRUCTIONS = "The four IDX files of MNIST, plain or gzipped."
 
     def _info(self) -> tfds.core.DatasetInfo:
-        # Built here, since the alternative that tfds offers reads the package's folder, which
-        # may be no folder at all: a zip file, say.
+        # Not `dataset_info_from_configs`: it reads the package's folder, and a package in a zip
+        # file has none.
         return tfds.core.DatasetInfo(
             builder=self,
             description="Handwritten digits.",
@@ -71,14 +71,17 @@ class MnistDigits(tfds.core.GeneratorBasedBuilder):
                 }
             ),
             supervised_keys=("image", "label"),
-            disable_shuffling=True,  # Keeps the order of the files, so a read can be verified.
+            disable_shuffling=True,  # Keeps the order of the files, so checksums can be compared.
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         embedded = self.builder_config.name == "embedded"
         splits = idx.read_folder(_embedded_folder() if embedded else dl_manager.manual_dir)
         if self.builder_config.name == "full":
-            _require_mnist(splits, dl_manager.manual_dir)
+            found, expected = idx.checksums(splits), idx.MNIST_CHECKSUMS
+            if differing := ", ".join(name for name in found if found[name] != expected[name]):
+                folder = dl_manager.manual_dir
+                raise ValueError(f"{folder} does not hold MNIST: {differing} differ from it.")
         return {split: self._generate_examples(*splits[split]) for split in splits}
 
     def _generate_examples(self, images: np.ndarray, labels: np.ndarray) -> Iterator:
@@ -93,15 +96,15 @@ def load(source: str, *, folder: str | None, data_dir: epath.PathLike) -> Digits
     """Returns digits, preparing them under `data_dir` at first use.
 
     Args:
-      source: `full` is MNIST: from `folder` when given, else prepared before, else downloaded.
-        `embedded` is the 5,000 digits that ship with drnet_jax. `auto` is `full` where that is
-        to be had, else `embedded`, found out in 10 seconds at most and logged.
-      folder: four IDX files to read `full` digits from, which need not be MNIST's; or None.
-      data_dir: where prepared digits are kept. What comes from different files lies apart.
+      source: `full` is MNIST, from `folder` if given, else prepared earlier, else downloaded;
+        `embedded` is the 5,000 digits that ship with drnet_jax; `auto` is `full` if MNIST can be
+        reached within 10 seconds, else `embedded`, and logs which.
+      folder: folder of four IDX files to read `full` digits from, MNIST's or others; or None.
+      data_dir: folder for prepared digits. Digits of different files lie in different folders.
 
     Raises:
       FileNotFoundError: `folder` or one of its files is missing, or MNIST cannot be reached.
-      ValueError: an unknown source, or damaged files.
+      ValueError: an unknown source, damaged files, or a `data_dir` that cannot be written.
     """
     if source not in SOURCES:
         raise ValueError(f"Unknown config.data.digits {source!r}; allowed: {', '.join(SOURCES)}.")
@@ -129,14 +132,14 @@ def _load_embedded(data_dir: epath.Path) -> Digits:
 
 def _load_folder(folder: epath.Path, data_dir: epath.Path) -> Digits:
     expected = idx.checksums(idx.read_folder(folder))
-    if expected == mnist_mirrors.CHECKSUMS:
-        splits = _prepare_and_read("full", folder, data_dir, expected)
-        return _as_digits("full", splits, f"digits, all of MNIST, from {folder}")
-    # Named after the content, so files that change are never served from an old copy.
-    digest = idx.md5("".join(expected.values()).encode())[:12]
-    config = tfds.core.BuilderConfig(name=f"folder_{digest}", description="A user's digits.")
-    splits = _prepare_and_read(config, folder, data_dir, expected)
-    return _as_digits("full", splits, f"digits, not those of MNIST, from {folder}")
+    if expected == idx.MNIST_CHECKSUMS:
+        config, origin = "full", f"digits, all of MNIST, from {folder}"
+    else:
+        # Named after the content, so that changed files are never served from an old copy.
+        name = f"folder_{idx.md5(''.join(expected.values()).encode())[:12]}"
+        config = tfds.core.BuilderConfig(name=name, description="A user's digits.")
+        origin = f"digits, not those of MNIST, from {folder}"
+    return _as_digits("full", _prepare_and_read(config, folder, data_dir, expected), origin)
 
 
 def _load_mnist(data_dir: epath.Path, *, or_embedded: bool) -> Digits:
@@ -149,12 +152,12 @@ def _load_mnist(data_dir: epath.Path, *, or_embedded: bool) -> Digits:
                 raise FileNotFoundError(
                     f"MNIST cannot be downloaded ({error}): {_ADVICE}."
                 ) from error
-            logging.warning("Taking the digits that ship with drnet_jax, not MNIST: %s", error)
+            logging.warning("Using the digits that ship with drnet_jax, not MNIST: %s", error)
             digits = _load_embedded(data_dir)
             return dataclasses.replace(digits, note=f"{digits.note} (MNIST was out of reach)")
         except OSError as error:
             raise _unwritable(folder, error) from error
-    splits = _prepare_and_read("full", folder, data_dir, mnist_mirrors.CHECKSUMS)
+    splits = _prepare_and_read("full", folder, data_dir, idx.MNIST_CHECKSUMS)
     return _as_digits("full", splits, "digits, all of MNIST")
 
 
@@ -174,16 +177,10 @@ def _embedded_folder() -> idx.Folder:
     return importlib.resources.files("drnet_jax.data.moving_mnist") / "embedded_digits"
 
 
-def _require_mnist(splits: idx.Splits, folder: epath.Path) -> None:
-    found = idx.checksums(splits)
-    if differing := [name for name in found if found[name] != mnist_mirrors.CHECKSUMS[name]]:
-        raise ValueError(f"{folder} does not hold MNIST: {', '.join(differing)} differ from it.")
-
-
 def _make_builder(config: str | tfds.core.BuilderConfig, data_dir: epath.Path) -> MnistDigits:
     try:
         return MnistDigits(config=config, data_dir=data_dir)
-    except Exception as error:  # tfds raises what its JSON parser does on damaged metadata.
+    except Exception as error:  # tfds lets errors of its JSON parser through.
         name = config if isinstance(config, str) else config.name
         raise _damaged(data_dir / MnistDigits.name / name, error) from error
 
@@ -194,18 +191,18 @@ def _prepare_and_read(
     data_dir: epath.Path,
     expected: dict[str, str],
 ) -> idx.Splits:
-    """Returns the digits of `config`, prepared from `folder` unless they are already."""
+    """Returns the digits of `config`, preparing them from `folder` at first use."""
     builder = _make_builder(config, data_dir)
     if not builder.data_path.exists():
         settings = tfds.download.DownloadConfig(manual_dir=folder)
         print(f"Preparing digits, once, in {builder.data_path}.")
         tfds.disable_progress_bar()
         try:
-            # What tfds says itself is about sizes that a generator cannot know.
+            # tfds prints sizes, which it cannot know here.
             with contextlib.redirect_stdout(io.StringIO()):
                 builder.download_and_prepare(download_config=settings, file_format="array_record")
         except OSError as error:
-            # Another process may have been first: its rename wins, and ours then fails.
+            # If another process was first, its folder is in place and our rename has failed.
             if not builder.data_path.exists():
                 raise _unwritable(data_dir, error) from error
         builder = _make_builder(config, data_dir)
@@ -235,5 +232,5 @@ def _unwritable(path: epath.Path, error: OSError) -> ValueError:
 
 
 def _damaged(path: epath.Path, reason: object) -> ValueError:
-    words = " ".join(str(reason).split())  # One line, whatever the layers below have to say.
-    return ValueError(f"The prepared digits in {path} are damaged ({words}); delete that folder.")
+    reason = " ".join(str(reason).split())  # Errors of the layers below may have several lines.
+    return ValueError(f"The prepared digits in {path} are damaged ({reason}); delete that folder.")

@@ -1,4 +1,4 @@
-"""Reads and writes IDX, the format of MNIST's files, and checks four such files for digits."""
+"""Reads and writes IDX, the format of MNIST's files, and checks the four files of a digit set."""
 
 import gzip
 import hashlib
@@ -14,12 +14,19 @@ FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+# MD5 of MNIST's files, decompressed: tells MNIST from a user's own digits however it was packed.
+MNIST_CHECKSUMS = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
 Folder = epath.Path | Traversable
 # split -> (images, uint8 `[num, 28, 28]`; labels, uint8 `[num]`)
 Splits = dict[str, tuple[np.ndarray, np.ndarray]]
 
 _GZIP_MAGIC = b"\x1f\x8b"
-_UBYTE_MAGIC = b"\x00\x00\x08"  # The fourth byte counts the dimensions.
+_UBYTE_MAGIC = b"\x00\x00\x08"  # A fourth byte holds the number of dimensions.
 
 
 def encode(array: np.ndarray) -> bytes:
@@ -32,15 +39,15 @@ def decode(content: bytes, num_dims: int, name: str) -> np.ndarray:
     """Returns the uint8 array in an IDX file.
 
     Args:
-      content: what the file holds, decompressed.
-      num_dims: how many dimensions the array must have: 3 for images, 1 for labels.
-      name: what to call the file in errors.
+      content: content of the file, decompressed.
+      num_dims: number of dimensions that the array must have: 3 for images, 1 for labels.
+      name: name of the file in errors.
 
     Raises:
-      ValueError: the content is not such an IDX file, or not all of it.
+      ValueError: the content is not a complete IDX file of that many dimensions.
     """
     magic = _UBYTE_MAGIC + bytes([num_dims])
-    start = 4 + 4 * num_dims
+    start = 4 + 4 * num_dims  # The sizes follow the magic number, four bytes each.
     if content[:4] != magic:
         raise ValueError(
             f"{name} starts with {content[:4].hex()!r}, expected {magic.hex()!r}: "
@@ -57,41 +64,32 @@ def decode(content: bytes, num_dims: int, name: str) -> np.ndarray:
     return values.reshape(shape)
 
 
-def decompress(content: bytes, name: str) -> bytes:
-    """Returns `content` unpacked if it is gzip, else as it is: browsers unpack but keep `.gz`.
-
-    Raises:
-      ValueError: the gzip stream is truncated or damaged.
-    """
-    if not content.startswith(_GZIP_MAGIC):
-        return content
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{name} is truncated or damaged gzip: {error}.") from error
-
-
 def read_folder(folder: Folder) -> Splits:
     """Returns the digits in the four IDX files of `folder`, each plain or gzipped.
 
     Raises:
-      FileNotFoundError: the folder, or one of the files, is missing.
+      FileNotFoundError: the folder or one of the files is missing.
       ValueError: a file is damaged or does not hold 28x28 digits of classes 0 to 9.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder} to read digits from.")
-    names = [name for pair in FILES.values() for name in pair]
-    paths = {name: _find(folder, name) for name in names}
-    if missing := [name for name in names if paths[name] is None]:
+    paths, missing = {}, []
+    for name in (name for pair in FILES.values() for name in pair):
+        found = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
+        if found:
+            paths[name] = found[0]
+        else:
+            missing.append(name)
+    if missing:
         raise FileNotFoundError(
-            f"Folder {folder} lacks {', '.join(missing)} (plain or with .gz), "
-            f"of the four files of digits it must hold."
+            f"Folder {folder} lacks {', '.join(missing)} (plain or with .gz); "
+            "it must hold all four files of a digit set."
         )
     return {split: _read_split(*(paths[name] for name in FILES[split])) for split in FILES}
 
 
 def checksums(splits: Splits) -> dict[str, str]:
-    """Returns the MD5 of each of the four files, plain, by file name."""
+    """Returns the MD5 of each of the four files, decompressed, by file name."""
     return {
         name: md5(encode(array))
         for split, names in FILES.items()
@@ -101,13 +99,8 @@ def checksums(splits: Splits) -> dict[str, str]:
 
 def md5(content: bytes) -> str:
     """Returns the MD5 of `content` in hexadecimal."""
-    # It guards against damage, not against an attacker, so strict systems may allow it too.
+    # Not for security: the flag keeps MD5 available on systems that forbid it there.
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def _find(folder: Folder, name: str) -> Folder | None:
-    candidates = [folder / name, folder / f"{name}.gz"]
-    return next((path for path in candidates if path.is_file()), None)
 
 
 def _read(path: Folder, num_dims: int) -> np.ndarray:
@@ -115,7 +108,13 @@ def _read(path: Folder, num_dims: int) -> np.ndarray:
         content = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
-    return decode(decompress(content, str(path)), num_dims, str(path))
+    # The content decides, not the name: browsers unpack a file but keep its `.gz`.
+    if content.startswith(_GZIP_MAGIC):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path} is truncated or damaged gzip: {error}.") from error
+    return decode(content, num_dims, str(path))
 
 
 def _read_split(images_path: Folder, labels_path: Folder) -> tuple[np.ndarray, np.ndarray]:
@@ -124,9 +123,8 @@ def _read_split(images_path: Folder, labels_path: Folder) -> tuple[np.ndarray, n
         height, width = images.shape[1:]
         raise ValueError(f"{images_path} holds images of {height}x{width}, expected 28x28.")
     if len(images) != len(labels):
-        raise ValueError(
-            f"{images_path} holds {len(images)} images, but {labels_path} {len(labels)} labels."
-        )
+        lengths = f"{len(images)} and {len(labels)}"
+        raise ValueError(f"{images_path} and {labels_path} differ in length: {lengths}.")
     if not len(images):
         raise ValueError(f"{images_path} holds no digits.")
     if labels.max() > 9:

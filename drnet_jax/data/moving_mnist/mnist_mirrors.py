@@ -1,44 +1,41 @@
-"""Downloads MNIST from its public mirrors and verifies what arrives."""
+"""Downloads MNIST from its public mirrors and verifies every file."""
 
-import http.client
 import queue
+import tempfile
 import threading
 import time
-import urllib.request
-import uuid
 
-import tqdm
+import pooch
+import requests
 from absl import logging
 from etils import epath
-
-from drnet_jax.data.moving_mnist import idx
 
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
 )
-# MD5 of each file once decompressed: how it was compressed does not matter.
-CHECKSUMS = {
-    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+# SHA-256 of each file as both mirrors serve it, gzipped.
+DOWNLOADS = {
+    "train-images-idx3-ubyte": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train-labels-idx1-ubyte": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "t10k-images-idx3-ubyte": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "t10k-labels-idx1-ubyte": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
 
-_PROBE_SECONDS = 8.0  # To find a mirror; a caller may promise its user an answer within 10.
-_STALL_SECONDS = 10.0  # Silence after which a connection counts as dead.
-_PROBE_FILE = "t10k-labels-idx1-ubyte"  # 5 kB.
-_FAILURES = (OSError, ValueError, http.client.HTTPException)
+_PROBE_FILE = "t10k-labels-idx1-ubyte"  # The smallest: 5 kB.
+_PROBE_SECONDS = 8.0  # Leaves 2 of the 10 seconds in which `digits.load` promises an answer.
+_STALL_SECONDS = 10.0  # A connection that is silent for this long counts as dead.
 
 
 def find_mirror() -> str:
-    """Returns the first mirror to hand over a small file intact.
+    """Returns the first mirror that delivers a small file intact.
 
     Raises:
-      ConnectionError: none did so within `_PROBE_SECONDS`.
+      ConnectionError: none did within `_PROBE_SECONDS`.
     """
-    # Threads that nobody waits for, because a socket's timeout does not bound the name look-up.
-    answers: queue.SimpleQueue[tuple[str, Exception | None]] = queue.SimpleQueue()
+    # Daemon threads, because no timeout of a connection covers the name look-up before it: a
+    # thread that hangs there is left behind.
+    answers: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
     for mirror in MIRRORS:
         threading.Thread(target=_probe, args=(mirror, answers), daemon=True).start()
     deadline = time.monotonic() + _PROBE_SECONDS
@@ -49,9 +46,9 @@ def find_mirror() -> str:
         except queue.Empty:
             failures.append(f"no answer in {_PROBE_SECONDS:g} s")
             break
-        if failure is None:
+        if not failure:
             return mirror
-        failures.append(f"{mirror}: {failure}")
+        failures.append(failure)
     raise ConnectionError("; ".join(failures))
 
 
@@ -59,64 +56,46 @@ def download(folder: epath.Path, first: str) -> None:
     """Puts the four gzipped files of MNIST into `folder`, keeping intact ones already there.
 
     Args:
-      folder: where to; made if missing.
-      first: the mirror to ask first; the others follow when it fails.
+      folder: a local folder; created if missing.
+      first: the mirror to ask first; the others follow in order when it fails.
 
     Raises:
-      ConnectionError: a file came intact from no mirror.
+      ConnectionError: no mirror delivered some file intact.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     mirrors = sorted(MIRRORS, key=lambda mirror: mirror != first)
-    for name in CHECKSUMS:
-        path = folder / f"{name}.gz"
-        if path.exists() and _is_intact(path.read_bytes(), name):
-            continue
-        content = _fetch_from_any(mirrors, name)
-        # Under a name of its own, then renamed: nobody ever sees half a file.
-        part = folder / f"{path.name}.{uuid.uuid4().hex}.part"
-        part.write_bytes(content)
-        part.replace(path)
+    for name in DOWNLOADS:
+        failures = []
+        for mirror in mirrors:
+            logging.info("Fetching %s%s.gz", mirror, name)
+            failure = _fetch(mirror, name, folder, progress=True)
+            if not failure:
+                break
+            failures.append(failure)
+        else:
+            raise ConnectionError("; ".join(failures))
 
 
 def _probe(mirror: str, answers: queue.SimpleQueue) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        answers.put((mirror, _fetch(mirror, _PROBE_FILE, folder, progress=False)))
+
+
+def _fetch(mirror: str, name: str, folder: epath.PathLike, *, progress: bool) -> str:
+    """Puts a file into `folder` unless it is there; returns why that failed, or an empty string."""
+    pooch.get_logger().setLevel("WARNING")  # Else it prints a line for each probe.
     try:
-        _fetch(mirror, _PROBE_FILE, quiet=True)
-    except _FAILURES as failure:
-        answers.put((mirror, failure))
-    else:
-        answers.put((mirror, None))
-
-
-def _fetch_from_any(mirrors: list[str], name: str) -> bytes:
-    failures = []
-    for mirror in mirrors:
-        logging.info("Downloading %s%s.gz", mirror, name)
-        try:
-            return _fetch(mirror, name, quiet=False)
-        except _FAILURES as failure:
-            failures.append(f"{mirror}: {failure}")
-    raise ConnectionError("; ".join(failures))
-
-
-def _fetch(mirror: str, name: str, *, quiet: bool) -> bytes:
-    """Returns the gzipped file `name` of `mirror`; raises one of `_FAILURES` unless intact."""
-    chunks = []
-    with urllib.request.urlopen(f"{mirror}{name}.gz", timeout=_STALL_SECONDS) as response:
-        size = int(response.headers.get("Content-Length") or 0) or None
-        # The bar appears after a second, so on a slow line only.
-        settings = {"desc": name, "unit": "B", "unit_scale": True, "delay": 1, "disable": quiet}
-        with tqdm.tqdm(total=size, **settings) as progress:
-            while chunk := response.read(1 << 16):
-                chunks.append(chunk)
-                progress.update(len(chunk))
-    content = b"".join(chunks)
-    if not _is_intact(content, name):
-        raise ValueError(f"{name}.gz arrived damaged (checksum mismatch)")
-    return content
-
-
-def _is_intact(content: bytes, name: str) -> bool:
-    try:
-        return idx.md5(idx.decompress(content, name)) == CHECKSUMS[name]
+        # pooch writes to a temporary file and renames it once the checksum is right.
+        pooch.retrieve(
+            f"{mirror}{name}.gz",
+            known_hash=DOWNLOADS[name],
+            fname=f"{name}.gz",
+            path=folder,
+            downloader=pooch.HTTPDownloader(
+                progressbar=progress, chunk_size=1 << 16, timeout=_STALL_SECONDS
+            ),
+        )
     except ValueError:
-        return False
+        return f"{mirror}: {name}.gz arrived damaged (checksum mismatch)"
+    except requests.RequestException as error:
+        return f"{mirror}: {error}"
+    return ""
