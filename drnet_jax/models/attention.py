@@ -110,8 +110,8 @@ class PoseEncoder(nn.Module):
     dtype: Dtype = None
 
     @nn.compact
-    def __call__(self, frames: jax.Array, *, train: bool) -> jax.Array:
-        del train  # There is nothing to normalize.
+    def __call__(self, frames: jax.Array, *, train: bool, num_passes: int = 1) -> jax.Array:
+        del train, num_passes  # There is nothing to normalize.
         places = Places(self.num_slots, self.width, self.dtype, name="places")(frames)
         pose = nn.tanh(nn.Dense(self.pose_dim)(places.reshape(len(frames), -1)))
         return unit_length(pose) if self.normalize else pose

@@ -63,7 +63,7 @@ class ConvBlock(nn.Module):
     dtype: Dtype = None
 
     @nn.compact
-    def __call__(self, maps: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, maps: jax.Array, *, train: bool, num_passes: int = 1) -> jax.Array:
         layer = ConvTranspose if self.transposed else Conv
         maps = layer(
             self.features,
@@ -75,7 +75,8 @@ class ConvBlock(nn.Module):
             name="conv",
         )(maps)
         maps = at_least_float32(maps) if self.widen else maps
-        return self.activation(BatchNorm(name="norm")(maps, train=train))
+        maps = BatchNorm(name="norm")(maps, train=train, num_passes=num_passes)
+        return self.activation(maps)
 
 
 def vector_head(dim: int, kernel_size: int, dtype: Dtype, name: str) -> ConvBlock:

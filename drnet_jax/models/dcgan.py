@@ -25,7 +25,7 @@ class Trunk(nn.Module):
 
     @nn.compact
     def __call__(
-        self, frames: jax.Array, *, train: bool
+        self, frames: jax.Array, *, train: bool, num_passes: int = 1
     ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
         blocks.check_frames(frames, self.image_size)
         x, maps = frames, []
@@ -33,9 +33,10 @@ class Trunk(nn.Module):
             block = ConvBlock(
                 width, 4, strides=2, padding=1, dtype=self.dtype, name=f"stage{stage}"
             )
-            x = block(x, train=train)
+            x = block(x, train=train, num_passes=num_passes)
             maps.append(x)
-        x = blocks.vector_head(self.dim, 4, self.dtype, "vector")(x, train=train)
+        head = blocks.vector_head(self.dim, 4, self.dtype, "vector")
+        x = head(x, train=train, num_passes=num_passes)  # [batch, 1, 1, dim]
         return x[:, 0, 0], tuple(maps)
 
 
@@ -65,9 +66,9 @@ class PoseEncoder(nn.Module):
     dtype: Dtype = None
 
     @nn.compact
-    def __call__(self, frames: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, frames: jax.Array, *, train: bool, num_passes: int = 1) -> jax.Array:
         trunk = Trunk(self.pose_dim, self.image_size, self.width, self.dtype, name="trunk")
-        pose, _ = trunk(frames, train=train)
+        pose, _ = trunk(frames, train=train, num_passes=num_passes)
         return unit_length(pose) if self.normalize else pose
 
 

@@ -37,7 +37,8 @@ class BasicBlock(nn.Module):
     dtype: Dtype = None
 
     @nn.compact
-    def __call__(self, maps: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, maps: jax.Array, *, train: bool, num_passes: int = 1) -> jax.Array:
+        mode = {"train": train, "num_passes": num_passes}
         shortcut = maps
         if self.strides != 1 or maps.shape[-1] != self.features:
             projection = ConvBlock(
@@ -48,7 +49,7 @@ class BasicBlock(nn.Module):
                 dtype=self.dtype,
                 name="shortcut",
             )
-            shortcut = projection(maps, train=train)
+            shortcut = projection(maps, **mode)
         first = ConvBlock(
             self.features,
             3,
@@ -61,7 +62,7 @@ class BasicBlock(nn.Module):
         second = ConvBlock(
             self.features, 3, padding=1, activation=_identity, dtype=self.dtype, name="second"
         )
-        maps = second(first(maps, train=train), train=train)
+        maps = second(first(maps, **mode), **mode)
         return nn.relu(maps + shortcut)
 
 
@@ -74,7 +75,8 @@ class Trunk(nn.Module):
     dtype: Dtype = None
 
     @nn.compact
-    def __call__(self, frames: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, frames: jax.Array, *, train: bool, num_passes: int = 1) -> jax.Array:
+        mode = {"train": train, "num_passes": num_passes}
         blocks.check_frames(frames, self.image_size)
         stem = ConvBlock(
             self.width,
@@ -85,7 +87,7 @@ class Trunk(nn.Module):
             dtype=self.dtype,
             name="stem",
         )
-        x = stem(frames, train=train)
+        x = stem(frames, **mode)
         x = max_pool(x, 3, 1)
         for stage in range(num_stages(self.image_size)):
             for layer in range(BLOCKS_PER_STAGE):
@@ -95,8 +97,8 @@ class Trunk(nn.Module):
                     dtype=self.dtype,
                     name=f"stage{stage}_{layer}",
                 )
-                x = block(x, train=train)
-        x = blocks.vector_head(self.dim, 3, self.dtype, "vector")(x, train=train)
+                x = block(x, **mode)
+        x = blocks.vector_head(self.dim, 3, self.dtype, "vector")(x, **mode)
         return x[:, 0, 0]
 
 
@@ -124,9 +126,9 @@ class PoseEncoder(nn.Module):
     dtype: Dtype = None
 
     @nn.compact
-    def __call__(self, frames: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, frames: jax.Array, *, train: bool, num_passes: int = 1) -> jax.Array:
         trunk = Trunk(self.pose_dim, self.image_size, self.width, self.dtype, name="trunk")
-        pose = trunk(frames, train=train)
+        pose = trunk(frames, train=train, num_passes=num_passes)
         return unit_length(pose) if self.normalize else pose
 
 

@@ -19,15 +19,15 @@ class BatchNorm(nn.Module):
     has the input's dtype. Normalisation uses the biased variance, the running average the unbiased.
     Under `jit` with a sharded batch the statistics are those of the whole batch.
 
-    Several passes may share one call: where the running averages are `[passes, channels]`, maps
-    `[batch * passes, ...]` hold the passes of every clip one after the other, and each pass has
-    statistics and averages of its own.
+    A call may hold several passes of every clip: maps are then `[batch * num_passes, ...]`, the
+    passes of a clip one after the other. Each pass is normalized by its own statistics, and the
+    running averages after each pass alone are returned as `[num_passes, channels]`.
     """
 
     epsilon: float = 1e-5
 
     @nn.compact
-    def __call__(self, maps: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, maps: jax.Array, *, train: bool, num_passes: int = 1) -> jax.Array:
         channels = maps.shape[-1:]
         scale = self.param("scale", _scale_init, channels, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
@@ -36,24 +36,27 @@ class BatchNorm(nn.Module):
         if not train:
             gain = scale * lax.rsqrt(var.value + self.epsilon)
             return (_widen(maps) * gain + (bias - mean.value * gain)).astype(maps.dtype)
-        passes = mean.value.size // maps.shape[-1]
-        # One axis after the other, as reshapes of sharded arrays have to be.
-        by_pass = maps.reshape(-1, passes, *maps.shape[1:])
+        # [batch, num_passes, ...], then pixels in one axis: batches are split over devices, and
+        # XLA keeps an array split only through reshapes of one axis at a time.
+        by_pass = maps.reshape(-1, num_passes, *maps.shape[1:])
         rows = by_pass.reshape(*by_pass.shape[:2], math.prod(maps.shape[1:-1]), *channels)
         wide = jnp.promote_types(rows.dtype, jnp.float32)
-        guess = mean.value.reshape(passes, *channels).astype(wide)
+        guess = jnp.broadcast_to(mean.value, (num_passes, *channels)).astype(wide)
         rows, batch_mean, batch_var = normalize_rows(
             rows, scale.astype(wide), bias.astype(wide), guess, self.epsilon
         )
         if not self.is_initializing():
             num = _num_rows(rows)
+            unbiased = batch_var * (num / max(num - 1, 1))
+            if num_passes == 1:
+                batch_mean, unbiased = batch_mean[0], unbiased[0]
             mean.value = _average(mean.value, batch_mean)
-            var.value = _average(var.value, batch_var * (num / max(num - 1, 1)))
+            var.value = _average(var.value, unbiased)
         return rows.reshape(by_pass.shape).reshape(maps.shape)
 
 
 def _average(old: jax.Array, new: jax.Array) -> jax.Array:
-    return MOMENTUM * old + (1 - MOMENTUM) * new.reshape(old.shape).astype(old.dtype)
+    return MOMENTUM * old + (1 - MOMENTUM) * new.astype(old.dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))

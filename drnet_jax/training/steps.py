@@ -54,9 +54,11 @@ def sample_pairs(key: jax.Array, batch_size: int) -> PosePairs:
     return PosePairs(partners, (rows >= num_different).astype(jnp.float32))
 
 
-def _train_pass(module: nn.Module, variables: dict[str, Tree], *inputs):
+def _train_pass(module: nn.Module, variables: dict[str, Tree], *inputs, **passes):
     """Returns (output, new running statistics) of one pass with statistics of the batch."""
-    output, updates = module.apply(variables, *inputs, train=True, mutable=["batch_stats"])
+    output, updates = module.apply(
+        variables, *inputs, train=True, mutable=["batch_stats"], **passes
+    )
     return output, updates.get("batch_stats", {})
 
 
@@ -77,9 +79,9 @@ def _train_passes(module: nn.Module, variables: dict[str, Tree], frames: jax.Arr
     num = frames.shape[1]
 
     def together(variables, frames):
-        repeated = jax.tree.map(lambda x: jnp.stack([x] * num), variables["batch_stats"])
-        variables = variables | {"batch_stats": repeated}
-        output, stats = _train_pass(module, variables, frames.reshape(-1, *frames.shape[2:]))
+        # [batch * passes, height, width, channels]: the passes of a clip stay neighbors.
+        frames = frames.reshape(-1, *frames.shape[2:])
+        output, stats = _train_pass(module, variables, frames, num_passes=num)
         output = output.reshape(-1, num, *output.shape[1:]).swapaxes(0, 1)
         return output, [jax.tree.map(lambda x, i=i: x[i], stats) for i in range(num)]
 

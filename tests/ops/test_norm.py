@@ -27,8 +27,9 @@ def variables(maps):
     }
 
 
-def apply(variables, maps):
-    return BatchNorm().apply(variables, maps, train=True, mutable=["batch_stats"])
+def apply(variables, maps, num_passes=1):
+    mode = {"train": True, "num_passes": num_passes}
+    return BatchNorm().apply(variables, maps, **mode, mutable=["batch_stats"])
 
 
 def test_training_mode_matches_numpy(maps, variables):
@@ -98,11 +99,10 @@ def test_both_ways_to_moments_match_numpy():
 def test_several_passes_in_one_call_equal_calls_of_their_own(maps, variables):
     passes = [maps, maps[::-1] * 2, maps + 1]
     together = np.stack(passes, axis=1).reshape(-1, *maps.shape[1:])
-    repeated = {name: np.stack([x] * 3) for name, x in variables["batch_stats"].items()}
     weights = np.random.default_rng(4).standard_normal((3, *maps.shape)).astype(np.float32)
 
     def one_call(params):
-        found, updates = apply({"params": params, "batch_stats": repeated}, together)
+        found, updates = apply(variables | {"params": params}, together, num_passes=3)
         found = jnp.moveaxis(found.reshape(4, 3, *maps.shape[1:]), 1, 0)
         return jnp.sum(found * weights), (found, updates["batch_stats"])
 
