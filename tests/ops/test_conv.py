@@ -93,9 +93,8 @@ def test_forms_for_gpus_equal_those_for_others(
 
     expected = run()
     # As if this CPU were a GPU.
-    monkeypatch.setattr(
-        conv, "_by_platform", lambda operands, plain, on_cpu, on_gpu: on_gpu(*operands)
-    )
+    choose = conv._choose
+    monkeypatch.setattr(conv, "_choose", lambda name, _, layer: choose(name, "cuda", layer))
     chex.assert_trees_all_close(run(), expected, rtol=1e-4, atol=1e-4)
 
 
