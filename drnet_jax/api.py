@@ -1,7 +1,6 @@
 """A trained model in a program: content, pose, decoding and rollouts of one's own frames."""
 
 import functools
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ from etils import epath
 from drnet_jax.base.arrays import Array, Tree
 from drnet_jax.models import inference
 from drnet_jax.models.content import Content
-from drnet_jax.models.rollout import make_rollout
+from drnet_jax.models.rollout import compiled_rollout
 from drnet_jax.models.state import NetworkState
 from drnet_jax.runs import run as run_lib
 
@@ -50,7 +49,6 @@ class Model:
         self._content = jax.jit(functools.partial(inference.encode_content, networks))
         self._pose = jax.jit(functools.partial(inference.encode_pose, networks))
         self._decode = jax.jit(functools.partial(inference.decode, networks))
-        self._rollouts: dict[int, Callable[..., jax.Array]] = {}
 
     def content(self, frames: Array) -> Content:
         """Returns the content of frames `[batch, (time,) height, width, channels]`.
@@ -103,13 +101,10 @@ class Model:
         if num_steps < 1:
             raise ValueError(f"num_steps={num_steps}; allowed: 1 and above.")
         self._check_frames(frames, with_time=(5,))
-        if num_steps not in self._rollouts:
-            at_once = self.config.rollout.frames_at_once
-            networks, predictor = self._run.networks, self._run.predictor
-            self._rollouts[num_steps] = jax.jit(
-                make_rollout(networks, predictor, num_steps=num_steps, frames_at_once=at_once)
-            )
-        return self._rollouts[num_steps](self._autoencoder, self.variables["predictor"], frames)
+        rollout = compiled_rollout(
+            self._run.networks, self._run.predictor, num_steps, self.config.rollout.frames_at_once
+        )
+        return rollout(self._autoencoder, self.variables["predictor"], frames)
 
     def _check_frames(self, frames: Array, with_time: tuple[int, ...]) -> None:
         if frames.dtype != jnp.uint8 and not jnp.issubdtype(frames.dtype, jnp.floating):

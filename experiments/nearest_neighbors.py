@@ -28,7 +28,7 @@ def draw(out: epath.Path, trained: runs.Trained) -> None:
       ValueError: when the run has no such scores.
     """
     run, scores = trained.run, runs.part(trained, "neighbors")
-    clips = neighbors.held_out(run)
+    clips = neighbors.sample(run)
     _, generated, truth = held_out.roll_out(run, trained.model, clips, scores["step"])
     queries = np.concatenate([generated[:NUM_SHOWN, -1], truth[:NUM_SHOWN, -1]])
     frames, distances = neighbors.find(queries, neighbors.training_frames(run), NUM_NEIGHBORS)

@@ -14,8 +14,8 @@ from drnet_jax import report
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import as_uint8
 from drnet_jax.base.files import write_atomically
+from drnet_jax.evaluation import held_out
 from drnet_jax.models import inference
-from drnet_jax.models.rollout import make_rollout
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.pictures import grids as viz
 from drnet_jax.pictures import video
@@ -31,9 +31,6 @@ NUM_SHOWN_CLIPS = 5
 
 SAMPLE_STEPS = 95
 """Length of the rollouts that are drawn while training."""
-
-TRUTH_CHUNK = 100
-"""Time steps of the truth that are rendered at once."""
 
 NO_TRUTH = 60
 """Gray of the frames that a clip does not have."""
@@ -135,30 +132,10 @@ def roll_out(
     `[num_clips, num_steps, height, width, channels]`; the clips are of the test split. After the
     end of a clip the truth is `NO_TRUTH`.
     """
-    num_observed, source = run.config.predictor.num_observed, run.source
-    times = np.arange(num_observed + num_steps)
+    num_frames = min(run.config.predictor.num_observed + num_steps, run.source.max_frames)
     key = prng.stream(run.key, "rollout")
-    num_frames = min(len(times), source.max_frames)
-    clips = source.sample("test", key, num_clips, num_frames=num_frames)
-    # Piece by piece, to leave the device's memory out of how long a rollout may be.
-    pieces = np.array_split(times, -(-len(times) // TRUTH_CHUNK))
-    frames = np.concatenate(
-        [jax.device_get(source.frames("test", clips, piece)) for piece in pieces], axis=1
-    )
-    frames[times >= source.lengths("test", clips)[:, None]] = NO_TRUTH
-    generated = _rollout_program(run, num_steps)(
-        drnet.autoencoder, predictor.predictor.variables("predictor"), frames[:, :num_observed]
-    )
-    return frames[:, :num_observed], jax.device_get(generated), frames[:, num_observed:]
-
-
-@functools.lru_cache(maxsize=4)
-def _rollout_program(run: Run, num_steps: int) -> Callable[..., jax.Array]:
-    """Returns the compiled rollout of `num_steps`."""
-    at_once = run.config.rollout.frames_at_once
-    return jax.jit(
-        make_rollout(run.networks, run.predictor, num_steps=num_steps, frames_at_once=at_once)
-    )
+    clips = run.source.sample("test", key, num_clips, num_frames=num_frames)
+    return held_out.roll_out(run, drnet, predictor, clips, num_steps, past_end=NO_TRUTH)
 
 
 def _write_strip(path, observed: np.ndarray, generated: np.ndarray, truth: np.ndarray) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 
 from drnet_jax.base import prng
 from drnet_jax.data import source as source_lib
+from drnet_jax.data.source import Clips
 from drnet_jax.evaluation import metrics
-from drnet_jax.evaluation.generated import make_rollout
+from drnet_jax.evaluation.held_out import roll_out
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
 
@@ -35,8 +36,8 @@ def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, A
     `median`, the one in the middle with its 95 % bootstrap interval over clips. Frames are those
     `step` steps after the last observed one.
     """
-    clips, step = held_out(run), run.config.evaluation.horizon
-    generated, truth = make_rollout(run, state, predictor, step)(clips)
+    step = run.config.evaluation.horizon
+    _, generated, truth = roll_out(run, state, predictor, sample(run), step)
     queries = np.concatenate([generated[:, -1], truth[:, -1]])
     distances = find(queries, training_frames(run), 1)[1][:, 0]
     looked_at, known = num_training_frames(run)
@@ -55,7 +56,7 @@ def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, A
     return record
 
 
-def held_out(run: Run) -> Any:
+def sample(run: Run) -> Clips:
     """Returns the test clips that are continued."""
     config = run.config
     return run.source.sample(

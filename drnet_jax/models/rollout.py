@@ -1,5 +1,6 @@
 """Generation: observe a few frames, predict poses for as long as asked, decode them to frames."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -47,6 +48,16 @@ def make_rollout(
         return frames[:, :num_steps]
 
     return rollout
+
+
+@functools.lru_cache(maxsize=16)
+def compiled_rollout(
+    networks: Networks, predictor: PoseLSTM, num_steps: int, frames_at_once: int
+) -> Callable[[NetworkState, Tree, Array], jax.Array]:
+    """Returns the compiled `make_rollout`, the same one for models of the same architecture."""
+    return jax.jit(
+        make_rollout(networks, predictor, num_steps=num_steps, frames_at_once=frames_at_once)
+    )
 
 
 def predict_poses(

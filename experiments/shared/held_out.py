@@ -9,6 +9,7 @@ from drnet_jax import api
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import as_uint8
 from drnet_jax.commands import generate
+from drnet_jax.evaluation.held_out import observe
 from drnet_jax.runs.run import Run
 from experiments.shared import figure
 
@@ -48,11 +49,7 @@ def roll_out(
     `clips` are sampled ones of the test split. Shapes are `[num_clips, time, height, width,
     channels]`; after the end of a clip the truth is `generate.NO_TRUTH`.
     """
-    num_observed = run.config.predictor.num_observed
-    times = np.arange(num_observed + num_steps)
-    frames = np.array(run.source.frames("test", clips, times))
-    frames[times >= run.source.lengths("test", clips)[:, None]] = generate.NO_TRUTH
-    observed, truth = frames[:, :num_observed], frames[:, num_observed:]
+    observed, truth = observe(run, clips, num_steps, past_end=generate.NO_TRUTH)
     return observed, jax.device_get(model.rollout(observed, num_steps)), truth
 
 

@@ -1,11 +1,9 @@
 """Closest training frames: against a plain search, of frames that are there, and of a whole run."""
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drnet_jax.evaluation import generated, metrics, neighbors
-from drnet_jax.models import rollout
+from drnet_jax.evaluation import held_out, metrics, neighbors
 from drnet_jax.runs import run as run_lib
 from tests.evaluation.test_evaluate import check_documented
 from tests.helpers.people import people  # noqa: F401 (a fixture)
@@ -67,16 +65,16 @@ def test_distances_of_a_run(people, monkeypatch):  # noqa: F811 (a fixture)
     """Real ones are those of plain arithmetic; what repeats a training frame is at 0 from it."""
     run, state, predictor = people
     training = np.concatenate(list(neighbors.training_frames(run)))
-    clips, step = neighbors.held_out(run), run.config.evaluation.horizon
+    clips, step = neighbors.sample(run), run.config.evaluation.horizon
     last = run.config.predictor.num_observed + step - 1
     truth = run.source.frames("test", clips, np.array([last]))[:, 0]
 
-    def make_rollout(_run, _state, _predictor, num_steps):
+    def roll_out(_run, _state, _predictor, _clips, num_steps):
         assert num_steps == step
         made = np.broadcast_to(training[7], (len(truth), num_steps, *truth.shape[1:]))
-        return lambda _clips: (made, np.repeat(truth[:, None], num_steps, axis=1))
+        return None, made, np.repeat(truth[:, None], num_steps, axis=1)
 
-    monkeypatch.setattr(neighbors, "make_rollout", make_rollout)
+    monkeypatch.setattr(neighbors, "roll_out", roll_out)
     record = neighbors.score(run, state, predictor)
     check_documented({"neighbors": record})
     assert record["generated"]["median"] == {"mean": 0, "low": 0, "high": 0}
@@ -91,17 +89,18 @@ def test_distances_of_a_run(people, monkeypatch):  # noqa: F811 (a fixture)
 def test_rollouts_go_on_from_the_last_observed_frame(people, monkeypatch):  # noqa: F811
     run, state, predictor = people
     monkeypatch.setattr(
-        rollout,
-        "make_rollout",
-        lambda _networks, _predictor, *, num_steps, frames_at_once: (
-            lambda _main, _variables, observed: jnp.repeat(observed[:, -1:], num_steps, axis=1)
+        held_out,
+        "compiled_rollout",
+        lambda _networks, _predictor, num_steps, _at_once: (
+            lambda _states, _variables, observed: np.repeat(observed[:, -1:], num_steps, axis=1)
         ),
     )
-    clips, num_observed = neighbors.held_out(run), run.config.predictor.num_observed
-    repeated, truth = generated.make_rollout(run, state, predictor, 4)(clips)
-    frames = run.source.frames("test", clips, np.arange(num_observed - 1, num_observed + 4))
-    np.testing.assert_array_equal(truth, frames[:, 1:])
-    np.testing.assert_array_equal(repeated, np.repeat(frames[:, :1], 4, axis=1))
+    clips, num_observed = neighbors.sample(run), run.config.predictor.num_observed
+    observed, repeated, truth = held_out.roll_out(run, state, predictor, clips, 4)
+    frames = run.source.frames("test", clips, np.arange(num_observed + 4))
+    np.testing.assert_array_equal(observed, frames[:, :num_observed])
+    np.testing.assert_array_equal(truth, frames[:, num_observed:])
+    np.testing.assert_array_equal(repeated, np.repeat(observed[:, -1:], 4, axis=1))
 
 
 def test_interval_of_a_median():

@@ -10,7 +10,7 @@ import pytest
 
 from drnet_jax.data.ground_truth import GroundTruth
 from drnet_jax.data.recorded import RecordedClips
-from drnet_jax.evaluation.generated import make_rollout
+from drnet_jax.evaluation.held_out import roll_out
 from drnet_jax.evaluation.judges import actions as action_judge
 from drnet_jax.evaluation.judges import classifier
 from drnet_jax.evaluation.judges.actions import SPAN, ActionJudge
@@ -161,7 +161,7 @@ def test_generated_frames_are_judged_in_their_order(people, stub, monkeypatch): 
     monkeypatch.setattr(action_judge, "_CLIPS_AT_ONCE", 7)
     action_judge.score(run, state, predictor)
     clips = run.source.all_clips("test", 3 + 5)
-    generated, _ = make_rollout(run, state, predictor, 9)(clips)
+    _, generated, _ = roll_out(run, state, predictor, clips, 9)
     np.testing.assert_allclose(seen[0], shade(generated), atol=1 / 255)
 
 

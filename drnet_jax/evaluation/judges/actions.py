@@ -14,7 +14,7 @@ from drnet_jax.base.arrays import Array, as_float
 from drnet_jax.data import source as source_lib
 from drnet_jax.data.source import Clips
 from drnet_jax.evaluation import metrics
-from drnet_jax.evaluation.generated import make_rollout
+from drnet_jax.evaluation.held_out import roll_out
 from drnet_jax.evaluation.judges import classifier
 from drnet_jax.evaluation.judges import scores as verdicts
 from drnet_jax.models.state import DrnetState, PredictorState
@@ -72,9 +72,10 @@ def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, A
     clips, judge = _clips(run, num_observed + SPAN + 1), train(run)
     classes, _ = source.truth.labels("test", clips)
     counted = num_observed + steps <= source.lengths("test", clips)[:, None]
-    roll_out, said = make_rollout(run, state, predictor, longest), []
+    said = []
     for batch in source_lib.equal_batches(clips, _CLIPS_AT_ONCE):
-        said.append([judge.probabilities(frames) for frames in roll_out(batch)])
+        _, *answers = roll_out(run, state, predictor, batch, longest)
+        said.append([judge.probabilities(frames) for frames in answers])
     answers = (np.concatenate(parts)[: len(classes)] for parts in zip(*said, strict=True))
     record = {"judge": judge.record, "steps": steps.tolist(), "num_clips": counted.sum(0).tolist()}
     for name, probabilities in zip(("model", "truth"), answers, strict=True):
