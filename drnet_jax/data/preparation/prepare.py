@@ -10,14 +10,13 @@ import itertools
 import math
 import os
 import pathlib
-import sys
 from collections.abc import Callable, Iterator
 
 from absl import logging
 from etils import epath
 from tqdm import tqdm
 
-from drnet_jax.base import files
+from drnet_jax.base import files, progress
 from drnet_jax.data.preparation import card, contact_sheet
 from drnet_jax.data.preparation.builder import SPLITS, Clip, ClipBuilder, Job, UnreadableError
 from drnet_jax.data.preparation.parts import Parts
@@ -107,7 +106,7 @@ def _run_jobs(
     names = {pool.submit(run, job): job.name for split in SPLITS for job in jobs[split]}
     outcomes = {}
     try:
-        with _progress_bar("Making", len(names), "job") as bar:
+        with progress.progress_bar("Making", len(names), "job") as bar:
             for future in concurrent.futures.as_completed(names):
                 outcomes[names[future]] = future.result()
                 bar.update()
@@ -191,7 +190,7 @@ def _write(builder: ClipBuilder, parts: Parts, contents: card.Contents) -> None:
     folder = builder.data_path
     load = functools.partial(_load, parts)
     total = sum(len(clips) for clips in contents.splits.values())
-    with _progress_bar("Writing", total, "clip") as bar:
+    with progress.progress_bar("Writing", total, "clip") as bar:
 
         def shards(split: str) -> list[Callable[[], Iterator[Clip]]]:
             by_file = _by_file(builder, contents.splits[split])
@@ -287,17 +286,6 @@ def _writing(folder: epath.Path) -> Iterator[None]:
     except RuntimeError as error:  # What ArrayRecord raises when the disk is full.
         reason = _one_line(error).partition(";")[0]
         raise ValueError(f"Clips cannot be written to {folder}: {reason}.") from error
-
-
-def _progress_bar(description: str, total: int, unit: str) -> tqdm:
-    # A log file gets a line every half minute, a terminal a bar that moves.
-    return tqdm(
-        total=total,
-        desc=description,
-        unit=unit,
-        dynamic_ncols=True,
-        mininterval=0.2 if sys.stderr.isatty() else 30,
-    )
 
 
 def _num_cores() -> int:

@@ -1,0 +1,25 @@
+"""The progress bar of everything that takes long."""
+
+import sys
+
+from tqdm import tqdm
+
+
+def progress_bar(description: str, total: int, unit: str, *, initial: int = 0) -> tqdm:
+    """Returns a progress bar on stderr; use it as a context manager and call its `update`.
+
+    Args:
+      description: the text before the bar.
+      total: what the bar counts up to.
+      unit: what it counts, singular, such as `step`.
+      initial: where it starts, above 0 when earlier work is continued.
+    """
+    return tqdm(
+        total=total,
+        initial=initial,
+        desc=description,
+        unit=unit,
+        dynamic_ncols=True,
+        # A terminal shows a moving bar; a log file would fill up, so it gets two lines a minute.
+        mininterval=0.2 if sys.stderr.isatty() else 30,
+    )
