@@ -1,10 +1,17 @@
-"""Writing files whole or not at all."""
+"""Files that are written whole or not at all, and files that notice damage."""
 
+import hashlib
+import io
+from collections.abc import Sequence
+
+import numpy as np
 from etils import epath
+
+_CHECKSUM_BYTES = 32
 
 
 def write_atomically(path: epath.PathLike, data: bytes | str) -> epath.Path:
-    """Writes `data` to `path`, of which no reader ever sees one half.
+    """Writes `data` to `path`; a reader sees either all of it or the file from before.
 
     Args:
       path: local or `gs://` path; missing parent folders are made.
@@ -19,3 +26,25 @@ def write_atomically(path: epath.PathLike, data: bytes | str) -> epath.Path:
     # Renaming happens at once, writing does not.
     part.write_bytes(data.encode() if isinstance(data, str) else data)
     return part.replace(path)
+
+
+def write_checked(path: epath.PathLike, items: Sequence[bytes]) -> None:
+    """Writes byte strings to a file that `read_checked` reads, whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez(buffer, *(np.frombuffer(item, np.uint8) for item in items))
+    archive = buffer.getvalue()
+    # The archive's own checksums miss some damage: a lost array, for one.
+    write_atomically(path, hashlib.sha256(archive).digest() + archive)
+
+
+def read_checked(path: epath.PathLike) -> list[bytes] | None:
+    """Returns what `write_checked` wrote; None when there is no file or it is damaged."""
+    try:
+        stored = epath.Path(path).read_bytes()
+    except OSError:  # Usually it does not exist.
+        return None
+    checksum, archive = stored[:_CHECKSUM_BYTES], stored[_CHECKSUM_BYTES:]
+    if hashlib.sha256(archive).digest() != checksum:
+        return None
+    with np.load(io.BytesIO(archive), allow_pickle=False) as arrays:
+        return [arrays[name].tobytes() for name in arrays.files]

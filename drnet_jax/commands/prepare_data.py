@@ -10,7 +10,7 @@ from etils import epath
 
 from drnet_jax.base import prng, sharding
 from drnet_jax.data import registry
-from drnet_jax.data.preparation import prepare as prepare_clips
+from drnet_jax.data.preparation.prepare import prepare_clips
 from drnet_jax.pictures import grids as viz
 from drnet_jax.runs import checks as settings
 
@@ -35,7 +35,7 @@ def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Calla
         return functools.partial(print, _prepare_moving_mnist(config))
     builder = registry.make_builder(config.data)
     registry.warn_of_stand_in(builder)
-    folder = prepare_clips.prepare(builder, max_skipped=config.data.max_skipped)
+    folder = prepare_clips(builder, max_skipped=config.data.max_skipped)
     files = "\n".join(f"  {folder / name}" for name in ("card.md", "contact_sheet.png"))
     return functools.partial(print, f"{builder.CARD.title}, ready for training:\n{files}")
 

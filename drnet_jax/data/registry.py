@@ -51,7 +51,7 @@ def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> 
         return _moving_mnist(data, seed, mesh)
     builder = make_builder(data)
     warn_of_stand_in(builder)
-    prepare.prepare(builder, max_skipped=data["max_skipped"])
+    prepare.prepare_clips(builder, max_skipped=data["max_skipped"])
     return RecordedSource(
         builder,
         max_frame_gap=data["max_frame_gap"],

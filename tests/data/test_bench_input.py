@@ -25,7 +25,7 @@ DOCUMENT = ROOT / "docs" / "data.md"
 def source(tmp_path_factory):
     config = toy_clips.ToyConfig(name="toy")
     builder = toy_clips.ToyTurn(config=config, data_dir=tmp_path_factory.mktemp("clips"))
-    prepare.prepare(builder)
+    prepare.prepare_clips(builder, max_skipped=0)
     return benchmark.open_source(builder, 1e9)
 
 

@@ -19,7 +19,7 @@ BYTES = 64  # Of a frame.
 def builder(tmp_path_factory):
     config = toy_clips.ToyConfig(lengths=LENGTHS, name="toy")
     builder = toy_clips.Toy(config=config, data_dir=tmp_path_factory.mktemp("clips"))
-    prepare.prepare(builder)
+    prepare.prepare_clips(builder, max_skipped=0)
     return builder
 
 

@@ -1,30 +1,27 @@
 """Preparing: interrupted, repeated, refused; always the same bytes or nothing complete."""
 
 import errno
+import functools
 import os
 import pathlib
+import queue
 import re
-import signal
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
-from tensorflow_datasets.core import writer
+from array_record.python import array_record_module
 
-from drnet_jax.base import files
+from drnet_jax.base import files, lock
 from drnet_jax.data.preparation import prepare
 from drnet_jax.data.preparation.builder import SPLITS, Clip, Job
 from drnet_jax.data.preparation.parts import Parts
 from tests.helpers import squares
 
-
-def create(folder, kind=squares.CountingToy, unreadable=(), **settings):
-    builder = squares.create(folder, kind, **settings)
-    builder.made, builder.unreadable = [], frozenset(unreadable)
-    return builder
+create = functools.partial(squares.create, kind=squares.CountingToy)
+prepare_clips = functools.partial(prepare.prepare_clips, max_skipped=0)
 
 
 def parts_of(builder):
@@ -36,43 +33,35 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in pathlib.Path(folder).iterdir()}
 
 
-def start(folder, kind):
-    """Starts a process that prepares, and returns it and where it works."""
-    command = [sys.executable, squares.__file__, str(folder), kind]
+def kill_while(stage, folder):
+    """Prepares in another process, which is killed in the middle of `stage`."""
+    command = [sys.executable, "-m", "tests.helpers.squares", str(folder), stage]
     root = pathlib.Path(squares.__file__).parent.parent.parent
-    process = subprocess.Popen(
-        command, env=os.environ | {"PYTHONPATH": str(root)}, stderr=subprocess.PIPE
-    )
-    return process, folder / "toy" / "toy_16_4_2"
-
-
-def wait_for(condition, process):
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert process.poll() is None, process.stderr.read().decode()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def kill(process):
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with subprocess.Popen(command, cwd=root, text=True, **pipes) as process:
+        assert "Stuck.\n" in process.stdout, process.stderr.read()
+        process.kill()
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    return contents(prepare.prepare(squares.create(tmp_path_factory.mktemp("undisturbed"))))
-
-
-def test_what_is_prepared_is_read_back(tmp_path):
-    builder = create(tmp_path)
+def prepared(tmp_path_factory):
+    """A complete data set, which tests only read."""
+    builder = create(tmp_path_factory.mktemp("undisturbed"))
     assert not prepare.is_prepared(builder)
-    folder = prepare.prepare(builder)
-    assert prepare.is_prepared(builder)
-    assert folder == builder.data_path
+    assert prepare_clips(builder) == builder.data_path
+    return builder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(prepared):
+    return contents(prepared.data_path)
+
+
+def test_what_is_prepared_is_read_back(prepared):
+    assert prepare.is_prepared(prepared)
     for split in SPLITS:
-        expected = [clip for job in builder.jobs()[split] for clip in builder.make(job)]
-        records = builder.as_data_source(split)
+        expected = [clip for job in prepared.jobs()[split] for clip in prepared.make(job)]
+        records = prepared.as_data_source(split)
         assert len(records) == len(expected) == 8
         for record, clip in zip(records, expected, strict=True):
             np.testing.assert_array_equal(record["frames"], clip.frames)
@@ -81,115 +70,79 @@ def test_what_is_prepared_is_read_back(tmp_path):
             assert record["length"] == len(clip.frames)
             assert squares.ACTIONS[record["action"]] == clip.factors["action"]
             assert record["person"].decode() == clip.factors["person"]
-    assert {path.name for path in folder.parent.iterdir()} == {"1.0.0", ".1.0.0.lock"}
-
-
-def test_a_complete_data_set_is_left_alone(tmp_path, capsys):
-    first = create(tmp_path)
-    before = contents(prepare.prepare(first))
-    assert capsys.readouterr().out == (f"Preparing Moving squares: 8 jobs, in {first.data_path}.\n")
-    second = create(tmp_path)
-    assert contents(prepare.prepare(second)) == before
-    assert second.made == []
-    assert capsys.readouterr().out == ""
-    assert len(second.as_data_source("train")) == 8
+    names = {path.name for path in prepared.data_path.parent.iterdir()}
+    assert names == {"1.0.0", ".1.0.0.lock"}
 
 
 @pytest.mark.parametrize("workers", [1, 5])
-def test_bytes_do_not_depend_on_the_threads(tmp_path, undisturbed, workers):
-    assert contents(prepare.prepare(create(tmp_path), workers=workers)) == undisturbed
-
-
-def test_killed_while_making_goes_on_to_the_same_bytes(tmp_path, undisturbed):
-    process, folder = start(tmp_path, "SlowToy")
-    wait_for(lambda: len(list(folder.glob(".1.0.0.parts/*.part"))) >= 3, process)
-    kill(process)
+def test_bytes_do_not_depend_on_the_threads(tmp_path, undisturbed, workers, capsys):
     builder = create(tmp_path)
-    assert not prepare.is_prepared(builder)
-    finished = len(list(folder.glob(".1.0.0.parts/*.part")))
-    assert 3 <= finished < 8
-    # In another process, since some orders of tfds change with the process.
-    process, _ = start(tmp_path, "Toy")
-    error = process.communicate(timeout=30)[1].decode()
-    assert process.returncode == 0, error
-    assert contents(prepare.prepare(builder)) == undisturbed
-    assert builder.made == []
+    assert contents(prepare_clips(builder, workers=workers)) == undisturbed
+    assert capsys.readouterr().out == f"Preparing Moving squares: 8 jobs, in {builder.data_path}.\n"
 
 
-def test_killed_while_writing_goes_on_to_the_same_bytes(tmp_path, undisturbed):
-    process, folder = start(tmp_path, "StuckToy")
-    wait_for(lambda: list(folder.glob("incomplete.*_1.0.0/*")), process)
-    kill(process)
+def test_a_complete_data_set_is_left_alone(prepared, undisturbed, capsys):
+    again = create(prepared.data_path.parent.parent.parent)
+    parts_of(again).folder.mkdir()  # As after a crash between the last two steps.
+    assert contents(prepare_clips(again)) == undisturbed
+    assert not parts_of(again).folder.exists()
+    assert again.made == []
+    assert capsys.readouterr().out == ""
+    assert len(again.as_data_source("train")) == 8
+
+
+def test_killed_in_any_stage_goes_on_to_the_same_bytes(tmp_path, undisturbed):
     builder = create(tmp_path)
+    folder = builder.data_path.parent
+    kill_while("making", tmp_path)
+    assert len(list(folder.glob(".1.0.0.parts/*.records"))) == 3
     assert not prepare.is_prepared(builder)
-    assert contents(prepare.prepare(builder)) == undisturbed
+    # It is another process that goes on, since the order of some of tfds' sets changes with it.
+    kill_while("writing", tmp_path)
+    assert list(folder.glob("incomplete.*_1.0.0/*"))
+    assert not prepare.is_prepared(builder)
+    assert contents(prepare_clips(builder)) == undisturbed
     assert builder.made == []
     assert {path.name for path in folder.iterdir()} == {"1.0.0", ".1.0.0.lock"}
 
 
-def test_parts_left_behind_after_completion_are_deleted(tmp_path):
+def test_damaged_parts_are_made_anew(tmp_path, undisturbed):
     builder = create(tmp_path)
-    prepare.prepare(builder)
-    parts_of(builder).folder.mkdir()
-    prepare.prepare(builder)
-    assert not parts_of(builder).folder.exists()
-
-
-@pytest.mark.parametrize("damage", ["empty", "truncated", "changed"])
-def test_damaged_parts_are_made_anew(tmp_path, undisturbed, damage):
-    builder = create(tmp_path)
-    jobs = builder.jobs()["train"]
+    intact, *damaged = builder.jobs()["train"]
     parts = parts_of(builder)
-    parts.folder.mkdir(parents=True)
-    for job in jobs[:2]:
-        parts.store(job, builder.make(job))
-    path = pathlib.Path(parts._path(jobs[1]))
-    stored = bytearray(path.read_bytes())
-    if damage == "changed":
+    for job in (intact, *damaged):
+        parts.store(job, [builder.serialize(clip) for clip in builder.make(job)])
+    for job, keep in zip(damaged, (0, 700, None), strict=True):
+        stored = bytearray(parts.path(job).read_bytes())
         stored[len(stored) // 2] ^= 1
-    path.write_bytes(stored[: {"empty": 0, "truncated": 700, "changed": None}[damage]])
+        parts.path(job).write_bytes(stored[:keep])
     builder.made.clear()
-    assert contents(prepare.prepare(builder)) == undisturbed
-    assert jobs[0].name not in builder.made
-    assert jobs[1].name in builder.made
-
-
-def test_parts_notice_any_damage(tmp_path):
-    parts, job = Parts(tmp_path), Job("é", (1, "a"))
-    clip = Clip("name", np.arange(8, dtype=np.uint8).reshape(2, 2, 2, 1), {"label": "b", "x": 1.5})
-    parts.store(job, [clip])
-    path = pathlib.Path(parts._path(job))
-    stored = path.read_bytes()
-    for i in range(0, len(stored), 5):
-        path.write_bytes(stored[:i] + bytes([stored[i] ^ 255]) + stored[i + 1 :])
-        assert parts.load(job) is None
-    path.write_bytes(stored)
-    (found,) = parts.load(job)
-    assert (found.name, found.factors) == (clip.name, clip.factors)
-    np.testing.assert_array_equal(found.frames, clip.frames)
+    assert contents(prepare_clips(builder)) == undisturbed
+    assert intact.name not in builder.made
+    assert {job.name for job in damaged} < set(builder.made)
 
 
 def test_parts_are_of_one_job_alone(tmp_path):
     parts = Parts(tmp_path)
-    parts.store(Job("a", (1,)), [])
-    assert parts.load(Job("a", (1,))) == []
-    assert parts.load(Job("a", (2,))) is None
-    with pytest.raises(TypeError, match="x is None; allowed: numbers, texts and arrays of those"):
-        parts.store(Job("b"), [Clip("b", np.zeros((1, 2, 2, 1), np.uint8), {"x": None})])
+    parts.store(Job("é", (1,)), [])
+    parts.store(Job("é", (2, "a")), [b"", b"record"])
+    assert parts.load(Job("é", (1,))) == []
+    assert parts.load(Job("é", (2, "a"))) == [b"", b"record"]
+    assert parts.load(Job("é", (3,))) is None
 
 
 def test_large_splits_are_several_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "_SHARD_BYTES", 20 * squares.SIZE**2)
+    monkeypatch.setattr(prepare, "_FILE_BYTES", 20 * squares.SIZE**2)
     builder = create(tmp_path)
-    names = {path.name for path in prepare.prepare(builder).glob("*train*")}
+    names = {path.name for path in prepare_clips(builder).glob("*train*")}
     assert len(names) == 3
     expected = [clip.name for job in builder.jobs()["train"] for clip in builder.make(job)]
     assert [record["name"].decode() for record in builder.as_data_source("train")] == expected
 
 
 def test_skipped_inputs_are_listed(tmp_path, caplog):
-    builder = create(tmp_path, squares.HoledToy, [("train", i) for i in range(12)], num_jobs=20)
-    folder = prepare.prepare(builder, max_skipped=0.3)
+    builder = create(tmp_path, unreadable=[("train", i) for i in range(12)], num_jobs=20)
+    folder = prepare_clips(builder, max_skipped=0.3)
     assert [record.getMessage() for record in caplog.records] == [
         *(f"Skipped train é {i}.avi: train é {i}.avi has no video in it." for i in range(10)),
         "Skipped 2 more.",
@@ -201,28 +154,28 @@ def test_skipped_inputs_are_listed(tmp_path, caplog):
 
 
 def test_too_many_skipped_inputs_are_refused(tmp_path):
-    builder = create(tmp_path, squares.HoledToy, [("train", 1), ("test", 2)])
+    builder = create(tmp_path, unreadable=[("train", 1), ("test", 2)])
     with pytest.raises(ValueError) as error:
-        prepare.prepare(builder, max_skipped=0.2)
+        prepare_clips(builder, max_skipped=0.2)
     assert str(error.value) == (
         "Moving squares: 2 of 8 inputs cannot be used, the first: train é 1.avi has no video in "
         "it; at most 0.2 of all are allowed: mend them, or allow more by "
         "config.data.max_skipped=0.25."
     )
     assert not prepare.is_prepared(builder)
-    again = create(tmp_path, squares.HoledToy, [("train", 1)])
-    prepare.prepare(again, max_skipped=0.25)
+    again = create(tmp_path, unreadable=[("train", 1)])
+    prepare_clips(again, max_skipped=0.25)
     assert again.made == ["test é 2.avi"]
     assert len(again.as_data_source("train")) == 6
 
 
 def test_a_split_without_clips_is_refused(tmp_path):
-    builder = create(tmp_path, squares.HoledToy, [("test", i) for i in range(4)])
+    builder = create(tmp_path, unreadable=[("test", i) for i in range(4)])
     expected = "The split 'test' would have no clips. Moving squares: 4 of 8 inputs cannot be used"
     with pytest.raises(ValueError, match=re.escape(f"{expected}, the first: test é 0.avi has")):
-        prepare.prepare(builder, max_skipped=1)
+        prepare_clips(builder, max_skipped=1)
     with pytest.raises(ValueError, match="there is nothing to make the split 'train' of"):
-        prepare.prepare(create(tmp_path, num_jobs=0))
+        prepare_clips(create(tmp_path, num_jobs=0))
 
 
 def test_names_occur_once(tmp_path, monkeypatch):
@@ -230,28 +183,36 @@ def test_names_occur_once(tmp_path, monkeypatch):
     twins = {split: [Job("a.avi", (split, 0))] for split in SPLITS}
     monkeypatch.setattr(builder, "jobs", lambda: twins)
     with pytest.raises(ValueError, match=r"'a\.avi' occurs 2 times; allowed: once"):
-        prepare.prepare(builder)
+        prepare_clips(builder)
     builder = create(tmp_path)
     namesakes = [Clip("x", clip.frames, clip.factors) for clip in builder.make(Job("", ("", 0)))]
     monkeypatch.setattr(builder, "make", lambda job: namesakes[:1])
     with pytest.raises(ValueError, match=r"two clips are named 'x', of 'train é 0\.avi' and of"):
-        prepare.prepare(builder)
+        prepare_clips(builder)
 
 
-def test_a_failing_job_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("frames", "factors", "message"),
+    [
+        (np.zeros((0, 16, 16, 1), np.uint8), {}, "ValueError: the clip 'x' has no frames"),
+        (np.zeros((1, 8, 8, 1), np.uint8), {}, "ValueError: .*frames"),
+        (np.zeros((1, 16, 16, 1), np.uint8), {"height": None}, "TypeError: .*height"),
+        (np.zeros((1, 16, 16, 1), np.uint8), {"width": 1}, "KeyError: .width"),
+    ],
+)
+def test_a_clip_that_does_not_fit_is_named(tmp_path, monkeypatch, frames, factors, message):
+    builder = create(tmp_path)
+    known = builder.make(Job("", ("", 0)))[0].factors
+    monkeypatch.setattr(builder, "make", lambda job: [Clip("x", frames, known | factors)])
+    with pytest.raises(RuntimeError, match=rf"^Moving squares: '.* é .*\.avi' failed: {message}"):
+        prepare_clips(builder)
+
+
+def test_a_failing_job_is_named_and_stops_all(tmp_path, monkeypatch):
     builder = create(tmp_path)
     monkeypatch.setattr(builder, "make", lambda job: 1 / (job.arguments[1] - 2))
     with pytest.raises(RuntimeError, match=r"^Moving squares: '.* é .*\.avi' failed: "):
-        prepare.prepare(builder)
-    good = builder.made
-    for frames in (np.zeros((0, 16, 16, 1), np.uint8), np.zeros((1, 8, 8, 1), np.uint8)):
-        builder = create(tmp_path)
-        factors = squares.Toy.make(builder, Job("", ("", 0)))[0].factors
-        clips = [Clip("x", frames, factors)]
-        monkeypatch.setattr(builder, "make", lambda job, clips=clips: clips)
-        with pytest.raises(RuntimeError, match="failed: ValueError: "):
-            prepare.prepare(builder)
-    assert good == []
+        prepare_clips(builder)
 
 
 def test_a_full_disk_while_making(tmp_path, monkeypatch):
@@ -267,32 +228,38 @@ def test_a_full_disk_while_making(tmp_path, monkeypatch):
 
     monkeypatch.setattr(files, "write_atomically", fill)
     with pytest.raises(ValueError) as error:
-        prepare.prepare(builder, workers=1)
+        prepare_clips(builder, workers=1)
     assert str(error.value) == (
         f"Clips cannot be written to {builder.data_path}: No space left on device."
     )
     monkeypatch.undo()
     again = create(tmp_path)
-    prepare.prepare(again)
+    prepare_clips(again)
     assert len(again.made) == 5
 
 
 def test_a_full_disk_while_writing(tmp_path, monkeypatch, undisturbed):
     builder = create(tmp_path)
 
-    def fill(self, path, examples):
-        # As ArrayRecord puts it.
-        raise RuntimeError(f"write() failed: No space left on device; writing {path}; at byte 0")
+    class FullDisk:
+        """Fails as the writer of ArrayRecord does."""
+
+        def __init__(self, path, options):
+            self.path = path
+
+        def write(self, record):
+            raise RuntimeError(f"write() failed: No space left on device; writing {self.path}; at")
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer.ExampleWriter, "write", fill)
+        patch.setattr(array_record_module, "ArrayRecordWriter", FullDisk)
         with pytest.raises(
             ValueError, match=r"/1\.0\.0: write\(\) failed: No space left on device\.$"
         ):
-            prepare.prepare(builder)
+            prepare_clips(builder)
     assert not prepare.is_prepared(builder)
+    assert not list(builder.data_path.parent.glob("incomplete.*"))
     builder.made.clear()
-    assert contents(prepare.prepare(builder)) == undisturbed
+    assert contents(prepare_clips(builder)) == undisturbed
     assert builder.made == []
 
 
@@ -301,19 +268,18 @@ def test_places_that_cannot_be_written_to(tmp_path):
     with pytest.raises(
         ValueError, match=r"^Clips cannot be written to .*file.*: Not a directory\.$"
     ):
-        prepare.prepare(create(tmp_path / "file"))
+        prepare_clips(create(tmp_path / "file"))
 
 
-def test_a_second_process_waits(tmp_path, capsys):
+def test_a_second_process_waits(tmp_path, monkeypatch):
     builder = create(tmp_path)
-    thread = threading.Thread(target=prepare.prepare, args=(builder,))
+    said = queue.SimpleQueue()
+    monkeypatch.setattr(lock, "print", lambda line, flush: said.put(line), raising=False)
+    thread = threading.Thread(target=prepare_clips, args=(builder,))
     with prepare._locked(builder):
         thread.start()
-        deadline = time.monotonic() + 30
-        while not (said := capsys.readouterr().out):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        assert said == "Waiting for another process that prepares Moving squares.\n"
+        waiting = said.get(timeout=30)
+        assert waiting == "Waiting for another process that prepares Moving squares."
         assert builder.made == []
     thread.join()
     assert prepare.is_prepared(builder)

@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 def make(folder, builder_class=toy_clips.Toy, lengths=(3, 5, 8, 4), **changes):
     config = toy_clips.ToyConfig(lengths=lengths, name=f"toy_{'_'.join(map(str, lengths))}")
     builder = builder_class(config=config, data_dir=folder)
-    prepare.prepare(builder)
+    prepare.prepare_clips(builder, max_skipped=0)
     settings = dict(max_frame_gap=2, max_bytes=1e9, seed=3, mesh=sharding.data_mesh())
     return RecordedSource(builder, **(settings | changes))
 

@@ -119,7 +119,7 @@ def test_frames_labels_and_splits(folder):
 
 def test_prepared_and_read_back(folder, tmp_path):
     builder = create(folder, tmp_path / "data", cameras="left")
-    prepare.prepare(builder)
+    prepare.prepare_clips(builder, max_skipped=0)
     train, test = (list(builder.as_data_source(split=split)) for split in SPLITS)
     assert [len(train), len(test)] == [3, 1]
     expected = np.stack([picture((3, 0, 2, a, 2), 0) for a in range(18)])
@@ -187,7 +187,7 @@ def test_what_tfds_prepared_in_another_form(tmp_path):
 
 def test_something_else_that_tfds_prepared(tmp_path, plain):
     other = create(plain, tmp_path / "data")
-    prepare.prepare(other)
+    prepare.prepare_clips(other, max_skipped=0)
     with pytest.raises(ValueError, match="is no smallnorb: it lacks image, image2, label_azimuth"):
         create(other.data_path).jobs()
 

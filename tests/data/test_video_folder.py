@@ -81,7 +81,7 @@ def test_prepared_and_read_back(folder, tmp_path):
         '"train/a b/größe.AVI",run,in\r\n\r\n'
     )
     builder = create(folder, tmp_path / "data")
-    prepare.prepare(builder)
+    prepare.prepare_clips(builder, max_skipped=0)
     found = {split: list(builder.as_data_source(split=split)) for split in SPLITS}
     files = [record["file"].decode() for split in SPLITS for record in found[split]]
     assert files == ["train/a b/größe.AVI", "train/c.mkv", "test/walk 3"]
@@ -336,8 +336,8 @@ def test_one_bad_video_among_others_is_left_out(folder, tmp_path):
     (folder / "train" / "c.mkv").write_bytes(b"")
     builder = create(folder, tmp_path / "data")
     with pytest.raises(ValueError, match=r"c\.mkv"):
-        prepare.prepare(builder)
-    prepare.prepare(builder, max_skipped=0.5)
+        prepare.prepare_clips(builder, max_skipped=0)
+    prepare.prepare_clips(builder, max_skipped=0.5)
     (record,) = builder.as_data_source(split="train")
     np.testing.assert_array_equal(record["frames"], clip(1))
 

@@ -1,9 +1,8 @@
-"""A data set of tiny clips for the tests, and a process that prepares it and can be killed."""
+"""A data set of tiny clips for the tests, and a process that gets stuck preparing it."""
 
 import dataclasses
-import pathlib
+import itertools
 import sys
-import time
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -89,59 +88,47 @@ class Toy(ClipBuilder, skip_registration=True):
 
 
 class CountingToy(Toy, skip_registration=True):
-    """Notes which jobs it made."""
+    """Notes which jobs it made, and cannot read some of its inputs."""
 
     name = "toy"
-    made: list
 
-    def make(self, job):
-        self.made.append(job.name)
-        return super().make(job)
-
-
-class HoledToy(CountingToy, skip_registration=True):
-    """Cannot read some of its inputs."""
-
-    unreadable: frozenset
+    def __init__(self, *, unreadable=(), **settings):
+        super().__init__(**settings)
+        self.unreadable = frozenset(unreadable)
+        self.made = []
 
     def make(self, job):
         if job.arguments in self.unreadable:
             raise UnreadableError(f"{job.name} has no video\nin it.")
+        self.made.append(job.name)
         return super().make(job)
 
 
-class SlowToy(Toy, skip_registration=True):
-    """Takes its time to make clips."""
-
-    name = "toy"
-
-    def make(self, job):
-        time.sleep(0.1)
-        return super().make(job)
-
-
-class StuckToy(Toy, skip_registration=True):
-    """Never gets past the fifth clip that is written."""
-
-    name = "toy"
-
-    def record(self, clip):
-        if clip.name == "train_2_0" and self.unfinished():
-            time.sleep(60)
-        return super().record(clip)
-
-    def unfinished(self):
-        return list(self.data_path.parent.glob("incomplete.*"))
-
-
-def create(folder, kind=Toy, **settings):
+def create(folder, kind=Toy, unreadable=(), **settings):
     """Returns the toy data set in `folder`."""
-    return kind(config=ToyConfig(name="", image_size=SIZE, **settings), data_dir=folder)
+    config = ToyConfig(name="", image_size=SIZE, **settings)
+    own = {"unreadable": unreadable} if kind is CountingToy else {}
+    return kind(config=config, data_dir=folder, **own)
+
+
+def stuck_after(count, iterator):
+    """Yields `count` items, then says so and waits to be killed."""
+    yield from itertools.islice(iterator, count)
+    print("Stuck.", flush=True)
+    sys.stdin.read()
+
+
+def main(folder, stage):
+    """Prepares the toy data on one thread until it gets stuck while `making` or `writing`."""
+    builder = create(folder)
+    if stage == "making":
+        jobs = stuck_after(3, itertools.repeat(Toy.make))
+        Toy.make = lambda self, job, make=Toy.make: next(jobs) and make(self, job)
+    else:
+        load = prepare._load_records
+        prepare._load_records = lambda *arguments: stuck_after(5, load(*arguments))
+    prepare.prepare_clips(builder, max_skipped=0, workers=1)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(pathlib.Path(__file__).parent.parent.parent))
-    from tests.helpers import squares
-
-    kind = getattr(squares, sys.argv[2])
-    prepare.prepare(squares.create(sys.argv[1], kind), workers=1)
+    main(*sys.argv[1:])

@@ -5,14 +5,11 @@ Builders never import TensorFlow; `prepare.py` runs them and `data/clip_store.py
 
 import abc
 import dataclasses
-import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from etils import epath
-from tensorflow_datasets.core import writer
 from tensorflow_datasets.proto import tf_example_pb2
 
 SPLITS = ("train", "test")
@@ -141,29 +138,21 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
         del content, pose, time
         return None
 
-    def examples(self, split: str) -> Iterator[Clip]:
-        """Returns the clips of `split` in the order of the jobs."""
-        for job in self.jobs()[split]:
-            yield from self.make(job)
+    def serialize(self, clip: Clip) -> bytes:
+        """Returns the record of `clip`: one value for each feature, always as the same bytes.
 
-    def record(self, clip: Clip) -> dict[str, Any]:
-        """Returns what is stored of `clip`: a value for each of the features."""
-        stored = {"frames": clip.frames, "length": len(clip.frames), "name": clip.name}
-        return stored | clip.factors
-
-    def shards(self, split: str) -> list[Callable[[], Iterator[Clip]]]:
-        """Returns what gives the clips of each file of `split`.
-
-        `data/preparation/prepare.py` puts clips that it has made before in place of this.
+        Raises:
+          Exception: whichever tfds raises when a value does not fit its feature.
         """
-        return [functools.partial(self.examples, split)]
+        values = {"frames": clip.frames, "length": len(clip.frames), "name": clip.name}
+        record = self.info.features.serialize_example(values | clip.factors)
+        # tfds orders the features differently in each process.
+        example = tf_example_pb2.Example.FromString(record)
+        return example.SerializeToString(deterministic=True)
 
-    def finish(self, folder: epath.Path) -> None:
-        """Adds to `folder`, where all clips are, what else belongs there.
-
-        tfds gives the folder its final name afterwards. `data/preparation/prepare.py` has its own.
-        """
-        del folder
+    def deserialize(self, record: bytes) -> dict[str, Any]:
+        """Returns the values of a record by feature; texts are bytes, classes are numbers."""
+        return self.info.features.deserialize_example_np(record)
 
     def _info(self) -> tfds.core.DatasetInfo:
         size = self.builder_config.image_size
@@ -182,37 +171,9 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
         )
 
     def _shard_iterators_per_split(self, dl_manager: tfds.download.DownloadManager) -> dict:
-        del dl_manager  # The files are those of `builder_config.folder`.
-        return {
-            split: [functools.partial(self._records, shard) for shard in self.shards(split)]
-            for split in SPLITS
-        }
-
-    def _records(self, shard: Callable[[], Iterator[Clip]]) -> Iterator:
-        for number, clip in enumerate(shard()):
-            yield number, self.record(clip)
-
-    def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-        super()._download_and_prepare(dl_manager, download_config)
-        self.finish(self.data_path)
-
-    def _example_writer(self) -> writer.ExampleWriter:
-        return _OrderedWriter(self.info.file_format)
+        raise NotImplementedError("Prepare this data set with prepare_clips().")
 
     def _create_builder_config(self, builder_config, version) -> tfds.core.BuilderConfig:
         # tfds would warn that the class does not list these settings.
         del version
         return builder_config
-
-
-class _OrderedWriter(writer.ExampleWriter):
-    """Writes the values of a record by name; tfds has them in another order each time."""
-
-    def write(self, path: epath.PathLike, examples: Iterator[tuple[int, bytes]]) -> Any:
-        ordered = ((key, _ordered(serialized)) for key, serialized in examples)
-        return super().write(path, ordered)
-
-
-def _ordered(serialized: bytes) -> bytes:
-    record = tf_example_pb2.Example.FromString(serialized)
-    return record.SerializeToString(deterministic=True)

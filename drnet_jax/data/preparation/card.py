@@ -2,14 +2,13 @@
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from drnet_jax import __version__
-from drnet_jax.data.preparation.builder import Clip, ClipBuilder, Job
+from drnet_jax.data.preparation.builder import ClipBuilder
 
 # Those that decode or render frames, or write them.
 _LIBRARIES = ("array-record", "av", "jax", "numpy", "pillow", "tensorflow-datasets")
@@ -19,49 +18,16 @@ STAND_IN = "STAND-IN: rendered by drnet_jax in place of data that cannot be had"
 
 
 @dataclasses.dataclass(frozen=True)
-class Entry:
-    """What is kept in memory of a clip that was made.
-
-    Attributes:
-      job: what made it.
-      number: its place among the clips of that job.
-      name: the clip's.
-      length: number of frames.
-      factors: values per clip as they are; of arrays the least and the greatest value.
-    """
-
-    job: Job
-    number: int
-    name: str
-    length: int
-    factors: dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
 class Contents:
     """What a data set came to hold.
 
     Attributes:
-      splits: the clips of each split, in order.
+      splits: the records of each split in order, decoded, without their frames.
       skipped: name and reason of each input that could not be used.
     """
 
-    splits: dict[str, list[Entry]]
+    splits: dict[str, list[dict[str, Any]]]
     skipped: list[tuple[str, str]]
-
-
-def entries(job: Job, clips: Sequence[Clip]) -> list[Entry]:
-    """Returns what to remember of the clips of `job`."""
-    return [
-        Entry(
-            job=job,
-            number=number,
-            name=clip.name,
-            length=len(clip.frames),
-            factors={key: _shortened(value) for key, value in clip.factors.items()},
-        )
-        for number, clip in enumerate(clips)
-    ]
 
 
 def text(builder: ClipBuilder, contents: Contents) -> str:
@@ -75,9 +41,8 @@ def text(builder: ClipBuilder, contents: Contents) -> str:
     size, channels = builder.builder_config.image_size, builder.channels
     lines += [f"Frames are {size} x {size} pixels, {'gray' if channels == 1 else 'in color'}."]
     lines += ["", "## Factors", ""]
-    every = [entry for split in contents.splits.values() for entry in split]
     for key in builder.factor_features():
-        values = [entry.factors[key] for entry in every]
+        values = [record[key] for records in contents.splits.values() for record in records]
         lines += [f"- `{key}`: {_factor(builder.info.features[key], values)}"]
     lines += ["", "## Skipped inputs", ""]
     lines += [f"- {name}: {reason}" for name, reason in contents.skipped] or ["None."]
@@ -90,15 +55,12 @@ def text(builder: ClipBuilder, contents: Contents) -> str:
 
 
 def factor_text(feature: tfds.features.FeatureConnector, value: Any) -> str:
-    """Returns the value of a factor as people call it."""
-    if isinstance(feature, tfds.features.ClassLabel) and not isinstance(value, str):
-        return feature.int2str(int(value))
-    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
-
-
-def _shortened(value: Any) -> Any:
-    array = np.asarray(value)
-    return value if array.ndim == 0 or array.size == 0 else (array.min(), array.max())
+    """Returns the value of a factor for people to read."""
+    if isinstance(feature, tfds.features.ClassLabel):
+        return feature.int2str(value)
+    if isinstance(feature, tfds.features.Text):
+        return value.decode()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _split_table(contents: Contents) -> list[str]:
@@ -106,9 +68,9 @@ def _split_table(contents: Contents) -> list[str]:
         "| split | clips | frames | shortest | median | longest |",
         "|---|---|---|---|---|---|",
     ]
-    for split, clips in contents.splits.items():
-        lengths = [entry.length for entry in clips]
-        numbers = (len(clips), sum(lengths), min(lengths), np.median(lengths), max(lengths))
+    for split, records in contents.splits.items():
+        lengths = [record["length"] for record in records]
+        numbers = (len(lengths), sum(lengths), min(lengths), np.median(lengths), max(lengths))
         lines.append("| ".join([f"| {split} ", *(f"{number:,.10g} " for number in numbers)]) + "|")
     return lines
 
@@ -116,19 +78,16 @@ def _split_table(contents: Contents) -> list[str]:
 def _factor(feature: tfds.features.FeatureConnector, values: list[Any]) -> str:
     """Returns one line on a factor: its kind and the values that occur."""
     if isinstance(feature, tfds.features.ClassLabel):
-        occurring = {factor_text(feature, value) for value in values}
-        names = [name for name in feature.names if name in occurring]
+        names = [factor_text(feature, value) for value in sorted(set(values))]
         return f"one of {len(names):,}: {_some(names)}"
     if isinstance(feature, tfds.features.Text):
         return f"text, {len(set(values)):,} different"
     if feature.shape:
-        pairs = [value for value in values if isinstance(value, tuple)]
         kind = "one per frame" if feature.shape[0] is None else f"array of shape {feature.shape}"
     else:
-        pairs = [(value, value) for value in values]
         kind = f"number, {len(set(values)):,} different"
-    least, most = min(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
-    return f"{kind}, {_number(least)} to {_number(most)}"
+    numbers = np.concatenate([np.ravel(value) for value in values])
+    return f"{kind}, {_number(numbers.min())} to {_number(numbers.max())}"
 
 
 def _some(names: list[str]) -> str:

@@ -1,37 +1,39 @@
 """A picture of a prepared data set: some clips of each split, a row each."""
 
 import io
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image, ImageDraw, ImageFont
 
+from drnet_jax.base import plural
 from drnet_jax.data.preparation import card
-from drnet_jax.data.preparation.builder import Clip, ClipBuilder
+from drnet_jax.data.preparation.builder import ClipBuilder
 from drnet_jax.pictures import drawing
 
 _NUM_CLIPS = 8
 _NUM_FRAMES = 10
 _LABEL = 230  # Width of the words beside a row.
 _SMALL = 15  # Height of a line of small text.
-_LARGEST = 160  # Frames beyond this side are made smaller.
+_LARGEST = 160  # Larger frames are shrunk.
+
+Record = dict[str, Any]
 
 
-def png(builder: ClipBuilder, contents: card.Contents, load: Callable[[card.Entry], Clip]) -> bytes:
+def png(builder: ClipBuilder, contents: card.Contents, shown: dict[str, list[Record]]) -> bytes:
     """Returns the contact sheet as a PNG.
 
     Args:
       builder: the data set, for its title and the names of its classes.
-      contents: its clips; those shown are spread evenly over each split.
-      load: gives the frames of a clip.
+      contents: all of its clips.
+      shown: by split, the decoded records to draw, with their frames; see `choose`.
     """
     side = _shown(np.zeros((1, *builder.info.features["frames"].shape[1:]), np.uint8)).shape[1]
     blocks = [_heading(builder, contents, _width(side))]
-    for split, clips in contents.splits.items():
-        blocks.append(_split_heading(split, clips, _width(side)))
-        for i in spread(len(clips), _NUM_CLIPS):
-            blocks.append(_row(builder, clips[i], load(clips[i]), side))
+    for split, records in contents.splits.items():
+        blocks.append(_split_heading(split, records, _width(side)))
+        blocks += [_row(builder, record, side) for record in shown[split]]
     picture = drawing.blank(_width(side), sum(block.height for block in blocks) + drawing.MARGIN)
     top = 0
     for block in blocks:
@@ -40,6 +42,11 @@ def png(builder: ClipBuilder, contents: card.Contents, load: Callable[[card.Entr
     buffer = io.BytesIO()
     picture.save(buffer, "png", optimize=True)
     return buffer.getvalue()
+
+
+def choose(num_clips: int) -> list[int]:
+    """Returns which clips of a split to show: all, or some that are evenly spread."""
+    return spread(num_clips, _NUM_CLIPS)
 
 
 def spread(total: int, most: int, *, periodic: bool = False) -> list[int]:
@@ -71,7 +78,7 @@ def _heading(builder: ClipBuilder, contents: card.Contents, width: int) -> Image
     size = builder.builder_config.image_size
     note = f"{size} x {size} pixels"
     if contents.skipped:
-        note += f", {len(contents.skipped):,} inputs skipped"
+        note += f", {plural.count(len(contents.skipped), 'input')} skipped"
     lines.append((note, drawing.MUTED, 14))
     block = drawing.blank(width, 10 + 28 * len(lines))
     for i, (words, color, points) in enumerate(lines):
@@ -81,11 +88,11 @@ def _heading(builder: ClipBuilder, contents: card.Contents, width: int) -> Image
     return block
 
 
-def _split_heading(split: str, clips: list[card.Entry], width: int) -> Image.Image:
-    frames = sum(entry.length for entry in clips)
+def _split_heading(split: str, records: list[Record], width: int) -> Image.Image:
+    frames = sum(record["length"] for record in records)
     block = drawing.blank(width, 2 * drawing.LINE)
     y, x = drawing.LINE, drawing.MARGIN
-    words = f"{split}: {len(clips):,} clips, {frames:,} frames"
+    words = f"{split}: {plural.count(len(records), 'clip')}, {plural.count(frames, 'frame')}"
     drawing.text(block, words, (x, y), drawing.OBSERVED, anchor="lm", size=16)
     block.paste(drawing.arrow_label("time"), (x + _LABEL, y - drawing.LINE // 2))
     line = (x, y + 14, width - drawing.MARGIN - 1, y + 15)
@@ -93,31 +100,30 @@ def _split_heading(split: str, clips: list[card.Entry], width: int) -> Image.Ima
     return block
 
 
-def _row(builder: ClipBuilder, entry: card.Entry, clip: Clip, side: int) -> Image.Image:
+def _row(builder: ClipBuilder, record: Record, side: int) -> Image.Image:
     block = drawing.blank(_width(side), side + 2 * drawing.GUTTER)
     room = (side - 4) // _SMALL - 2
-    lines = [(entry.name, drawing.TEXT, 14)]
-    lines += [(line, drawing.MUTED, 13) for line in _factor_lines(builder, entry)[:room]]
-    lines.append((f"{entry.length:,} frames", drawing.MUTED, 13))
+    lines = [(record["name"].decode(), drawing.TEXT, 14)]
+    lines += [(line, drawing.MUTED, 13) for line in _factor_lines(builder, record)[:room]]
+    lines.append((plural.count(record["length"], "frame"), drawing.MUTED, 13))
     for i, (words, color, points) in enumerate(lines):
         xy = (drawing.MARGIN, drawing.GUTTER + 8 + i * _SMALL)
         words = _cut(words, _LABEL - 10, points)
         drawing.text(block, words, xy, color, anchor="lm", size=points)
-    times = spread(len(clip.frames), _NUM_FRAMES, periodic=builder.CARD.periodic)
-    for i, frame in enumerate(_shown(clip.frames[times])):
+    times = spread(record["length"], _NUM_FRAMES, periodic=builder.CARD.periodic)
+    for i, frame in enumerate(_shown(record["frames"][times])):
         x = drawing.MARGIN + _LABEL + i * (side + drawing.GUTTER)
         drawing.paste(block, frame, x, drawing.GUTTER)
     return block
 
 
-def _factor_lines(builder: ClipBuilder, entry: card.Entry) -> list[str]:
-    """Returns a line for each factor that has one value per clip, classes first."""
+def _factor_lines(builder: ClipBuilder, record: Record) -> list[str]:
+    """Returns one line for each factor that has one value per clip, classes first."""
     features = {key: builder.info.features[key] for key in builder.factor_features()}
-    keys = [key for key in features if not isinstance(entry.factors[key], tuple)]
+    keys = [key for key in features if not np.ndim(record[key])]
     keys.sort(key=lambda key: not isinstance(features[key], tfds.features.ClassLabel))
     return [
-        f"{key.replace('_', ' ')}: {card.factor_text(features[key], entry.factors[key])}"
-        for key in keys
+        f"{key.replace('_', ' ')}: {card.factor_text(features[key], record[key])}" for key in keys
     ]
 
 
