@@ -1,0 +1,280 @@
+"""The documents name files, headings, commands and settings that exist."""
+
+import ast
+import functools
+import importlib.util
+import pathlib
+import re
+import shlex
+import tomllib
+
+import ml_collections
+import pytest
+
+from tests.conftest import ROOT
+
+README = ROOT / "README.md"
+CHANGELOG = ROOT / "CHANGELOG.md"
+DOCUMENTS = [
+    README,
+    CHANGELOG,
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "tests" / "golden" / "README.md",
+    ROOT / "drnet_jax" / "data" / "moving_mnist" / "embedded_digits" / "README.md",
+]
+PRESENT = [path for path in DOCUMENTS if path != CHANGELOG]
+"""Documents whose names are those of today; the changelog has old ones as well."""
+
+SCRIPTS = [
+    ROOT / "drnet_jax" / "main.py",
+    *(p for d in ("configs", "experiments", "benchmarks") for p in sorted((ROOT / d).glob("*.py"))),
+]
+"""Files whose docstring shows how to run them."""
+
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+by_path = functools.partial(pytest.mark.parametrize, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@functools.cache
+def blocks(path: pathlib.Path) -> tuple[str, ...]:
+    """Returns the fenced code blocks of a document that are in no language."""
+    return tuple(re.findall(r"^```\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE))
+
+
+@functools.cache
+def prose(path: pathlib.Path) -> str:
+    """Returns a document without its fenced code blocks."""
+    return re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def inline_code(path: pathlib.Path) -> list[str]:
+    """Returns what a document has between backticks, each on one line."""
+    return [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose(path))]
+
+
+@functools.cache
+def anchors(path: pathlib.Path) -> set[str]:
+    """Returns the anchors that GitHub gives to the headings of a document."""
+    found: list[str] = []
+    for heading in re.findall(r"^#+ (.*)$", prose(path), re.MULTILINE):
+        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+        slug = re.sub(r"[^\w\- ]", "", text).strip().replace(" ", "-")
+        repeated = sum(
+            re.fullmatch(rf"{re.escape(slug)}(-\d+)?", other) is not None for other in found
+        )
+        found.append(f"{slug}-{repeated}" if repeated else slug)
+    return set(found)
+
+
+def commands(text: str) -> list[list[str]]:
+    """Returns the arguments of every command for Python, pip or pytest in `text`."""
+    found = []
+    for line in text.replace("\\\n", " ").splitlines():
+        # What comes after several spaces explains the command.
+        line = re.split(r"(?<=\S) {2,}(?=[^\s-])", line.strip())[0]
+        for command in line.split(" && "):
+            if re.match(r"(\S*/)?(python3?|pip|pytest) ", command):
+                found.append(shlex.split(command, comments=True))
+    return found
+
+
+def source_of(module: str) -> pathlib.Path | None:
+    """Returns the file of a module of this repository."""
+    path = ROOT.joinpath(*module.split("."))
+    files = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
+
+
+@functools.cache
+def flags_of(path: pathlib.Path) -> dict[str, set[str] | None]:
+    """Returns the flags that a script defines, with the values of an enumeration where known.
+
+    These are its own and those of the modules that it imports from its own top folder.
+    """
+    top = path.relative_to(ROOT).parts[0]
+    found: dict[str, set[str] | None] = {}
+    todo, done = [path], set()
+    while todo:
+        file = todo.pop()
+        done.add(file)
+        tree = ast.parse(file.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == top:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                todo += {source_of(name) for name in names} - done - {None, *todo}
+            elif isinstance(node, ast.Call) and _name(node.func).startswith("DEFINE_"):
+                found |= _flag(node, tree)
+    return found
+
+
+def _name(node: ast.expr) -> str:
+    return getattr(node, "attr", getattr(node, "id", ""))
+
+
+def _flag(call: ast.Call, tree: ast.Module) -> dict[str, set[str] | None]:
+    """Returns the flags that a call of absl's DEFINE_* defines."""
+    name, kind = call.args[0].value, _name(call.func)
+    if kind in ("DEFINE_bool", "DEFINE_boolean"):
+        return {name: {"true", "false"}, f"no{name}": {"true"}}
+    if kind != "DEFINE_enum":
+        return {name: None}
+    constants = {_name(n.targets[0]): n.value for n in tree.body if isinstance(n, ast.Assign)}
+    choices = constants.get(_name(call.args[2]), call.args[2])
+    try:
+        return {name: set(ast.literal_eval(choices))}
+    except ValueError:  # The choices are those of a caller.
+        return {name: None}
+
+
+@functools.cache
+def load_config(argument: str) -> ml_collections.ConfigDict:
+    """Returns the settings of `configs/<name>.py:<variant>`."""
+    file, _, variant = argument.partition(":")
+    path = ROOT / file
+    assert path.parent.name == "configs" and path.is_file(), f"There is no {file}."
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(*[variant] if variant else [])
+
+
+def check_setting(config: ml_collections.ConfigDict, name: str, value: str | None = None) -> None:
+    """Asserts that `config` has the setting with a dotted name, and that it may have `value`."""
+    found = config
+    for key in name.split("."):
+        assert isinstance(found, ml_collections.ConfigDict) and key in found, f"No config.{name}."
+        found = found[key]
+    if value is not None and isinstance(found, bool | int | float | tuple):
+        given = ast.literal_eval(value)
+        numbers = (int, float) if isinstance(found, float) else type(found)
+        assert isinstance(given, numbers), f"config.{name}={value} is no {type(found).__name__}."
+
+
+def check_command(arguments: list[str]) -> None:
+    """Asserts that what a command line names exists."""
+    program, *rest = arguments
+    program = program.rpartition("/")[2]
+    if program.startswith("python"):
+        assert rest[0] == "-m", f"Not a module: {arguments}"
+        program, *rest = rest[1:]
+    if program == "pip":
+        for name in re.findall(r"\[(\w+)\]", " ".join(rest)):
+            assert name in EXTRAS, f"There is no extra {name!r}."
+    elif program == "pytest":
+        named = [argument.partition("::")[0] for argument in rest if "/" in argument]
+        assert all((ROOT / path).exists() for path in named), f"Missing: {named}"
+    elif program != "venv":
+        check_flags(program, rest)
+
+
+def check_flags(module: str, arguments: list[str]) -> None:
+    """Asserts that a module of this repository has flags, and settings, of these names."""
+    source = source_of(module)
+    assert source is not None, f"There is no module {module}."
+    known = flags_of(source)
+    given = dict(argument.removeprefix("--").partition("=")[::2] for argument in arguments)
+    assert all(argument.startswith("--") for argument in arguments), arguments
+    config = load_config(given.get("config", "configs/mnist.py"))
+    for name, value in given.items():
+        if name.startswith("config."):
+            check_setting(config, name.removeprefix("config."), value)
+            continue
+        assert name in known, f"{module} has no flag --{name}."
+        assert known[name] is None or value in known[name] or not value, f"--{name}={value}"
+    if module == "experiments.run_all":
+        for name in filter(None, given.get("only", "").split(",")):
+            assert source_of(f"experiments.{name}"), f"There is no experiments.{name}."
+
+
+@by_path("path", DOCUMENTS)
+def test_links_and_anchors_resolve(path):
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
+        if link.startswith(("http://", "https://")):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), f"{link}: there is no such file."
+        if anchor:
+            assert anchor in anchors(target), f"{link}: there is no such heading."
+
+
+@by_path("path", PRESENT)
+def test_commands_of_documents_name_what_exists(path):
+    for text in (*blocks(path), *inline_code(path)):
+        for arguments in commands(text):
+            check_command(arguments)
+
+
+@by_path("path", SCRIPTS)
+def test_commands_of_docstrings_name_what_exists(path):
+    for arguments in commands(ast.get_docstring(ast.parse(path.read_text())) or ""):
+        check_command(arguments)
+
+
+def test_all_kinds_of_commands_are_found():
+    found = {
+        words[0].rpartition("/")[2]
+        for path in PRESENT
+        for b in blocks(path)
+        for words in commands(b)
+    }
+    assert found >= {"python", "python3", "pip"}
+    [first, second] = [b for b in blocks(README) if commands(b)]
+    assert [len(commands(first)), len(commands(second))] == [3, 3]
+
+
+@by_path("path", PRESENT)
+def test_inline_code_names_flags_and_settings_that_exist(path):
+    flags = {name for script in SCRIPTS for name in flags_of(script)}
+    names = [
+        config.stem for config in sorted((ROOT / "configs").glob("*.py")) if config.stem != "stored"
+    ]
+    configs = [load_config(f"configs/{name}.py") for name in names]
+    for code in inline_code(path):
+        for name in re.findall(r"(?<!\S)--([a-z_]+)(?![\w.])", code):
+            assert name in flags or name == "help", f"`{code}`: there is no flag --{name}."
+        for name in re.findall(r"(?<![\w.])config\.(?!json)([a-z][\w.]*\w)", code):
+            for i, config in enumerate(configs):
+                try:
+                    check_setting(config, name)
+                    break
+                except AssertionError:
+                    assert i + 1 < len(configs), f"`{code}`: no data set has config.{name}."
+        for argument in re.findall(r"(?<![\w/])configs/\w+\.py(?::\w+)?", code):
+            load_config(argument)
+
+
+@by_path("path", PRESENT)
+def test_inline_code_names_files_that_exist(path):
+    homes = (ROOT, ROOT / "drnet_jax", path.parent)
+    for code in inline_code(path):
+        if re.fullmatch(r"(\.\./)?[\w./]+(\.py|\.md|/)", code) and "/" in code.rstrip("/"):
+            assert any((home / code).exists() for home in homes), f"There is no `{code}`."
+
+
+def test_readme_is_short():
+    assert len(README.read_text().splitlines()) <= 120
+
+
+def folders_of_map() -> list[pathlib.Path]:
+    """Returns the folders of README's map of the code."""
+    [text] = [b for b in blocks(README) if b.startswith("configs/")]
+    found: list[pathlib.Path] = []
+    above: list[str] = []
+    for indent, name in re.findall(r"^( *)(\w+)/ +\S", text, re.MULTILINE):
+        above = [*above[: len(indent) // 2], name]
+        found.append(ROOT.joinpath(*above))
+    assert len(found) == len(text.splitlines()), "Each line names a folder and says what it holds."
+    return found
+
+
+def test_every_folder_of_the_map_exists():
+    assert [str(path) for path in folders_of_map() if not path.is_dir()] == []
+
+
+def test_every_folder_of_the_package_is_on_the_map():
+    files = (ROOT / "drnet_jax").rglob("*")
+    folders = {path.parent for path in files if path.is_file() and "__pycache__" not in path.parts}
+    assert folders <= set(folders_of_map())
