@@ -11,6 +11,8 @@ import tomllib
 import ml_collections
 import pytest
 
+import drnet_jax
+from drnet_jax.runs import renamed
 from tests.conftest import ROOT
 
 README = ROOT / "README.md"
@@ -278,3 +280,20 @@ def test_every_folder_of_the_package_is_on_the_map():
     files = (ROOT / "drnet_jax").rglob("*")
     folders = {path.parent for path in files if path.is_file() and "__pycache__" not in path.parts}
     assert folders <= set(folders_of_map())
+
+
+def test_changelog_has_every_renamed_setting_and_score():
+    text = CHANGELOG.read_text()
+    pairs = {f"config.{old}": f"config.{new}" for old, new in renamed.SETTINGS.items()}
+    for name, values in renamed.VALUES.items():
+        pairs |= {f"config.{name}={old}": f"config.{name}={new}" for old, new in values.items()}
+    missing = [
+        (o, n) for o, n in (pairs | renamed.SCORES).items() if f"| `{o}` | `{n}` |" not in text
+    ]
+    assert missing == []
+
+
+def test_citation_is_of_this_version():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.findall(r"^version: (.*)$", citation, re.MULTILINE) == [drnet_jax.__version__]
+    assert "arXiv:1705.10915" in citation and "arxiv.org/abs/1705.10915" in README.read_text()
