@@ -22,7 +22,7 @@ from drnet_jax.base.arrays import as_uint8
 from drnet_jax.models import inference, rollout
 from drnet_jax.models import registry as build
 from drnet_jax.models.unroll import teacher_forced
-from drnet_jax.runs import memory
+from drnet_jax.runs import runtime
 
 Rollout = Callable[[], np.ndarray]
 
@@ -144,7 +144,7 @@ def define_flags() -> None:
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-    memory.keep_freed()
+    runtime.keep_freed_memory()
     config = flags.FLAGS.config
     tested = subject.create(config)
     predictor = {name: config.predictor[name] for name in ("hidden_dim", "num_layers")}

@@ -5,13 +5,14 @@ import functools
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 
 from drnet_jax.models import registry as build
-from drnet_jax.models.state import DrnetState, NetworkState, first_step
-from drnet_jax.runs import run
-from drnet_jax.training import optim, steps
+from drnet_jax.models.state import DrnetState
+from drnet_jax.runs.run import computation_dtype
+from drnet_jax.training import steps
+from drnet_jax.training.init import init_drnet
+from drnet_jax.training.optim import DrnetOptimizers, make_adam
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,42 +37,19 @@ class Subject:
     def _init(self) -> Callable[[], DrnetState]:
         """Compiled once, as each contender begins with a state of its own."""
         side, channels = self.settings["image_size"], self.settings["channels"]
-        keys = jax.random.split(jax.random.key(0), 4)
-        networks = self.networks
-        tx = self.optimizer()
+        key, txs = jax.random.key(0), self.optimizers()
+        return jax.jit(lambda: init_drnet(self.networks, txs, key, (side, side, channels)))
 
-        @jax.jit
-        def init() -> DrnetState:
-            frames = jnp.zeros((2, side, side, channels))
-            content, encoder = networks.content_encoder.init_with_output(
-                keys[0], frames, train=True
-            )
-            pose, pose_encoder = networks.pose_encoder.init_with_output(keys[1], frames, train=True)
-            autoencoder = {
-                "content_encoder": encoder,
-                "pose_encoder": pose_encoder,
-                "decoder": networks.decoder.init(keys[2], content, pose, train=True),
-            }
-            discriminator = {"discriminator": networks.discriminator.init(keys[3], pose, pose)}
-            return DrnetState(
-                first_step(),
-                NetworkState.create(autoencoder, tx),
-                NetworkState.create(discriminator, tx),
-            )
-
-        return init
-
-    def optimizer(self):
-        """Returns the Adam of both players, without schedule."""
-        return optim.make_adam(self.stage.learning_rate, self.stage.beta1, "constant", 0, 1)
+    def optimizers(self) -> DrnetOptimizers:
+        """Returns Adam for both sides, without a schedule."""
+        tx = make_adam(self.stage.learning_rate, self.stage.beta1, "constant", 0, 1)
+        return DrnetOptimizers(tx, tx)
 
     def step(self):
         """Returns our training step, not yet compiled."""
-        tx = self.optimizer()
         return steps.make_drnet_step(
             self.networks,
-            tx,
-            tx,
+            self.optimizers(),
             similarity_weight=self.stage.similarity_weight,
             adversarial_weight=self.stage.adversarial_weight,
         )
@@ -91,6 +69,6 @@ def create(config: ml_collections.ConfigDict) -> Subject:
     settings = config.model.to_dict() | {
         "image_size": config.data.image_size,
         "channels": 3 if config.data.get("colored", True) else 1,
-        "dtype": run.computation_dtype(config.dtype),
+        "dtype": computation_dtype(config.dtype),
     }
     return Subject(settings, config.drnet, build.create_networks(**settings))

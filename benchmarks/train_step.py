@@ -23,7 +23,7 @@ from ml_collections import config_flags
 
 from benchmarks import subject, timing
 from benchmarks.subject import Subject
-from drnet_jax.runs import memory
+from drnet_jax.runs import runtime
 
 
 def _tolerances(dtype: str) -> tuple[float, float]:
@@ -285,7 +285,7 @@ def main(argv: list[str]) -> None:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
     # Two frameworks share the memory of a GPU.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    memory.keep_freed()
+    runtime.keep_freed_memory()
     tested = subject.create(_configured())
     if flags.FLAGS.only:
         print(json.dumps(run_only(flags.FLAGS.only, tested)))

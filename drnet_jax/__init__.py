@@ -9,4 +9,8 @@ def __getattr__(name: str):
         from drnet_jax import api
 
         return getattr(api, name)
+    if name == "defaults":  # Where settings files for version 0.1 import it from.
+        from drnet_jax.runs import defaults
+
+        return defaults
     raise AttributeError(f"Module 'drnet_jax' has no attribute {name!r}.")

@@ -1,4 +1,4 @@
-"""A trained model in a program: content, pose, decoding and rollouts of one's own frames."""
+"""A trained model as a Python object: encode, decode and roll out your own frames."""
 
 import functools
 
@@ -12,19 +12,19 @@ from drnet_jax.models import inference
 from drnet_jax.models.content import Content
 from drnet_jax.models.rollout import compiled_rollout
 from drnet_jax.models.state import NetworkState
-from drnet_jax.runs import run as run_lib
+from drnet_jax.runs.run import Run, create_run
+from drnet_jax.runs.workdir import trained_settings
 
 
 def load(workdir: epath.PathLike) -> "Model":
-    """Returns the model of a workdir that training has finished, or at least begun both stages.
+    """Returns the model of a workdir that has checkpoints of all its stages.
 
     Raises:
       FileNotFoundError: when `workdir` holds no run, or no checkpoint of a stage.
-      ValueError: when its records are damaged or do not fit each other.
+      ValueError: when its settings or checkpoints are damaged or do not match.
     """
-    run_lib.require_trained(workdir)
-    stored = run_lib.stored_config(epath.Path(workdir))
-    return Model(run_lib.create(ml_collections.ConfigDict(stored), workdir, with_data=False))
+    config = ml_collections.ConfigDict(trained_settings(workdir))
+    return Model(create_run(config, workdir, with_data=False))
 
 
 class Model:
@@ -35,15 +35,15 @@ class Model:
       variables: all arrays, `params` and `batch_stats` by name of the network.
     """
 
-    def __init__(self, run: run_lib.Run):
+    def __init__(self, run: Run):
         drnet, predictor = run.restore()
         self.config = run.config
         self._run = run
         self._autoencoder = drnet.autoencoder
-        players: list[NetworkState] = [drnet.autoencoder, drnet.discriminator]
-        players += [predictor.predictor] if predictor else []
+        states: list[NetworkState] = [drnet.autoencoder, drnet.discriminator]
+        states += [predictor.predictor] if predictor else []
         self.variables: dict[str, Tree] = {
-            name: player.variables(name) for player in players for name in player.params
+            name: state.variables(name) for state in states for name in state.params
         }
         networks = run.networks
         self._content = jax.jit(functools.partial(inference.encode_content, networks))
@@ -67,11 +67,11 @@ class Model:
         """Returns frames, float32 `[batch, (time,) height, width, channels]` in [0, 1].
 
         Args:
-          content: of `[batch, ...]` frames, or of `[batch, time, ...]` frames as many as the poses.
-          pose: `[batch, pose_dim]` or `[batch, time, pose_dim]`; one content goes with all times.
+          content: of frames `[batch, ...]`, or `[batch, time, ...]` with the times of the poses.
+          pose: `[batch, pose_dim]` or `[batch, time, pose_dim]`; a content without time serves all.
 
         Raises:
-          ValueError: for poses of another shape, or contents that do not go with them.
+          ValueError: for poses of another shape, or contents that do not match them.
         """
         pose, vector = jnp.asarray(pose), content.vector
         dims = self.config.model
@@ -87,17 +87,17 @@ class Model:
         return self._decode(self._autoencoder, content, pose)
 
     def rollout(self, frames: Array, num_steps: int) -> jax.Array:
-        """Returns what follows `frames`, uint8 `[batch, num_steps, height, width, channels]`.
+        """Returns predicted frames, uint8 `[batch, num_steps, height, width, channels]`.
 
         Args:
-          frames: `[batch, time, height, width, channels]`, the observed ones.
-          num_steps: how many to generate, 1 or more.
+          frames: `[batch, time, height, width, channels]`, the observed frames.
+          num_steps: frames to generate, 1 or more.
 
         Raises:
           ValueError: for frames of another shape, no steps, or a model without a predictor.
         """
         if self._run.predictor is None:
-            raise ValueError("This model was imported without a predictor: it cannot roll out.")
+            raise ValueError("This model was imported without a predictor, so it cannot roll out.")
         if num_steps < 1:
             raise ValueError(f"num_steps={num_steps}; allowed: 1 and above.")
         self._check_frames(frames, with_time=(5,))

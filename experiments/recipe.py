@@ -22,9 +22,9 @@ from absl import app, flags, logging
 from etils import epath
 
 from drnet_jax.runs import checks as settings
-from drnet_jax.runs import memory, programs
 from drnet_jax.runs import metrics_writer as writer
 from drnet_jax.runs import run as run_lib
+from drnet_jax.runs import runtime
 from drnet_jax.runs.run import Run
 from experiments.shared import figure, plot, runs
 from experiments.shared.budget import SHARES, Referee, fit, steps_that_fit
@@ -106,7 +106,7 @@ def measure(
       ValueError: when `out` has a record of another budget or of other settings.
     """
     # The workdirs are names alone: nothing is written there.
-    referee = Referee(run_lib.create(base, out / "referee"))
+    referee = Referee(run_lib.create_run(base, out / "referee"))
     todo = [(seed, recipe) for seed in seeds for recipe in RECIPES]
     kept = {key: _kept(*_place(base, out, *key), budget) for key in todo}
     num_steps = {recipe: record["num_steps"] for (_, recipe), record in kept.items() if record}
@@ -267,8 +267,8 @@ def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
     given = flags.FLAGS
-    memory.keep_freed()
-    programs.keep_compiled()
+    runtime.keep_freed_memory()
+    runtime.keep_compiled_programs()
     out = epath.Path(given.out)
     with runs.errors_in_one_line():
         base = base_config(given.preset, given.data_dir)

@@ -59,5 +59,5 @@ def trained(tmp_path_factory, data_dir):
     from drnet_jax.commands import train
 
     workdir = tmp_path_factory.mktemp("trained")
-    train.prepare(tiny_config(data_dir), workdir)()
+    train.run(tiny_config(data_dir), workdir)
     return workdir

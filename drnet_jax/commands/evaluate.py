@@ -1,37 +1,31 @@
 """Scores on held-out clips, each beside what chance and trivial answers score."""
 
-from collections.abc import Callable
-
 import ml_collections
 from etils import epath
 
 from drnet_jax import report
+from drnet_jax.base.errors import input_errors
 from drnet_jax.evaluation import summary
 from drnet_jax.evaluation.score import score_run
 from drnet_jax.models.state import DrnetState, PredictorState
-from drnet_jax.runs import metrics_writer as writer
-from drnet_jax.runs import run as run_lib
-from drnet_jax.runs.run import Run
+from drnet_jax.runs.metrics_writer import write_json
+from drnet_jax.runs.run import Run, open_trained
 
 
-def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Callable[[], None]:
-    """Returns the evaluation of a trained workdir, ready to be called.
+def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
+    """Scores a trained workdir, and renews its report.
 
     Raises:
-      ValueError: for settings that cannot be used, or that are another run's.
-      OSError: for missing checkpoints or data.
+      InputError: for settings that cannot be used or are another run's, or missing checkpoints.
     """
-    run, drnet, predictor = run_lib.open_trained(config, workdir)
-
-    def job() -> None:
-        write(run, drnet, predictor)
-        report.refresh(run.workdir)
-
-    return job
+    with input_errors():
+        run, drnet, predictor = open_trained(config, workdir)
+    write(run, drnet, predictor)
+    report.refresh(run.workdir)
 
 
 def write(run: Run, drnet: DrnetState, predictor: PredictorState | None = None) -> None:
     """Scores the run, writes `evaluation.json` and prints the scores."""
     record = score_run(run, drnet, predictor)
-    writer.write_json(run.workdir / "evaluation.json", record)
+    write_json(run.workdir / "evaluation.json", record)
     print(summary.text(record))

@@ -1,4 +1,4 @@
-"""Pictures from held-out clips: swap grids, long rollouts, and the arrays behind them."""
+"""Swap grids and long rollouts of held-out clips, as pictures, videos and arrays."""
 
 import functools
 import io
@@ -13,45 +13,42 @@ from etils import epath
 from drnet_jax import report
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import as_uint8
+from drnet_jax.base.errors import input_errors
 from drnet_jax.base.files import write_atomically
 from drnet_jax.evaluation import held_out
 from drnet_jax.models import inference
-from drnet_jax.models.state import DrnetState, PredictorState
+from drnet_jax.models.registry import Networks
+from drnet_jax.models.state import DrnetState, NetworkState, PredictorState
 from drnet_jax.pictures import grids as viz
 from drnet_jax.pictures import video
-from drnet_jax.runs import run as run_lib
-from drnet_jax.runs.run import Run
+from drnet_jax.runs.run import Run, open_trained
 
 STRIP_STEPS = (6, 10, 25, 50, 100, 250, 500, 1000)
-"""Time steps to show, those of the paper's Figure 3 right and one more, as far as they go."""
+"""Time steps to show: those of the paper's Figure 3, right, and one more."""
 
 NUM_GRID_CLIPS = 8
 NUM_SHOWN_CLIPS = 5
-"""Clips of a rollout that are drawn; the arrays have all of them."""
+"""Clips of a rollout that are drawn; the arrays hold all of them."""
 
 SAMPLE_STEPS = 95
 """Length of the rollouts that are drawn while training."""
 
 NO_TRUTH = 60
-"""Gray of the frames that a clip does not have."""
+"""Gray level of frames past the end of a clip."""
 
 FRAMES_PER_SECOND = 12
 
 
-def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Callable[[], None]:
-    """Returns the generation from a trained workdir, ready to be called.
+def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
+    """Writes swap grids and rollouts of a trained workdir, and renews its report.
 
     Raises:
-      ValueError: for settings that cannot be used, or that are another run's.
-      OSError: for missing checkpoints or data.
+      InputError: for settings that cannot be used or are another run's, or missing checkpoints.
     """
-    run, drnet, predictor = run_lib.open_trained(config, workdir)
-
-    def job() -> None:
-        write(run, drnet, predictor)
-        report.refresh(run.workdir)
-
-    return job
+    with input_errors():
+        run, drnet, predictor = open_trained(config, workdir)
+    write(run, drnet, predictor)
+    report.refresh(run.workdir)
 
 
 def write(run: Run, drnet: DrnetState, predictor: PredictorState | None) -> None:
@@ -76,14 +73,14 @@ def write(run: Run, drnet: DrnetState, predictor: PredictorState | None) -> None
     last = observed.shape[1] + generated.shape[1]
     animation = video.rollout_animation(*played, video.playback_steps(last, dense=1000))
     video.write_mp4(folder / "rollout.mp4", animation, FRAMES_PER_SECOND)
-    # A GIF stores every frame nearly whole: it begins to skip steps much earlier.
+    # A GIF stores nearly every frame in full, so it skips steps much earlier.
     animation = video.rollout_animation(*played, video.playback_steps(last))
     video.write_gif(folder / "rollout.gif", animation, FRAMES_PER_SECOND)
     print(f"{generated.shape[1]} generated frames of {len(generated)} clips are in {folder}.")
 
 
 def write_sample(run: Run, drnet: DrnetState, predictor: PredictorState | None, name: str) -> None:
-    """Writes one picture while training: a swap grid, or a rollout once there is a predictor."""
+    """Writes a picture during training: a swap grid, or a rollout once there is a predictor."""
     if predictor is None:
         write_swap_grid(run, drnet, name)
         return
@@ -94,7 +91,7 @@ def write_sample(run: Run, drnet: DrnetState, predictor: PredictorState | None, 
 
 
 def write_swap_grid(run: Run, state: DrnetState, name: str) -> None:
-    """Writes Figure 3 left: pose from the top row, content from the first column, unseen digits."""
+    """Writes the paper's Figure 3, left: poses of the top row, contents of the first column."""
     contents, poses = (
         run.source.sample("test", prng.stream(run.key, f"swap grid {side}"), NUM_GRID_CLIPS)
         for side in ("content", "pose")
@@ -102,23 +99,23 @@ def write_swap_grid(run: Run, state: DrnetState, name: str) -> None:
     now = np.array([run.config.predictor.num_observed - 1])
     contents = run.source.frames("test", contents, now)[:, 0]
     poses = run.source.frames("test", poses, now)[:, 0]
-    swapped = _swap_program(run)(state, contents, poses)
+    swapped = _swap_program(run.networks)(state.autoencoder, contents, poses)
     image = viz.swap_grid(*jax.device_get((poses, contents, swapped)))
     viz.write_png(run.workdir / "samples" / name, image)
 
 
 @functools.lru_cache(maxsize=4)
-def _swap_program(run: Run) -> Callable[..., jax.Array]:
-    """Returns a compiled function to uint8 `[contents, poses, ...]`: each content in each pose."""
-    networks = run.networks
+def _swap_program(networks: Networks) -> Callable[..., jax.Array]:
+    """Returns a compiled decoding of each content in each pose: uint8 `[contents, poses, ...]`."""
 
-    def swap(state: DrnetState, content_frames: jax.Array, pose_frames: jax.Array) -> jax.Array:
-        content = inference.encode_content(networks, state.autoencoder, content_frames)
-        pose = inference.encode_pose(networks, state.autoencoder, pose_frames)
+    def swap(autoencoder: NetworkState, content_frames: jax.Array, pose_frames: jax.Array):
+        content = inference.encode_content(networks, autoencoder, content_frames)
+        pose = inference.encode_pose(networks, autoencoder, pose_frames)
         num_contents, num_poses = len(content_frames), len(pose_frames)
+        # Both become [contents, poses, ...].
         content = jax.tree.map(lambda x: x[:, None].repeat(num_poses, axis=1), content)
         pose = jnp.broadcast_to(pose, (num_contents, *pose.shape))
-        return as_uint8(inference.decode(networks, state.autoencoder, content, pose))
+        return as_uint8(inference.decode(networks, autoencoder, content, pose))
 
     return jax.jit(swap)
 
@@ -126,11 +123,11 @@ def _swap_program(run: Run) -> Callable[..., jax.Array]:
 def roll_out(
     run: Run, drnet: DrnetState, predictor: PredictorState, num_clips: int, num_steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns observed frames, the generated ones after them, and what really followed, all uint8.
+    """Returns observed frames, the generated ones after them, and the true ones, all uint8.
 
     Shapes are `[num_clips, num_observed, height, width, channels]` and twice
-    `[num_clips, num_steps, height, width, channels]`; the clips are of the test split. After the
-    end of a clip the truth is `NO_TRUTH`.
+    `[num_clips, num_steps, height, width, channels]`; the clips are of the test split. Past the
+    end of a clip the true frames are `NO_TRUTH`.
     """
     num_frames = min(run.config.predictor.num_observed + num_steps, run.source.max_frames)
     key = prng.stream(run.key, "rollout")

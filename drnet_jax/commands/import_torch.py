@@ -1,52 +1,56 @@
 """A checkpoint of the authors' PyTorch code, turned into the workdir of a finished run."""
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import ml_collections
 from etils import epath
 
+from drnet_jax.base.errors import input_errors
 from drnet_jax.interop import import_torch, torch_file
 from drnet_jax.interop.import_torch import Imported
 from drnet_jax.models.state import NetworkState
 from drnet_jax.runs import environment
-from drnet_jax.runs import metrics_writer as writer
-from drnet_jax.runs import run as run_lib
-from drnet_jax.runs.run import Run
+from drnet_jax.runs.metrics_writer import write_json
+from drnet_jax.runs.run import Run, create_run
 
 
-def prepare(
+def run(
     config: ml_collections.ConfigDict,
     workdir: epath.PathLike,
     torch_checkpoint: epath.PathLike,
     torch_lstm: epath.PathLike | None,
-) -> Callable[[], None]:
-    """Returns the import, the files read and all their tensors checked, ready to be called.
+) -> None:
+    """Writes a workdir that looks like a finished run, from the authors' files.
 
     Args:
-      config: settings that no checkpoint holds: data, evaluation, rollouts.
+      config: the settings that no checkpoint holds: data, evaluation, rollouts.
       workdir: a folder that holds no run yet.
       torch_checkpoint: what the authors' `train_drnet.py` wrote.
-      torch_lstm: what their `train_lstm.py` wrote, for models that are to roll out; or None.
+      torch_lstm: what their `train_lstm.py` wrote, for a model that can roll out; or None.
 
     Raises:
-      ValueError: for a damaged, hostile or unknown file, or a workdir in use; nothing is written.
-      OSError: for a file that is not there.
+      InputError: for a missing, damaged, hostile or unknown file, or a workdir in use; nothing is
+        written then.
     """
     workdir = epath.Path(workdir)
-    if (workdir / "config.json").exists():
-        raise ValueError(f"--workdir={workdir} holds a run already; allowed: a new folder.")
+    with input_errors():
+        if (workdir / "config.json").exists():
+            raise ValueError(f"--workdir={workdir} holds a run already; allowed: a new folder.")
+        imported = _read(torch_checkpoint, torch_lstm)
+        run = create_run(_settings(config, imported), workdir)
+    _write(run, imported, torch_checkpoint)
+
+
+def _read(torch_checkpoint: epath.PathLike, torch_lstm: epath.PathLike | None) -> Imported:
     content = torch_file.load(torch_checkpoint)
     if torch_lstm:
         content = _with_lstm(content, torch_file.load(torch_lstm), torch_lstm)
     try:
-        imported = import_torch.convert(content)
+        return import_torch.convert(content)
     except ValueError as error:
         raise ValueError(f"{torch_checkpoint}: {error}") from None
-    run = run_lib.create(_settings(config, imported), workdir)
-    return functools.partial(_write, run, imported, torch_checkpoint)
 
 
 def _with_lstm(content: Any, lstm: Any, path: epath.PathLike) -> dict[str, Any]:
@@ -90,16 +94,16 @@ def _write(run: Run, imported: Imported, source: epath.PathLike) -> None:
         with run.checkpoints("predictor") as checkpoints:
             checkpoints.save(config.predictor.num_steps, state)
     note = f"imported from {epath.Path(source).name}; {run.source.note}"
-    writer.write_json(run.workdir / "environment.json", environment.describe(note))
-    writer.write_json(run.workdir / "config.json", config.to_dict())
+    write_json(run.workdir / "environment.json", environment.describe(note))
+    write_json(run.workdir / "config.json", config.to_dict())
     names = ", ".join(sorted(imported.variables))
     print(f"Imported {names} into {run.workdir}.")
 
 
-def _with_variables(player: NetworkState, imported: Imported) -> NetworkState:
-    """Returns `player` with the imported arrays of its networks."""
-    variables = {name: imported.variables[name] for name in player.params}
-    return player.replace(
+def _with_variables(state: NetworkState, imported: Imported) -> NetworkState:
+    """Returns `state` with the imported arrays of its networks."""
+    variables = {name: imported.variables[name] for name in state.params}
+    return state.replace(
         params={name: v["params"] for name, v in variables.items()},
         batch_stats={name: v.get("batch_stats", {}) for name, v in variables.items()},
     )

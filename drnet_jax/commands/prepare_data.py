@@ -1,7 +1,4 @@
-"""A data set made ready ahead of training, with a card and a contact sheet to look at."""
-
-import functools
-from collections.abc import Callable
+"""Preparation of a data set ahead of training, with a card and a contact sheet to look at."""
 
 import jax
 import ml_collections
@@ -9,39 +6,40 @@ import numpy as np
 from etils import epath
 
 from drnet_jax.base import prng, sharding
+from drnet_jax.base.errors import input_errors
 from drnet_jax.data import registry
 from drnet_jax.data.preparation.prepare import prepare_clips
 from drnet_jax.pictures import grids as viz
-from drnet_jax.runs import checks as settings
+from drnet_jax.runs import checks
 
 NUM_SHOWN_CLIPS = 8
 SHOWN_TIMES = np.arange(10) * 5
 
 
-def prepare(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Callable[[], None]:
-    """Prepares the data of `config`, and returns what says where they are.
-
-    Args:
-      config: settings of which only those of the data count.
-      workdir: not used; prepared data lie in `config.data.data_dir`, for all runs.
+def run(config: ml_collections.ConfigDict) -> None:
+    """Prepares the data of `config` in `config.data.data_dir`, and prints where they are.
 
     Raises:
-      ValueError: for settings that cannot be used.
-      OSError: for files that are not there.
+      InputError: for settings that cannot be used, or files that are not there.
     """
-    del workdir
-    settings.check(config.to_dict())
+    with input_errors():
+        checks.check(config.to_dict())
+        print(_prepare(config))
+
+
+def _prepare(config: ml_collections.ConfigDict) -> str:
+    """Prepares the data, and returns a note on what and where they are."""
     if config.data.name == registry.MOVING_MNIST:
-        return functools.partial(print, _prepare_moving_mnist(config))
+        return _prepare_moving_mnist(config)
     builder = registry.make_builder(config.data)
     registry.warn_of_stand_in(builder)
     folder = prepare_clips(builder, max_skipped=config.data.max_skipped)
     files = "\n".join(f"  {folder / name}" for name in ("card.md", "contact_sheet.png"))
-    return functools.partial(print, f"{builder.CARD.title}, ready for training:\n{files}")
+    return f"{builder.CARD.title}, ready for training:\n{files}"
 
 
 def _prepare_moving_mnist(config: ml_collections.ConfigDict) -> str:
-    """Prepares the digits, and draws clips: in training they are made anew for every batch."""
+    """Prepares the digits and draws some clips; training makes new ones for every batch."""
     source = registry.open_source(config.data, config.seed, sharding.data_mesh())
     key = prng.stream(prng.root(config.seed), "contact sheet")
     clips = source.sample("train", key, NUM_SHOWN_CLIPS)

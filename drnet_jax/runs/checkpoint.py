@@ -1,4 +1,4 @@
-"""Checkpoints of one stage: saved in the background, complete or not there, restored with care."""
+"""Checkpoints of one stage: saved in the background and atomically, checked when restored."""
 
 import dataclasses
 from typing import TypeVar
@@ -20,19 +20,20 @@ def _shapes(tree) -> dict[str, tuple[int, ...]]:
 
 
 def _key_name(key) -> str:
-    # Attribute, dictionary key or position: a checkpoint's own record has dictionaries for all.
+    # Attributes, dictionary keys and positions all become dictionary keys in a checkpoint.
     for field in ("name", "key", "idx"):
         if hasattr(key, field):
             return str(getattr(key, field))
     return str(key)
 
 
-def _difference(found: dict, wanted: dict) -> str | None:
+def _difference(stored: dict, expected: dict) -> str | None:
     """Returns a line on how a checkpoint's arrays differ from the model's, or None."""
     lines = [
-        f"{name} is {found.get(name, 'missing')}, the model has {wanted.get(name, 'no such array')}"
-        for name in sorted(found.keys() | wanted.keys())
-        if found.get(name) != wanted.get(name)
+        f"{name} is {stored.get(name, 'missing')}, "
+        f"the model has {expected.get(name, 'no such array')}"
+        for name in sorted(stored.keys() | expected.keys())
+        if stored.get(name) != expected.get(name)
     ]
     if not lines:
         return None
@@ -45,10 +46,10 @@ class Checkpoints:
 
     def __init__(self, directory: epath.PathLike, keep: int, *, read_only: bool = False):
         directory = epath.Path(directory)
-        # Orbax takes no relative path.
+        # Orbax does not take relative paths.
         self.directory = directory if directory.is_absolute() else directory.resolve()
         self._read_only = read_only
-        # Orbax's own `read_only` warns of everything it thereby leaves undone.
+        # Orbax's own `read_only` logs a warning for everything that it skips.
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=not read_only)
         self._manager = ocp.CheckpointManager(
             self.directory, options=options, item_handlers=ocp.StandardCheckpointHandler()
@@ -61,23 +62,23 @@ class Checkpoints:
         self.close()
 
     def save(self, step: int, state: State) -> None:
-        """Saves in the background; `state` may be donated right after."""
+        """Saves in the background; `state` may be donated as soon as this returns."""
         self._manager.save(step, args=ocp.args.StandardSave(state))
 
     def close(self) -> None:
-        """Waits until what was saved is complete."""
+        """Waits until everything is saved."""
         self._manager.wait_until_finished()
         self._manager.close()
 
     def restore(self, like: State) -> State | None:
         """Returns the newest complete checkpoint, with the shardings of `like`, or None.
 
-        Damaged ones are passed over with a warning and, unless this is `read_only`, set aside once
-        an older one has been read.
+        Damaged checkpoints are skipped with a warning. Unless this is `read_only`, they are also
+        renamed once an older one has been read.
 
         Raises:
           ValueError: when the newest readable checkpoint is of another architecture, naming arrays
-            that differ, or when there are checkpoints of which none can be read.
+            that differ, or when there are checkpoints but none can be read.
         """
         damaged: dict[int, str] = {}
         for step in sorted(self._manager.all_steps(), reverse=True):
@@ -85,7 +86,7 @@ class Checkpoints:
                 state = self._restore_step(step, like)
             except _OtherArchitectureError as error:
                 raise ValueError(f"Checkpoint {self.directory / str(step)}: {error}.") from None
-            except Exception as error:  # Whatever a reader makes of damaged bytes.
+            except Exception as error:  # Damaged bytes can raise anything.
                 damaged[step] = str(error).splitlines()[0] if str(error) else type(error).__name__
                 continue
             for bad_step, reason in damaged.items():
@@ -94,14 +95,14 @@ class Checkpoints:
         if damaged:
             raise ValueError(
                 f"None of the checkpoints in {self.directory} can be read ({max(damaged)}: "
-                f"{damaged[max(damaged)]}); move the folder away to begin anew."
+                f"{damaged[max(damaged)]}); move the folder away to start over."
             )
         return None
 
     def _restore_step(self, step: int, like: State) -> State:
         metadata = self._manager.item_metadata(step)
         if metadata is None or metadata.tree is None:
-            raise OSError("its record of arrays is missing")
+            raise OSError("its array metadata are missing")
         # Checkpoints of version 0.1 have other names for some fields of a state.
         old_names = {new: old for old, new in renamed.STATE_FIELDS.items() if old in metadata.tree}
         stored_like = {
@@ -129,4 +130,4 @@ class Checkpoints:
 
 
 class _OtherArchitectureError(Exception):
-    """The checkpoint is whole, but of another model."""
+    """The checkpoint is intact, but of another model."""

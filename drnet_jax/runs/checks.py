@@ -1,10 +1,16 @@
-"""What a configuration may hold, checked before anything is built or written."""
+"""Checks of settings, made before anything is built or written."""
 
 from collections.abc import Mapping
 from typing import Any
 
+import ml_collections
+
+from drnet_jax.data.source import Source
+
+MIN_IMAGE_SIZE = 11
+"""The window of the SSIM score, which every run reports."""
+
 POSITIVE = (
-    "data.image_size",
     "data.max_frame_gap",
     "model.num_slots",
     "model.width",
@@ -30,7 +36,7 @@ POSITIVE = (
     "keep_checkpoints",
 )
 MAY_BE_ABSENT = ("model.discriminator_width", "predictor.hidden_dim")
-"""Sizes that are 0 for a network which an imported model does not have."""
+"""Sizes of networks that an imported model may lack; they are 0 then."""
 
 NOT_NEGATIVE = (
     *MAY_BE_ABSENT,
@@ -52,7 +58,7 @@ CHOICES = {
 }
 
 OPEN = {"dtype": "auto", "data.digits": "auto", "data.source": "auto", "data.fingerprint": ""}
-"""Settings that may be left open, and how they say so: a run keeps what they turned out to be."""
+"""Settings that may be left open, by the value that does so; a run stores what was decided."""
 
 FREE = (
     *("evaluation.", "rollout.", "data.data_dir", "data.folder"),
@@ -60,12 +66,12 @@ FREE = (
     *("log_every_steps", "sample_every_steps", "checkpoint_every_steps", "keep_checkpoints"),
     "steps_at_once",
 )
-"""Settings that do not change what is learned: a finished run may be used with others. (On TPUs and
-GPUs they decide how many steps are one program, and that may change rounding.)"""
+"""Settings that do not change what is learned, so a run may go on with other values. (On TPUs and
+GPUs they decide how many steps make one program, which may change rounding.)"""
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns nested settings by dotted name; tuples come back as lists, as JSON has them."""
+    """Returns nested settings by dotted name, with tuples as lists, as JSON stores them."""
     flat = {}
     for key, value in config.items():
         if isinstance(value, Mapping):
@@ -76,7 +82,7 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def check(config: Mapping[str, Any]) -> None:
-    """Raises ValueError at the first impossible setting: the value found, the values allowed."""
+    """Raises ValueError for the first impossible setting, with its value and the allowed ones."""
     flat = flatten(config)
 
     def require(names: tuple[str, ...], holds, allowed: str) -> None:
@@ -91,6 +97,11 @@ def check(config: Mapping[str, Any]) -> None:
             require((name,), lambda value, choices=choices: value in choices, ", ".join(choices))
 
     require_choices(CHOICES)
+    require(
+        ("data.image_size",),
+        lambda value: value >= MIN_IMAGE_SIZE,
+        f"{MIN_IMAGE_SIZE} and above, the window of the SSIM score",
+    )
     require(POSITIVE, lambda value: value > 0, "above 0")
     require(NOT_NEGATIVE, lambda value: value >= 0, "0 and above")
     require(BELOW_ONE, lambda value: 0 <= value < 1, "0 up to, not including, 1")
@@ -114,7 +125,7 @@ def check(config: Mapping[str, Any]) -> None:
 
 
 def check_trainable(config: Mapping[str, Any]) -> None:
-    """Raises ValueError when a network is absent, which is for imported models only."""
+    """Raises ValueError when a network is missing, which is allowed in imported models only."""
     flat = flatten(config)
     for name in MAY_BE_ABSENT:
         if not flat[name]:
@@ -122,7 +133,7 @@ def check_trainable(config: Mapping[str, Any]) -> None:
 
 
 def difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> str | None:
-    """Returns a line on the first setting that makes two runs different ones, or None."""
+    """Returns a line on the first setting in which two runs differ, or None."""
     stored, given = flatten(stored), flatten(given)
     for name in sorted(stored.keys() | given.keys()):
         if name.startswith(FREE):
@@ -131,3 +142,19 @@ def difference(stored: Mapping[str, Any], given: Mapping[str, Any]) -> str | Non
         if old != new and new != OPEN.get(name, old):
             return f"config.{name} is {old!r} there and {new!r} here"
     return None
+
+
+def check_lengths(config: ml_collections.ConfigDict, source: Source) -> None:
+    """Raises ValueError where more frames of a clip are needed than clips have."""
+    observed = config.predictor.num_observed
+    names = ["evaluation.horizon"]
+    if not source.clips_end:
+        # Where clips end, scores and losses leave out the frames that are missing.
+        names += ["predictor.num_predicted", "rollout.num_steps", "data.max_frame_gap"]
+    flat = flatten(config.to_dict())
+    for name in names:
+        if observed + flat[name] > source.max_frames:
+            raise ValueError(
+                f"config.predictor.num_observed={observed} and config.{name}={flat[name]} are "
+                f"longer together than a clip; allowed: {source.max_frames:,} frames."
+            )

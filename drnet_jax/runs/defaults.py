@@ -1,4 +1,4 @@
-"""What the settings files in configs/ begin with: all that is the same for several data sets.
+"""The settings that the files in configs/ share.
 
 Values are those of the authors' code, and of the paper as recalled.
 """
@@ -10,17 +10,17 @@ import ml_collections
 
 
 def settings() -> ml_collections.ConfigDict:
-    """Returns the settings of everything but the data."""
+    """Returns all settings except those of the data."""
     config = ml_collections.ConfigDict()
     config.seed = 1
-    config.dtype = "auto"  # Of the computation; auto: bfloat16 on TPU or GPU, else float32.
+    config.dtype = "auto"  # Of computation: float32, bfloat16; auto: bfloat16 on TPU and GPU.
     config.data = ml_collections.ConfigDict()
     config.model = dict(
         content_encoder="dcgan",
         pose_encoder="dcgan",
         decoder="dcgan",
         width=64,
-        num_slots=1,  # Of attention networks; the paper's have none.
+        num_slots=1,  # Of attention networks only.
         content_dim=128,
         pose_dim=5,
         normalize=False,
@@ -58,7 +58,7 @@ def settings() -> ml_collections.ConfigDict:
         probe_clips=3_000,
     )
     config.rollout = dict(num_clips=10, num_steps=500, frames_at_once=100)
-    config.steps_at_once = 0  # Most steps in one program; 0: 1 on a CPU, else 100.
+    config.steps_at_once = 0  # Most steps in one program; 0: 1 on CPUs, else 100.
     config.log_every_steps = 100
     config.sample_every_steps = 5_000
     config.checkpoint_every_steps = 1_000
@@ -67,16 +67,16 @@ def settings() -> ml_collections.ConfigDict:
 
 
 def clips(**own: Any) -> dict[str, Any]:
-    """Returns `config.data` of clips that are prepared on disk, with `own` settings first."""
+    """Returns `config.data` of clips that are prepared on disk; `own` adds to it or overrides."""
     shared = dict(
-        source="auto",  # real, stand_in; auto: real if its files are there.
-        folder="",  # The real files; empty: <data_dir>/downloads/manual/<name>.
-        max_frame_gap=20,  # K: two frames that are compared are at most this far apart.
-        consecutive=False,  # True: they follow each other, as in the authors' PyTorch code.
+        source="auto",  # real, stand_in; auto: real if the files are there.
+        folder="",  # With the real files; empty: <data_dir>/downloads/manual/<name>.
+        max_frame_gap=20,  # The paper's K: the farthest that two frames of a pair are apart.
+        consecutive=False,  # True: they are consecutive, as in the authors' PyTorch code.
         data_dir="~/tensorflow_datasets",  # Where prepared clips are kept.
-        in_memory_gb=4.0,  # Splits up to this size are kept in memory.
-        max_skipped=0.05,  # The largest share of raw files that may be unreadable.
-        fingerprint="",  # Which prepared clips these are; filled in by the run.
+        in_memory_gb=4.0,  # Splits up to this size are loaded into memory.
+        max_skipped=0.05,  # Largest fraction of raw files that may be unreadable.
+        fingerprint="",  # Identifies the prepared clips; filled in by the run.
     )
     return shared | own
 
@@ -87,16 +87,16 @@ def vary(
     file: str,
     **variants: Callable[[ml_collections.ConfigDict], None],
 ) -> ml_collections.ConfigDict:
-    """Returns `config`, changed to `variant`; `full` leaves it as it is.
+    """Returns `config` changed to `variant`; `full` leaves it unchanged.
 
     Args:
-      config: of the variant `full`.
+      config: the settings of `full`.
       variant: `full` or a name in `variants`.
-      file: the settings file, for errors.
-      **variants: what changes `config`, by name.
+      file: the settings file, for error messages.
+      **variants: functions that change `config` in place, by name.
 
     Raises:
-      ValueError: for another variant.
+      ValueError: for an unknown variant.
     """
     if variant != "full":
         if variant not in variants:
@@ -107,11 +107,11 @@ def vary(
 
 
 def quick(config: ml_collections.ConfigDict) -> None:
-    """Turns `config` into a run of minutes on two CPU cores: DCGAN of a quarter of the width."""
-    config.dtype = "float32"  # bfloat16 has not been compared with it for runs as short as this.
+    """Makes `config` a run of minutes on two CPU cores: DCGAN, a quarter of the paper's width."""
+    config.dtype = "float32"  # bfloat16 is untested in runs this short.
     config.model.update(width=16, content_dim=64)
     config.drnet.update(batch_size=32, schedule="cosine", warmup_steps=100)
-    # The paper's weight would let content collapse in a run as short as this.
+    # With the paper's weight, content collapses in a run this short.
     config.drnet.update(similarity_weight=0.01)
     config.predictor.update(batch_size=16, num_steps=600, hidden_dim=128, learning_rate=0.005)
     config.predictor.update(schedule="cosine", warmup_steps=50)
@@ -119,10 +119,14 @@ def quick(config: ml_collections.ConfigDict) -> None:
 
 
 def smoke(config: ml_collections.ConfigDict) -> None:
-    """Turns `config` into a run of seconds, for tests of everything once."""
+    """Makes `config` a run of seconds that exercises everything, for tests."""
     config.model.update(width=4, content_dim=8)
     config.drnet.update(batch_size=8, num_steps=20)
     config.predictor.update(batch_size=8, num_steps=20, hidden_dim=16)
     config.evaluation.update(rollout_clips=4, rollout_steps=12, judge_steps=2, probe_clips=90)
     config.rollout.update(num_clips=4)
     config.update(log_every_steps=5, sample_every_steps=10, checkpoint_every_steps=5)
+
+
+hasten, shrink = quick, smoke
+"""What these were called in version 0.1, for its settings files."""

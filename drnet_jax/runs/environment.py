@@ -1,4 +1,4 @@
-"""Where and with what a run was made, so that its folder explains itself."""
+"""The versions, devices and command behind a run, for `environment.json`."""
 
 import datetime
 import importlib.metadata
@@ -22,7 +22,7 @@ def describe(data_note: str) -> dict[str, Any]:
     return {
         "drnet_jax": drnet_jax.__version__,
         "git_revision": _git_revision(),
-        "command": shlex.join(["python", "-m", "drnet_jax.main", *sys.argv[1:]]),
+        "command": _command(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "data": data_note,
         "devices": f"{len(devices)} x {devices[0].device_kind}",
@@ -32,11 +32,19 @@ def describe(data_note: str) -> dict[str, Any]:
     }
 
 
+def _command() -> str:
+    """Returns the command line of this process: of `drnet_jax.main`, or of an experiment."""
+    spec = sys.modules["__main__"].__spec__
+    # `python -m package` runs the module `package.__main__`.
+    program = ["-m", spec.name.removesuffix(".__main__")] if spec else sys.argv[:1]
+    return shlex.join(["python", *program, *sys.argv[1:]])
+
+
 def _git_revision() -> str:
-    """Returns the revision of the sources, `-dirty` when changed, or `unknown` when installed."""
+    """Returns the revision of the sources, with `-dirty` if changed; `unknown` if installed."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     if not (epath.Path(__file__).parent.parent.parent / ".git").exists():
-        return "unknown"  # Else a repository around the installation would answer.
+        return "unknown"  # Or a repository around the installation would answer.
     try:
         output = subprocess.run(
             command,

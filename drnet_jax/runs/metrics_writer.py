@@ -1,4 +1,4 @@
-"""The numbers of a run: `metrics.jsonl` for programs, TensorBoard events for eyes, JSON records."""
+"""A run's numbers as files: `metrics.jsonl`, TensorBoard events, and JSON records."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from drnet_jax.base.files import write_atomically
 
 
 def write_json(path: epath.PathLike, record: Mapping) -> None:
-    """Writes `record` as indented JSON, whole or not at all; NaN is refused."""
+    """Writes `record` as indented JSON, atomically; raises ValueError for NaN."""
     write_atomically(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
 
 
@@ -19,9 +19,9 @@ class MetricsWriter:
     """Appends the scalars of one stage to `metrics.jsonl` and to TensorBoard event files."""
 
     def __init__(self, workdir: epath.PathLike, stage: str, first_step: int):
-        """Opens the logs; lines of `stage` after `first_step` belong to a run that was lost.
+        """Opens the logs, and drops what `stage` logged after `first_step`.
 
-        They are dropped, since the resumed run writes them again.
+        Those lines are from before an interruption; the resumed run writes them again.
         """
         workdir = epath.Path(workdir)
         self._stage = stage
@@ -39,7 +39,7 @@ class MetricsWriter:
         self._events.close()
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Writes one line for `step`; readers see it at once."""
+        """Writes one line for `step`; readers see it immediately."""
         record = {"stage": self._stage, "step": step} | dict(scalars)
         with self._path.open("a") as file:
             file.write(json.dumps(record) + "\n")
@@ -53,6 +53,6 @@ class MetricsWriter:
     def _is_lost(self, line: str, first_step: int) -> bool:
         try:
             record = json.loads(line)
-        except json.JSONDecodeError:  # The half line of a run that was killed while writing it.
+        except json.JSONDecodeError:  # A run was killed while writing this line.
             return True
         return record["stage"] == self._stage and record["step"] > first_step

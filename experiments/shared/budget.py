@@ -17,8 +17,8 @@ from drnet_jax.evaluation import swaps
 from drnet_jax.evaluation.judges import objects as judge_lib
 from drnet_jax.evaluation.score import mean_training_frame
 from drnet_jax.models.state import DrnetState
-from drnet_jax.runs import run as run_lib
-from drnet_jax.runs.run import Run
+from drnet_jax.runs.run import Run, create_run
+from drnet_jax.training.stages import Stage
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
 """Of the budget, after which the state is scored."""
@@ -64,13 +64,13 @@ class Referee:
 
 def steps_that_fit(config: ml_collections.ConfigDict, workdir: epath.Path, budget: float) -> int:
     """Returns how many steps of training take `budget` seconds on this machine, once compiled."""
-    run = run_lib.create(config, workdir)
+    run = create_run(config, workdir)
     stage = train.drnet_stage(run)
-    with contextlib.closing(stage.batches(0)) as batches:
-        state = _advance(stage, run.init_drnet(), batches, _WARM_STEPS)
+    with contextlib.closing(stage.inputs(0)) as inputs:
+        state = _advance(stage, run.init_drnet(), inputs, _WARM_STEPS)
         started, num_steps = time.monotonic(), 0
         while (passed := time.monotonic() - started) < _SHARE_TO_MEASURE * budget:
-            state = _advance(stage, state, batches, _STEPS_AT_ONCE)
+            state = _advance(stage, state, inputs, _STEPS_AT_ONCE)
             num_steps += _STEPS_AT_ONCE
     return max(1, int(budget * num_steps / passed))
 
@@ -82,26 +82,26 @@ def fit(
 
     Each has the step, and the seconds of training until then: compiling and scoring do not count.
     """
-    run = run_lib.create(config, workdir)
+    run = create_run(config, workdir)
     stage, state = train.drnet_stage(run), run.init_drnet()
-    with contextlib.closing(stage.batches(0)) as batches:
-        _advance(stage, run.init_drnet(), batches, 1)  # Compiles.
+    with contextlib.closing(stage.inputs(0)) as inputs:
+        _advance(stage, run.init_drnet(), inputs, 1)  # Compiles.
     step, seconds, scores = 0, 0.0, []
-    with contextlib.closing(stage.batches(0)) as batches:
+    with contextlib.closing(stage.inputs(0)) as inputs:
         for share in SHARES:
             due = max(1, round(share * stage.num_steps))
             started = time.monotonic()
-            state = _advance(stage, state, batches, due - step)
+            state = _advance(stage, state, inputs, due - step)
             seconds += time.monotonic() - started
             step = due
             scores.append({"step": step, "seconds": seconds} | referee.score(run, state))
     return scores
 
 
-def _advance(stage: train.Stage, state, batches: Iterator[Any], num_steps: int):
+def _advance(stage: Stage, state, inputs: Iterator[Any], num_steps: int):
     """Returns the state `num_steps` later, when it is there."""
     for number in range(num_steps):
-        state, _ = stage.step(state, next(batches))
+        state, _ = stage.step(1, state, next(inputs))
         if number % _STEPS_AT_ONCE == 0:
             jax.block_until_ready(state)  # Else batches would pile up on a fast device.
     return jax.block_until_ready(state)

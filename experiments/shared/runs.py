@@ -16,8 +16,10 @@ from drnet_jax import api
 from drnet_jax.commands import evaluate, train
 from drnet_jax.evaluation.score import SCHEMA_VERSION
 from drnet_jax.runs import checks as settings
-from drnet_jax.runs import memory, programs
-from drnet_jax.runs import run as run_lib
+from drnet_jax.runs import runtime
+from drnet_jax.runs.run import Run, create_run
+from drnet_jax.runs.workdir import is_finished, stored_settings
+from drnet_jax.training.loop import StoppedError
 from experiments.shared.variations import Variation
 
 Variations = Mapping[str, Variation | None]
@@ -35,7 +37,7 @@ class Trained:
       model: its networks.
     """
 
-    run: run_lib.Run
+    run: Run
     model: api.Model
 
     @property
@@ -87,7 +89,7 @@ def finish(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Traine
       OSError: for missing data, or a workdir that cannot be used.
     """
     workdir = epath.Path(workdir)
-    stored = run_lib.stored_config(workdir)
+    stored = stored_settings(workdir)
     if stored is not None:
         name = stored["data"]["name"]
         if name != config.data.name:
@@ -95,13 +97,12 @@ def finish(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Traine
         if difference := settings.difference(stored, config.to_dict()):
             print(f"{workdir} has settings of its own: {difference}.")
         config = ml_collections.ConfigDict(stored)
-    # Written last: see `train`.
-    if not (workdir / "report.html").exists():
-        train.prepare(config, workdir)()
+    if not is_finished(workdir):
+        train.run(config, workdir)
     elif _scored_by(workdir) != SCHEMA_VERSION:
         print(f"{workdir} is scored again, as its scores are of another version.")
-        evaluate.prepare(config, workdir)()
-    run = run_lib.create(config, workdir)
+        evaluate.run(config, workdir)
+    run = create_run(config, workdir)
     return Trained(run, api.Model(run))
 
 
@@ -131,8 +132,8 @@ def start(
     def main(argv: list[str]) -> None:
         if len(argv) > 1:
             raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-        memory.keep_freed()
-        programs.keep_compiled()
+        runtime.keep_freed_memory()
+        runtime.keep_compiled_programs()
         with errors_in_one_line():
             chosen = variations() if callable(variations) else variations or {"": None}
             trained = [_finish_variation(*item) for item in chosen.items()]
@@ -152,7 +153,7 @@ def errors_in_one_line() -> Iterator[None]:
         logging.debug("In full:", exc_info=True)
         print(str(error).splitlines()[0], file=sys.stderr)
         sys.exit(2)
-    except (train.StoppedError, KeyboardInterrupt) as error:
+    except (StoppedError, KeyboardInterrupt) as error:
         print(f"{str(error) or 'Stopped.'} The same command goes on from there.")
         sys.exit(130)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import rollout, scaling, subject, timing, train_step
-from drnet_jax.runs import memory
+from drnet_jax.runs import runtime
 
 NAMES = ["ours"] + ["torch"] * bool(importlib.util.find_spec("torch"))
 KINDS = [("dcgan", "dcgan", "dcgan"), ("vgg_unet", "resnet", "vgg_unet")]
@@ -125,4 +125,4 @@ def test_ceilings_are_positive():
 
 
 def test_kept_memory_is_told():
-    assert memory.keep_freed() in (True, False)
+    assert runtime.keep_freed_memory() in (True, False)

@@ -21,7 +21,7 @@ def test_generate_makes_rollouts_of_any_length(trained, config, tmp_path):
     workdir = tmp_path / "copy"
     shutil.copytree(trained, workdir)
     config.rollout.num_steps = 30
-    generate.prepare(config, workdir)()
+    generate.run(config, workdir)
     with (
         np.load(workdir / "samples" / "rollout.npz") as longer,
         np.load(trained / "samples" / "rollout.npz") as shorter,
@@ -37,7 +37,7 @@ def test_generate_makes_rollouts_of_any_length(trained, config, tmp_path):
 
 def test_generate_without_a_checkpoint_is_refused(config, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing has been trained there"):
-        generate.prepare(config, tmp_path)
+        generate.run(config, tmp_path)
 
 
 def test_generate_before_the_predictor_is_trained_is_refused(trained, config, tmp_path):
@@ -45,4 +45,4 @@ def test_generate_before_the_predictor_is_trained_is_refused(trained, config, tm
     shutil.copytree(trained, workdir)
     shutil.rmtree(workdir / "checkpoints" / "predictor")
     with pytest.raises(FileNotFoundError, match=r"No checkpoint of stage 'predictor'"):
-        generate.prepare(config, workdir)
+        generate.run(config, workdir)

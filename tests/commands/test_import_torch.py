@@ -17,7 +17,7 @@ SAMPLES = sorted(GOLDEN.glob("checkpoint_small*.pth"))
 
 
 def run_import(config, workdir, path, lstm=None):
-    import_torch.prepare(config, workdir, path, lstm)()
+    import_torch.run(config, workdir, path, lstm)
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
@@ -37,13 +37,13 @@ def test_imported_workdir_gives_the_recorded_numbers(config, tmp_path, path):
 
 def test_imported_workdir_is_evaluated_and_drawn(config, tmp_path):
     run_import(config, tmp_path, SAMPLES[0])
-    from drnet_jax.runs.run import stored_config
+    from drnet_jax.runs.workdir import stored_settings
 
     stored = config.copy_and_resolve_references()
     with stored.unlocked():
-        stored.update(stored_config(tmp_path))
-    evaluate.prepare(stored, tmp_path)()
-    generate.prepare(stored, tmp_path)()
+        stored.update(stored_settings(tmp_path))
+    evaluate.run(stored, tmp_path)
+    generate.run(stored, tmp_path)
     assert (tmp_path / "evaluation.json").exists()
     assert {p.name for p in (tmp_path / "samples").iterdir()} == {"swap_grid.png"}
 
@@ -71,9 +71,7 @@ def test_the_lstm_of_its_own_file_joins_the_model(config, tmp_path, monkeypatch)
     frames = np.random.default_rng(0).random((2, 4, 16, 16, 3), np.float32)
     assert model.rollout(frames, 7).shape == (2, 7, 16, 16, 3)
     with pytest.raises(ValueError, match=r"model.pth holds no 'lstm'"):
-        import_torch.prepare(
-            config, tmp_path / "other", tmp_path / "model.pth", tmp_path / "model.pth"
-        )
+        import_torch.run(config, tmp_path / "other", tmp_path / "model.pth", tmp_path / "model.pth")
 
 
 class Hostile:
@@ -94,13 +92,13 @@ def test_hostile_and_broken_files_leave_no_trace(config, tmp_path):
     broken.write_bytes(SAMPLES[0].read_bytes()[:5000])
     for path in (hostile, broken):
         with pytest.raises(ValueError, match=path.name):
-            import_torch.prepare(config, workdir, path, None)
+            import_torch.run(config, workdir, path, None)
     with pytest.raises(OSError, match=r"absent\.pth"):
-        import_torch.prepare(config, workdir, tmp_path / "absent.pth", None)
+        import_torch.run(config, workdir, tmp_path / "absent.pth", None)
     assert not trace.exists()
     assert not workdir.exists()
 
 
 def test_a_workdir_in_use_is_refused(trained, config):
     with pytest.raises(ValueError, match=r"holds a run already; allowed: a new folder"):
-        import_torch.prepare(config, trained, SAMPLES[0], None)
+        import_torch.run(config, trained, SAMPLES[0], None)

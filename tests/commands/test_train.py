@@ -10,12 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from drnet_jax.base.errors import InputError
 from drnet_jax.commands import train
 from drnet_jax.runs import run as run_lib
+from drnet_jax.runs.workdir import STAGES
+from drnet_jax.training.loop import StoppedError
 
 
 def final_states(config, workdir):
-    return run_lib.create(config, workdir).restore()
+    return run_lib.create_run(config, workdir).restore()
 
 
 def rows(workdir, stage):
@@ -35,7 +38,7 @@ def test_a_run_leaves_everything_behind(trained):
         *("drnet/step_0000003.png", "drnet/step_0000006.png"),
         *("predictor/step_0000003.png", "predictor/step_0000006.png"),
     }
-    for stage in run_lib.STAGES:
+    for stage in STAGES:
         assert [row["step"] for row in rows(trained, stage)] == [2, 4, 6]
         folders = {p.name for p in (trained / "checkpoints" / stage).iterdir()}
         assert folders == {"2", "4", "6"}
@@ -43,7 +46,7 @@ def test_a_run_leaves_everything_behind(trained):
 
 def test_a_finished_run_does_nothing_but_say_so(trained, config, capsys):
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
-    train.prepare(config, trained)()
+    train.run(config, trained)
     assert "is finished: open" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
 
@@ -55,10 +58,10 @@ def stop_in(patch, stage: str, after: int) -> None:
     def stopping_stage(*args):
         built = make(*args)
 
-        def step(state, batch):
+        def step(num_steps, state, inputs):
             if int(state.step) == after:
                 signal.raise_signal(signal.SIGTERM)
-            return built.step(state, batch)
+            return built.step(num_steps, state, inputs)
 
         return dataclasses.replace(built, step=step)
 
@@ -67,21 +70,21 @@ def stop_in(patch, stage: str, after: int) -> None:
 
 def test_a_stopped_run_resumes_to_the_same_numbers(trained, config, tmp_path, monkeypatch):
     """SIGTERM in both stages, each time the same command again: equal to a run without."""
-    for stage in run_lib.STAGES:
+    for stage in STAGES:
         with monkeypatch.context() as patch:
             stop_in(patch, stage, after=2)
-            with pytest.raises(train.StoppedError, match=f"Stopped after step 3 of {stage}"):
-                train.prepare(config, tmp_path)()
-    train.prepare(config, tmp_path)()
+            with pytest.raises(StoppedError, match=f"Stopped after step 3 of {stage}"):
+                train.run(config, tmp_path)
+    train.run(config, tmp_path)
     chex.assert_trees_all_equal(final_states(config, tmp_path), final_states(config, trained))
-    for stage in run_lib.STAGES:
+    for stage in STAGES:
         assert [row["step"] for row in rows(tmp_path, stage)] == [2, 4, 6]
     assert (tmp_path / "evaluation.json").read_text() == (trained / "evaluation.json").read_text()
 
 
 @pytest.mark.parametrize("stopped", [False, True])
 def test_only_the_last_state_is_finished(config, tmp_path, stopped):
-    run = run_lib.create(config, tmp_path / "run")
+    run = run_lib.create_run(config, tmp_path / "run")
     finished = []
 
     def finish(state):
@@ -89,9 +92,9 @@ def test_only_the_last_state_is_finished(config, tmp_path, stopped):
         return state.replace(step=state.step + 100)
 
     stage = dataclasses.replace(train.drnet_stage(run), finish=finish)
-    stops = pytest.raises(train.StoppedError) if stopped else contextlib.nullcontext()
+    stops = pytest.raises(StoppedError) if stopped else contextlib.nullcontext()
     with stops:
-        train._fit(run, stage, run.init_drnet(), lambda: stopped)
+        train._fit(run, stage, run.init_drnet(), None, lambda: stopped)
     assert finished == ([] if stopped else [config.drnet.num_steps])
     with run.checkpoints("drnet") as checkpoints:
         saved = checkpoints.restore(run.init_drnet())
@@ -106,8 +109,8 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(config, tmp_path, monkeyp
     def broken_stage(run):
         built = make(run)
 
-        def step(state, batch):
-            state, metrics = built.step(state, batch)
+        def step(num_steps, state, inputs):
+            state, metrics = built.step(num_steps, state, inputs)
             made = state.step - jnp.arange(at_once)[::-1]
             bad = jnp.where(made == 3, jnp.nan, 0.0)
             return state, metrics | {"reconstruction": metrics["reconstruction"] + bad}
@@ -116,7 +119,7 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(config, tmp_path, monkeyp
 
     monkeypatch.setattr(train, "drnet_stage", broken_stage)
     with pytest.raises(FloatingPointError, match="reconstruction of drnet is not finite at step 3"):
-        train.prepare(config, tmp_path)()
+        train.run(config, tmp_path)
     # The last checkpoint is from before the accident.
     assert [p.name for p in (tmp_path / "checkpoints" / "drnet").iterdir()] == ["2"]
 
@@ -124,23 +127,23 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(config, tmp_path, monkeyp
 def test_workdir_of_another_run_is_refused_and_untouched(trained, config):
     before = (trained / "config.json").read_bytes()
     config.model.pose_dim = 4
-    with pytest.raises(ValueError, match=r"workdir of another run: config.model.pose_dim is 3"):
-        train.prepare(config, trained)
+    with pytest.raises(InputError, match=r"workdir of another run: config.model.pose_dim is 3"):
+        train.run(config, trained)
     assert (trained / "config.json").read_bytes() == before
 
 
 def test_unwritable_workdir_is_refused(config, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match=r"Cannot write to --workdir=.*file"):
-        train.prepare(config, tmp_path / "file")
+    with pytest.raises(InputError, match=r"Cannot write to --workdir=.*file"):
+        train.run(config, tmp_path / "file")
 
 
-@pytest.mark.parametrize("stage", run_lib.STAGES)
+@pytest.mark.parametrize("stage", STAGES)
 def test_batches_must_divide_by_the_devices(config, tmp_path, stage):
     config[stage].batch_size = 5
     message = f"config.{stage}.batch_size=5 cannot be split over 2 devices; allowed: multiples of 2"
-    with pytest.raises(ValueError, match=message):
-        train.prepare(config, tmp_path / "run")
+    with pytest.raises(InputError, match=message):
+        train.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -164,8 +167,8 @@ def test_batches_must_divide_by_the_devices(config, tmp_path, stage):
 def test_impossible_runs_leave_no_workdir(config, tmp_path, changes, message):
     with config.ignore_type():
         config.update_from_flattened_dict(changes)
-    with pytest.raises((ValueError, OSError), match=message):
-        train.prepare(config, tmp_path / "run")
+    with pytest.raises(InputError, match=message):
+        train.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -173,8 +176,8 @@ def test_damaged_settings_of_a_workdir_are_refused(trained, config, tmp_path):
     workdir = tmp_path / "copy"
     shutil.copytree(trained, workdir)
     (workdir / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config.json is damaged"):
-        train.prepare(config, workdir)
+    with pytest.raises(InputError, match=r"config.json is damaged"):
+        train.run(config, workdir)
 
 
 def test_a_run_from_before_there_were_some_settings_goes_on(trained, config, tmp_path, capsys):
@@ -190,11 +193,11 @@ def test_a_run_from_before_there_were_some_settings_goes_on(trained, config, tmp
         del stored[section][name]
     del stored["steps_at_once"]
     (workdir / "config.json").write_text(json.dumps(stored))
-    train.prepare(config, workdir)()
+    train.run(config, workdir)
     assert "is finished" in capsys.readouterr().out
     config.data.consecutive = True
-    with pytest.raises(ValueError, match=r"config.data.consecutive is False there and True here"):
-        train.prepare(config, workdir)
+    with pytest.raises(InputError, match=r"config.data.consecutive is False there and True here"):
+        train.run(config, workdir)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +216,7 @@ def test_a_run_keeps_the_dtype_it_began_with(trained, config, tmp_path):
     stored = json.loads((workdir / "config.json").read_text()) | {"dtype": "bfloat16"}
     (workdir / "config.json").write_text(json.dumps(stored))
     config.dtype = "auto"
-    run = run_lib.create(config, workdir)
+    run = run_lib.create_run(config, workdir)
     assert run.config.dtype == "bfloat16"
     assert run.networks.decoder.dtype == jnp.bfloat16
 
@@ -222,7 +225,7 @@ def test_losses_fall(config, tmp_path):
     config.drnet.update(num_steps=60, batch_size=16, learning_rate=0.01)
     config.predictor.update(num_steps=60, learning_rate=0.03)
     config.update(log_every_steps=10, sample_every_steps=0, checkpoint_every_steps=0)
-    train.prepare(config, tmp_path)()
+    train.run(config, tmp_path)
     for stage, name in (("drnet", "reconstruction"), ("predictor", "prediction")):
         values = np.array([row[name] for row in rows(tmp_path, stage)])
         assert values[-1] < 0.7 * values[0]

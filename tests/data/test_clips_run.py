@@ -9,7 +9,8 @@ import pytest
 from drnet_jax import api
 from drnet_jax.commands import generate, train
 from drnet_jax.evaluation import swaps
-from drnet_jax.runs import run as run_lib
+from drnet_jax.runs.workdir import STAGES
+from drnet_jax.training.loop import StoppedError
 from tests.commands.test_train import final_states, stop_in
 from tests.test_configs import load
 
@@ -36,7 +37,7 @@ def clips_config(prepared):
 @pytest.fixture(scope="module")
 def finished(prepared, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("clips_run")
-    train.prepare(clips_config.__wrapped__(prepared), workdir)()
+    train.run(clips_config.__wrapped__(prepared), workdir)
     return workdir
 
 
@@ -77,12 +78,12 @@ def test_the_model_can_be_used_on_frames(finished):
 
 
 def test_a_stopped_run_resumes_to_the_same_numbers(finished, clips_config, tmp_path, monkeypatch):
-    for stage in run_lib.STAGES:
+    for stage in STAGES:
         with monkeypatch.context() as patch:
             stop_in(patch, stage, after=2)
-            with pytest.raises(train.StoppedError):
-                train.prepare(clips_config, tmp_path)()
-    train.prepare(clips_config, tmp_path)()
+            with pytest.raises(StoppedError):
+                train.run(clips_config, tmp_path)
+    train.run(clips_config, tmp_path)
     states = [final_states(clips_config, folder) for folder in (tmp_path, finished)]
     chex.assert_trees_all_equal(*states)
     assert (tmp_path / "evaluation.json").read_text() == (finished / "evaluation.json").read_text()
@@ -91,11 +92,11 @@ def test_a_stopped_run_resumes_to_the_same_numbers(finished, clips_config, tmp_p
 def test_data_that_changed_are_refused(finished, clips_config, tmp_path):
     clips_config.data.stand_in.clip_length = 20
     with pytest.raises(ValueError, match=r"config.data.stand_in.clip_length is 24 there"):
-        train.prepare(clips_config, finished)
+        train.run(clips_config, finished)
 
 
 def test_clips_too_short_to_be_scored_are_refused(clips_config, tmp_path):
     clips_config.evaluation.horizon = 30
     with pytest.raises(ValueError, match=r"evaluation.horizon=30 are longer together than a clip"):
-        train.prepare(clips_config, tmp_path / "run")
+        train.run(clips_config, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -214,9 +214,9 @@ def test_validation_digits_are_training_digits_held_out():
 def test_a_validation_run_does_not_see_the_test_digits(config, tmp_path):
     from drnet_jax.runs import run as run_lib
 
-    plain = run_lib.create(config, tmp_path).source
+    plain = run_lib.create_run(config, tmp_path).source
     config.data.validation = True
-    source = run_lib.create(config, tmp_path).source
+    source = run_lib.create_run(config, tmp_path).source
     assert plain.num_digits == {"train": 4500, "test": 500}
     assert source.num_digits == {"train": 4050, "test": 450}
     assert "VALIDATION: 450 of the training digits" in source.note

@@ -66,7 +66,7 @@ def test_every_name_is_documented_and_there(trained):
 
 
 def test_evaluating_again_gives_the_same_numbers(trained, config):
-    run = run_lib.create(config, trained)
+    run = run_lib.create_run(config, trained)
     record = json.loads((trained / "evaluation.json").read_text())
     assert json.loads(json.dumps(score_run(run, *run.restore()))) == record
 
@@ -94,7 +94,7 @@ def test_summary_of_what_few_data_allow(trained):
 
 
 def test_a_model_without_predictor_has_no_rollouts(trained, config):
-    run = run_lib.create(config, trained)
+    run = run_lib.create_run(config, trained)
     record = score_run(run, run.restore()[0])
     for part in ("rollout", "prediction", "actions", "neighbors"):
         assert record[part] is None
@@ -103,7 +103,7 @@ def test_a_model_without_predictor_has_no_rollouts(trained, config):
 
 def test_truth_of_a_swap_is_a_digits_on_b_tracks(trained, config):
     """Drawn once more in NumPy: a digit of A wherever a digit of B is, both assignments."""
-    run = run_lib.create(config, trained)
+    run = run_lib.create_run(config, trained)
     batch, _ = jax.device_get(swaps.held_out_batch(run, jax.random.key(3), 4))
     key_a, key_b, _ = jax.random.split(jax.random.key(3), 3)
     a, b = (jax.device_get(run.source.sample("test", key, 4)) for key in (key_a, key_b))
@@ -150,7 +150,7 @@ class Stub:
 
 def test_scores_compare_the_right_frames(trained, config):
     """Poses that are whole frames, decoded to themselves, must rebuild perfectly and swap badly."""
-    run = run_lib.create(config, trained)
+    run = run_lib.create_run(config, trained)
     state, _ = run.restore()
     batch, _ = swaps.held_out_batch(run, jax.random.key(0), 4)
     batch |= {"content": batch["targets"][:, 0, 1], "random_1": batch["random_0"]}
@@ -180,7 +180,7 @@ def test_scores_compare_the_right_frames(trained, config):
 
 
 def test_mean_training_frame_is_digits_spread_over_their_places(trained, config):
-    run = run_lib.create(config, trained)
+    run = run_lib.create_run(config, trained)
     mean = np.asarray(mean_training_frame(run))
     assert mean.shape == (16, 16, 3)
     np.testing.assert_array_equal(mean[:, :, 2], 0)
@@ -192,5 +192,5 @@ def test_mean_training_frame_is_digits_spread_over_their_places(trained, config)
 
 def test_untrained_workdir_is_refused(config, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nothing has been trained there"):
-        evaluate.prepare(config, tmp_path)
+        evaluate.run(config, tmp_path)
     assert not list(tmp_path.iterdir())

@@ -54,7 +54,7 @@ def test_of_many_training_frames_random_ones_are_looked_at(people, monkeypatch):
 def test_endless_training_frames_are_sampled(config, tmp_path, monkeypatch):
     monkeypatch.setattr(neighbors, "MOST_FRAMES", 80)
     monkeypatch.setattr(neighbors, "_FRAMES_AT_ONCE", 40)
-    run = run_lib.create(config, tmp_path)
+    run = run_lib.create_run(config, tmp_path)
     batches = list(neighbors.training_frames(run))
     assert [batch.shape for batch in batches] == [(40, 16, 16, 3)] * 2
     assert not np.array_equal(*batches)

@@ -47,7 +47,7 @@ def run(trained, config, monkeypatch):
     monkeypatch.setattr(judge, "NUM_TRAINING_CLIPS", 500)
     monkeypatch.setattr(judge, "NUM_TEST_CLIPS", 100)
     config.evaluation.update(rollout_clips=6, rollout_steps=30, judge_steps=60)
-    return run_lib.create(config, trained)
+    return run_lib.create_run(config, trained)
 
 
 def test_the_truth_scores_best(run, monkeypatch):

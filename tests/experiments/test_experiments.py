@@ -18,7 +18,9 @@ from drnet_jax.evaluation.score import SCHEMA_VERSION
 from drnet_jax.pictures import grids as viz
 from drnet_jax.pictures.drawing import GENERATED, OBSERVED
 from drnet_jax.runs import metrics_writer as writer
-from drnet_jax.runs import run as run_lib
+from drnet_jax.runs.run import create_run
+from drnet_jax.runs.workdir import STAGES
+from drnet_jax.training.loop import StoppedError
 from experiments import (
     fig3_mnist,
     fig4_norb_adversarial,
@@ -47,9 +49,9 @@ def tiny(name, data_dir):
 
 def make_finished(config, workdir):
     """Leaves in `workdir` what a run leaves there, with networks that learned nothing."""
-    run = run_lib.create(config, workdir)
+    run = create_run(config, workdir)
     drnet, predictor = run.init_drnet(), run.init_predictor()
-    for stage, state in zip(run_lib.STAGES, (drnet, predictor), strict=True):
+    for stage, state in zip(STAGES, (drnet, predictor), strict=True):
         with run.checkpoints(stage) as checkpoints:
             checkpoints.save(0, state)
     writer.write_json(workdir / "config.json", run.config.to_dict())
@@ -318,7 +320,7 @@ def test_scores_of_another_version_are_made_again(turntable, tmp_path, monkeypat
     ("error", "code", "said"),
     [
         (KeyboardInterrupt(), 130, "Stopped. The same command goes on from there."),
-        (train.StoppedError("Saved."), 130, "Saved. The same command goes on from there."),
+        (StoppedError("Saved."), 130, "Saved. The same command goes on from there."),
         (ValueError("What is\nwrong."), 2, "What is"),
     ],
 )

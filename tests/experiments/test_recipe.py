@@ -28,7 +28,7 @@ def base(data_dir):
 @pytest.fixture(scope="module")
 def referee(base, tmp_path_factory):
     """A referee whose judge takes everything for a 3; a true one has tests of its own."""
-    referee = budget.Referee(run_lib.create(base, tmp_path_factory.mktemp("referee")))
+    referee = budget.Referee(run_lib.create_run(base, tmp_path_factory.mktemp("referee")))
     threes = np.eye(10)[[[3, 3]]]
     judge = Judge(10, lambda frames: np.repeat(threes, len(frames), axis=0), record={"chance": 0.1})
     vars(referee)["_judge"] = judge
@@ -109,7 +109,7 @@ def test_all_are_scored_on_the_same_clips(base, referee, tmp_path):
     """Whatever the data and the seed of a recipe are."""
     config = recipe.recipe_config(base, "paper", 5)
     config.model.width = 2
-    run = run_lib.create(config, tmp_path)
+    run = run_lib.create_run(config, tmp_path)
     record = referee.score(run, run.init_drnet())
     own = referee.score(referee.run, referee.run.init_drnet())
     for name in ("mean_frame_psnr", "identity_of_truth"):

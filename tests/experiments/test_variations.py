@@ -29,13 +29,13 @@ def test_one_encoder_has_one_code_as_long_as_both(tmp_path):
 def test_an_autoencoder_goes_the_whole_way(data_dir, tmp_path):
     config = tiny_config(data_dir)
     variations.one_encoder(config)
-    train.prepare(config, tmp_path)()
+    train.run(config, tmp_path)
     scores = json.loads((tmp_path / "evaluation.json").read_text())
     assert np.isfinite(scores["reconstruction"]["psnr"]["mean"])
     assert {probe["code"] for probe in scores["leakage"]["probes"]} == {"pose"}
     assert scores["blocks"] is None
     assert (tmp_path / "report.html").exists()
-    drnet, _ = run_lib.create(config, tmp_path).restore()
+    drnet, _ = run_lib.create_run(config, tmp_path).restore()
     assert not jax.tree.leaves(drnet.autoencoder.params["content_encoder"])
 
 
@@ -43,7 +43,7 @@ def test_what_an_autoencoder_decodes_is_no_content_of_another_frame(data_dir, tm
     """With one code, a swap shows the frame of the pose, whatever the content is from."""
     config = tiny_config(data_dir)
     variations.one_encoder(config)
-    run = run_lib.create(config, tmp_path, with_data=False)
+    run = run_lib.create_run(config, tmp_path, with_data=False)
     main, networks = run.init_drnet().autoencoder, run.networks
     frames = jax.random.uniform(jax.random.key(0), (4, *run.frame_shape))
 

@@ -16,6 +16,7 @@ from drnet_jax.models import registry as build
 from drnet_jax.models import state as states
 from drnet_jax.models.unroll import teacher_forced
 from drnet_jax.training import steps
+from drnet_jax.training.optim import DrnetOptimizers
 from tests.golden.compare import create_networks, running_statistics
 
 OURS = {
@@ -235,7 +236,10 @@ def _drnet(check):
     )
     step = jax.jit(
         steps.make_drnet_step(
-            networks, tx, tx, similarity_weight=1.0, adversarial_weight=config["sd_weight"]
+            networks,
+            DrnetOptimizers(tx, tx),
+            similarity_weight=1.0,
+            adversarial_weight=config["sd_weight"],
         )
     )
     # The reference shuffles the first half and calls it 1, which here is the same clip.

@@ -46,7 +46,7 @@ TRIVIAL = ("copy_content_frame", "copy_pose_frame", "mean_frame")
 
 def finish(config, workdir, record):
     """Returns a run without networks, and leaves the scores in `record` in its workdir."""
-    run = run_lib.create(config, workdir)
+    run = run_lib.create_run(config, workdir)
     writer.write_json(workdir / "config.json", run.config.to_dict())
     writer.write_json(workdir / "evaluation.json", record)
     return runs.Trained(run, model=None)

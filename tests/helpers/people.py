@@ -10,7 +10,7 @@ from tests.experiments.test_experiments import people_config
 def untrained(config, workdir):
     """Returns a run that nobody has trained, and the states of both its stages."""
     config.evaluation.update(num_clips=30, rollout_steps=9)
-    run = run_lib.create(config, workdir)
+    run = run_lib.create_run(config, workdir)
     return run, run.init_drnet(), run.init_predictor()
 
 

@@ -1,39 +1,40 @@
 """Stages of training: batches from devices, several steps in one program."""
 
-import itertools
-
 import chex
 import jax
 import numpy as np
 import pytest
 
-from drnet_jax.runs import run as run_lib
-from drnet_jax.training import stages
+from drnet_jax.commands import train
+from drnet_jax.runs.run import create_run
+from drnet_jax.runs.workdir import STAGES
+from drnet_jax.training import batch_stats
+from drnet_jax.training.due import Intervals, steps_per_call
 
 
 @pytest.fixture
 def run(config, tmp_path):
     config.dtype = "float32"
-    return run_lib.create(config, tmp_path / "run")
+    return create_run(config, tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", run_lib.STAGES)
+@pytest.mark.parametrize("name", STAGES)
 def test_several_steps_in_one_program_equal_single_ones(run, name):
     drnet = run.init_drnet()
     stage = {
-        "drnet": lambda: stages.drnet_stage(run),
-        "predictor": lambda: stages.predictor_stage(run, drnet),
+        "drnet": lambda: train.drnet_stage(run),
+        "predictor": lambda: train.predictor_stage(run, drnet),
     }[name]()
     start = {"drnet": run.init_drnet, "predictor": run.init_predictor}[name]
 
-    def train(lengths):
+    def advance(lengths):
         state, rows = start(), []
-        for num_steps in lengths:
-            state, metrics = stage.step(state, num_steps)
-            rows.append(jax.tree.map(np.atleast_1d, jax.device_get(metrics)))
+        for num_steps, inputs in zip(lengths, stage.inputs(0), strict=False):
+            state, metrics = stage.step(num_steps, state, inputs)
+            rows.append(jax.device_get(metrics))
         return state, jax.tree.map(lambda *values: np.concatenate(values), *rows)
 
-    singles, together = train([1, 1, 1]), train([3])
+    singles, together = advance([1, 1, 1]), advance([3])
     assert int(together[0].step) == 3
     # Adam turns the rounding of tiny gradients into moves of up to a step's size.
     chex.assert_trees_all_close(together[1], singles[1], rtol=1e-3, atol=1e-4)
@@ -41,7 +42,7 @@ def test_several_steps_in_one_program_equal_single_ones(run, name):
 
 
 def test_what_is_kept_has_the_statistics_of_its_weights(run):
-    stage = stages.drnet_stage(run)
+    stage = train.drnet_stage(run)
     starts = []
     for factor in (1, 3):
         state = run.init_drnet()
@@ -53,44 +54,49 @@ def test_what_is_kept_has_the_statistics_of_its_weights(run):
     chex.assert_trees_all_equal(kept[0].autoencoder.params, params)
     # 0.9^50 of the difference between 1 and 3 is left.
     stats = [state.autoencoder.batch_stats for state in kept]
-    chex.assert_trees_all_close(*stats, rtol=0, atol=2 * 0.9**stages.SETTLING_BATCHES * 1.01)
+    chex.assert_trees_all_close(*stats, rtol=0, atol=2 * 0.9**batch_stats.NUM_BATCHES * 1.01)
     variances = kept[0].autoencoder.batch_stats["pose_encoder"]["trunk"]["stage0"]["norm"]["var"]
     assert np.all(np.asarray(variances) < 0.5)
 
 
 def test_the_second_stage_keeps_its_state_as_it_is(run):
     state = run.init_predictor()
-    assert stages.predictor_stage(run, run.init_drnet()).finish(state) is state
+    assert train.predictor_stage(run, run.init_drnet()).finish(state) is state
 
 
 @pytest.mark.parametrize(
-    ("backend", "changes", "first", "expected"),
+    ("changes", "most", "first", "expected"),
     [
-        ("cpu", {}, 0, 1),
-        ("gpu", {}, 0, 100),
-        ("tpu", {}, 90_200, 100),
-        ("gpu", {}, 90_203, 1),
-        ("gpu", {"steps_at_once": 30}, 0, 25),
-        ("cpu", {"steps_at_once": 30}, 0, 25),
-        ("gpu", {"log_every_steps": 15}, 0, 5),
-        ("gpu", {"checkpoint_every_steps": 0, "sample_every_steps": 0}, 0, 100),
-        ("gpu", {"log_every_steps": 7_000}, 0, 100),
+        ({}, 1, 0, 1),
+        ({}, 100, 0, 100),
+        ({}, 100, 90_200, 100),
+        ({}, 100, 90_203, 1),
+        ({}, 30, 0, 25),
+        ({"log": 15}, 100, 0, 5),
+        ({"checkpoint": 0, "sample": 0}, 100, 0, 100),
+        ({"log": 7_000}, 100, 0, 100),
     ],
 )
-def test_as_many_steps_at_once_as_fit(config, monkeypatch, backend, changes, first, expected):
-    config.drnet.num_steps = 120_000
-    config.update(log_every_steps=100, sample_every_steps=5_000, checkpoint_every_steps=5_000)
-    config.update(changes)
+def test_a_call_runs_as_many_steps_as_fit(changes, most, first, expected):
+    intervals = Intervals(**{"log": 100, "sample": 5_000, "checkpoint": 5_000} | changes)
+    assert steps_per_call(first, 120_000, intervals, most) == expected
+
+
+@pytest.mark.parametrize(
+    ("backend", "setting", "expected"),
+    [("cpu", 0, 1), ("gpu", 0, 100), ("tpu", 0, 100), ("gpu", 30, 30), ("cpu", 30, 30)],
+)
+def test_devices_decide_how_many_steps_a_call_may_run(
+    config, tmp_path, monkeypatch, backend, setting, expected
+):
+    config.update(steps_at_once=setting, dtype="float32")
+    run = create_run(config, tmp_path)
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    assert stages.steps_at_once(config, "drnet", first) == expected
-
-
-def test_batches_on_devices_are_numbers_of_steps(run):
-    assert list(itertools.islice(stages.drnet_stage(run).batches(0), 2)) == [1, 1]
+    assert train.drnet_stage(run).max_steps_per_call == expected
 
 
 def test_batches_are_split_over_the_devices(run):
-    stage = stages.drnet_stage(run)
-    text = jax.jit(lambda state: stage.step(state, 1)).lower(run.init_drnet()).as_text()
+    stage = train.drnet_stage(run)
+    step = jax.jit(lambda state: stage.step(1, state, run.source.arrays))
     # Frames, and the two arrays of the pairs.
-    assert text.count("sdy.sharding_constraint") >= 3
+    assert step.lower(run.init_drnet()).as_text().count("sdy.sharding_constraint") >= 3

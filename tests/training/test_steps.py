@@ -8,55 +8,11 @@ import optax
 import pytest
 
 from drnet_jax.base import sharding
-from drnet_jax.models import registry as build
-from drnet_jax.models.state import DrnetState, NetworkState, PredictorState, first_step
-from drnet_jax.training import losses, steps
+from drnet_jax.training import batch_stats, losses, steps
+from drnet_jax.training.optim import DrnetOptimizers
+from tests.helpers.tiny import tiny_networks, tiny_predictor, tiny_predictor_state, tiny_state
 
 WEIGHTS = dict(similarity_weight=0.7, adversarial_weight=0.3)
-
-
-def tiny_networks():
-    return build.create_networks(
-        content_encoder="dcgan",
-        pose_encoder="dcgan",
-        decoder="dcgan",
-        image_size=8,
-        channels=3,
-        width=2,
-        num_slots=1,
-        content_dim=4,
-        pose_dim=3,
-        normalize=False,
-        discriminator_width=5,
-        dtype=jnp.float32,
-    )
-
-
-@functools.cache
-def tiny_variables():
-    """Returns variables of the autoencoder networks and of the discriminator."""
-    return jax.jit(_init)(jax.random.split(jax.random.key(0), 4))
-
-
-def _init(keys):
-    networks = tiny_networks()
-    frames = jnp.zeros((2, 8, 8, 3))
-    autoencoder = {}
-    content, autoencoder["content_encoder"] = networks.content_encoder.init_with_output(
-        keys[0], frames, train=False
-    )
-    pose, autoencoder["pose_encoder"] = networks.pose_encoder.init_with_output(
-        keys[1], frames, train=False
-    )
-    autoencoder["decoder"] = networks.decoder.init(keys[2], content, pose, train=False)
-    return autoencoder, {"discriminator": networks.discriminator.init(keys[3], pose, pose)}
-
-
-def tiny_state(tx):
-    autoencoder, critic = tiny_variables()
-    return DrnetState(
-        first_step(), NetworkState.create(autoencoder, tx), NetworkState.create(critic, tx)
-    )
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +40,7 @@ def test_step_is_the_formula_of_the_paper(networks, batch):
     """One SGD step, recomputed from single passes and one gradient per player."""
     tx = optax.sgd(1.0)
     state = tiny_state(tx)
-    step = jax.jit(steps.make_drnet_step(networks, tx, tx, **WEIGHTS))
+    step = jax.jit(steps.make_drnet_step(networks, DrnetOptimizers(tx, tx), **WEIGHTS))
     new, metrics = step(state, batch)
 
     x = [jnp.asarray(batch.frames[:, i] / np.float32(255)) for i in range(4)]
@@ -138,7 +94,8 @@ def test_step_is_the_formula_of_the_paper(networks, batch):
 
 def test_running_statistics_see_every_pass_in_order(networks, batch):
     state = tiny_state(optax.sgd(0.0))
-    step = jax.jit(steps.make_drnet_step(networks, optax.sgd(0.0), optax.sgd(0.0), **WEIGHTS))
+    tx = optax.sgd(0.0)
+    step = jax.jit(steps.make_drnet_step(networks, DrnetOptimizers(tx, tx), **WEIGHTS))
     new, _ = step(state, batch)
     for name, frames in (("pose_encoder", (0, 1, 2, 3)), ("content_encoder", (0, 1))):
         variables = state.autoencoder.variables(name)
@@ -152,12 +109,12 @@ def test_running_statistics_see_every_pass_in_order(networks, batch):
         )
 
 
-def test_settling_forgets_the_statistics_of_earlier_weights(networks, batch):
+def test_recomputed_statistics_forget_the_statistics_of_earlier_weights(networks, batch):
     state = tiny_state(optax.sgd(0.0))
-    settle = jax.jit(steps.make_settling_step(networks))
-    settled = state
+    recompute = jax.jit(batch_stats.make_recompute_step(networks))
+    recomputed = state
     for _ in range(150):
-        settled = settle(settled, batch.frames)
+        recomputed = recompute(recomputed, batch.frames)
     others = [
         state.autoencoder.params,
         state.autoencoder.opt_state,
@@ -165,16 +122,19 @@ def test_settling_forgets_the_statistics_of_earlier_weights(networks, batch):
         state.step,
     ]
     kept = [
-        settled.autoencoder.params,
-        settled.autoencoder.opt_state,
-        settled.discriminator,
-        settled.step,
+        recomputed.autoencoder.params,
+        recomputed.autoencoder.opt_state,
+        recomputed.discriminator,
+        recomputed.step,
     ]
     chex.assert_trees_all_equal(others, kept)
-    # Then a network makes of this batch what it makes of it with the batch's own statistics, but
-    # for the running variance, which is unbiased.
+    # Frozen statistics now give what the batch's own statistics give, except that the running
+    # variance is unbiased.
     frames = batch.frames[:, 0] / np.float32(255)
-    encoder, variables = networks.content_encoder, settled.autoencoder.variables("content_encoder")
+    encoder, variables = (
+        networks.content_encoder,
+        recomputed.autoencoder.variables("content_encoder"),
+    )
     name = ("trunk", "stage0", "norm")
     found = functools.reduce(dict.__getitem__, name, dict(variables["batch_stats"]))
     kernel = variables["params"]["trunk"]["stage0"]["conv"]["kernel"]
@@ -191,9 +151,8 @@ def test_settling_forgets_the_statistics_of_earlier_weights(networks, batch):
 def test_without_adversarial_weight_the_discriminator_has_no_say(networks, batch):
     tx = optax.sgd(1.0)
     state = tiny_state(tx)
-    step = jax.jit(
-        steps.make_drnet_step(networks, tx, tx, similarity_weight=1.0, adversarial_weight=0.0)
-    )
+    weights = dict(similarity_weight=1.0, adversarial_weight=0.0)
+    step = jax.jit(steps.make_drnet_step(networks, DrnetOptimizers(tx, tx), **weights))
     other = state.replace(
         discriminator=state.discriminator.replace(
             params=jax.tree.map(lambda x: x + 1, state.discriminator.params)
@@ -208,7 +167,11 @@ def test_step_compiles_once(networks, batch):
     tx = optax.adam(1e-3)
     state = tiny_state(tx)
     chex.clear_trace_counter()
-    step = jax.jit(chex.assert_max_traces(steps.make_drnet_step(networks, tx, tx, **WEIGHTS), n=1))
+    step = jax.jit(
+        chex.assert_max_traces(
+            steps.make_drnet_step(networks, DrnetOptimizers(tx, tx), **WEIGHTS), n=1
+        )
+    )
     for _ in range(3):
         state, _ = step(state, batch)
     assert int(state.step) == 3
@@ -218,7 +181,7 @@ def test_two_devices_agree_with_one(networks, batch):
     # SGD: Adam turns the rounding noise of a bias under BatchNorm into a full-sized move.
     tx = optax.sgd(0.1)
     state = tiny_state(tx)
-    step = jax.jit(steps.make_drnet_step(networks, tx, tx, **WEIGHTS))
+    step = jax.jit(steps.make_drnet_step(networks, DrnetOptimizers(tx, tx), **WEIGHTS))
     expected, expected_metrics = step(state, batch)
     mesh = sharding.data_mesh()
     assert mesh.size == 2
@@ -232,11 +195,7 @@ def test_two_devices_agree_with_one(networks, batch):
 def test_predictor_step_is_teacher_forced_and_leaves_the_encoders_alone(networks):
     tx = optax.sgd(1.0)
     autoencoder = tiny_state(optax.sgd(1.0)).autoencoder
-    predictor = build.create_predictor(
-        pose_dim=3, hidden_dim=4, num_layers=2, normalize=False, dtype=jnp.float32
-    )
-    variables = predictor.init(jax.random.key(2), predictor.initial_carry(1), jnp.zeros((1, 7)))
-    state = PredictorState(first_step(), NetworkState.create({"predictor": variables}, tx))
+    predictor, state = tiny_predictor(), tiny_predictor_state(tx)
     frames = np.random.default_rng(3).random((5, 6, 8, 8, 3), np.float32)
     step = steps.make_predictor_step(networks, predictor, tx, num_observed=3)
     new, metrics = jax.jit(step)(state, frames, autoencoder)
@@ -259,20 +218,17 @@ def test_predictor_step_is_teacher_forced_and_leaves_the_encoders_alone(networks
             terms.append(jnp.mean((predicted - poses[t + 1]) ** 2))
         return sum(terms)
 
-    value, grads = loss(variables["params"])
+    params = state.predictor.params["predictor"]
+    value, grads = loss(params)
     np.testing.assert_allclose(metrics["prediction"], value / 5, rtol=1e-5)
-    expected = jax.tree.map(np.subtract, variables["params"], grads)
+    expected = jax.tree.map(np.subtract, params, grads)
     chex.assert_trees_all_close(new.predictor.params["predictor"], expected, atol=1e-6)
 
 
 def test_predictor_does_not_learn_from_frames_that_pad_a_clip(networks):
     tx = optax.sgd(1.0)
     autoencoder = tiny_state(optax.sgd(1.0)).autoencoder
-    predictor = build.create_predictor(
-        pose_dim=3, hidden_dim=4, num_layers=1, normalize=False, dtype=jnp.float32
-    )
-    variables = predictor.init(jax.random.key(2), predictor.initial_carry(1), jnp.zeros((1, 7)))
-    state = PredictorState(first_step(), NetworkState.create({"predictor": variables}, tx))
+    predictor, state = tiny_predictor(), tiny_predictor_state(tx)
     frames = np.random.default_rng(3).random((4, 5, 8, 8, 3), np.float32)
     step = jax.jit(steps.make_predictor_step(networks, predictor, tx, num_observed=2))
     lengths = np.array([5, 3, 4, 2], np.int32)
@@ -289,21 +245,21 @@ def test_predictor_does_not_learn_from_frames_that_pad_a_clip(networks):
 
 
 def test_passes_without_gradients_are_the_same_in_one_call(networks):
-    variables, _ = tiny_variables()
+    variables = tiny_state(optax.identity()).autoencoder.variables("pose_encoder")
     frames = np.random.default_rng(5).random((6, 3, 8, 8, 3), np.float32)
-    encode = functools.partial(steps._train_passes, networks.pose_encoder)
-    found = jax.jit(encode)(variables["pose_encoder"], frames)
+    encode = functools.partial(batch_stats.train_passes, networks.pose_encoder)
+    found = jax.jit(encode)(variables, frames)
     with pytest.MonkeyPatch.context() as patch:
         # As on TPUs and GPUs.
         patch.setattr(
             jax.lax, "platform_dependent", lambda *operands, default, **_: default(*operands)
         )
-        together = jax.jit(lambda *arguments: encode(*arguments))(variables["pose_encoder"], frames)
+        together = jax.jit(lambda *arguments: encode(*arguments))(variables, frames)
     chex.assert_trees_all_close(found, together, rtol=1e-4, atol=1e-5)
     # Of each pass from the same start; together, as if one had come after the other.
     start, expected = variables["pose_encoder"]["batch_stats"], variables["pose_encoder"]
     for i in range(3):
         _, stats = steps._train_pass(networks.pose_encoder, expected, frames[:, i])
         expected = expected | {"batch_stats": stats}
-    joined = steps._averaged_in_turn(start, found[1])
+    joined = batch_stats.apply_in_turn(start, found[1])
     chex.assert_trees_all_close(joined, expected["batch_stats"], rtol=1e-5, atol=1e-6)

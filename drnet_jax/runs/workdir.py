@@ -1,0 +1,67 @@
+"""A run's folder: the settings stored in it, and how far it has come."""
+
+import json
+from typing import Any
+
+from etils import epath
+
+from drnet_jax.data import registry
+from drnet_jax.runs import defaults, renamed
+
+STAGES = ("drnet", "predictor")
+
+
+def stored_settings(workdir: epath.PathLike) -> dict[str, Any] | None:
+    """Returns the settings that `workdir` was made with, or None for a new folder.
+
+    Runs of older versions lack settings: those are filled in that do not change what was learned.
+
+    Raises:
+      ValueError: for a damaged `config.json`.
+    """
+    path = epath.Path(workdir) / "config.json"
+    if not path.exists():
+        return None
+    try:
+        stored = renamed.present_settings(json.loads(path.read_text()))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged: {error}.") from None
+    today = defaults.settings().to_dict()
+    added = {name: today[name] | stored.get(name, {}) for name in ("evaluation", "rollout")}
+    added["steps_at_once"] = stored.get("steps_at_once", today["steps_at_once"])
+    # What older runs did before these were settings.
+    data = {"consecutive": False}
+    if stored["data"]["name"] == registry.MOVING_MNIST:
+        data["validation"] = False
+    return stored | added | {"data": data | stored["data"]}
+
+
+def trained_settings(workdir: epath.PathLike) -> dict[str, Any]:
+    """Returns the settings of a run that has checkpoints of all its stages.
+
+    Raises:
+      FileNotFoundError: when `workdir` holds no such run.
+      ValueError: for a damaged `config.json`.
+    """
+    workdir = epath.Path(workdir)
+    stored = stored_settings(workdir)
+    if stored is None:
+        raise FileNotFoundError(f"No config.json in {workdir}: nothing has been trained there.")
+    for stage in STAGES:
+        absent = stage == "predictor" and not stored["predictor"]["hidden_dim"]
+        if not absent and not checkpoint_folder(workdir, stage).exists():
+            raise FileNotFoundError(
+                f"No checkpoint of stage {stage!r} in {workdir}; train it with --mode=train first."
+            )
+    return stored
+
+
+def checkpoint_folder(workdir: epath.PathLike, stage: str) -> epath.Path:
+    """Returns the folder of the checkpoints of `stage`, one of `STAGES`."""
+    return epath.Path(workdir) / "checkpoints" / stage
+
+
+def is_finished(workdir: epath.PathLike) -> bool:
+    """Returns whether training, scores, rollouts and report are all there."""
+    # The report is written last, and atomically.
+    return (epath.Path(workdir) / "report.html").exists()

@@ -1,0 +1,103 @@
+"""The training loop: runs the steps of a stage, and logs, draws and saves in between."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from drnet_jax.base.progress import progress_bar
+from drnet_jax.training.due import Intervals, steps_per_call
+from drnet_jax.training.meter import Meter
+from drnet_jax.training.stages import Stage
+
+
+class StoppedError(Exception):
+    """A signal asked the run to stop; everything it had done is saved."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Callbacks:
+    """What the loop does in between, all of it for the caller to decide.
+
+    Attributes:
+      log: takes a step, and means of metrics and speeds since the last log.
+      write_sample: takes a step and its state.
+      save: takes a step and its state, which is donated right after the call.
+      stop_requested: asked after every program; training then saves and stops.
+    """
+
+    log: Callable[[int, Mapping[str, float]], None]
+    write_sample: Callable[[int, Any], None]
+    save: Callable[[int, Any], None]
+    stop_requested: Callable[[], bool]
+
+
+def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) -> Any:
+    """Returns the state after the last step of `stage`; `state`, where it begins, is donated.
+
+    Raises:
+      FloatingPointError: when a loss or the state is not finite; names the step. Nothing that is
+        not finite is saved.
+      StoppedError: when a stop was requested, after the state was saved.
+    """
+    first = step = int(state.step)
+    if first == stage.num_steps:
+        return state
+    num = steps_per_call(first, stage.num_steps, intervals, stage.max_steps_per_call)
+    meter = Meter(stage.name, first, measure_waiting=stage.waits_for_input)
+    with (
+        contextlib.closing(stage.inputs(first)) as inputs,
+        progress_bar(stage.name, stage.num_steps, "step", initial=first) as bar,
+    ):
+
+        def write_log(step: int) -> None:
+            means = meter.finite_means(step)
+            callbacks.log(step, meter.speeds(step) | means)
+            losses = {name: f"{value:.4g}" for name, value in means.items()}
+            bar.set_postfix(losses, refresh=False)
+            meter.restart(step)
+
+        log_is_due = False
+        while step < stage.num_steps:
+            state, metrics = stage.step(num, state, meter.next(inputs))
+            if log_is_due:
+                # Metrics are read one program late, so that the device is never idle.
+                write_log(step)
+            meter.add(metrics)
+            if step == first:
+                bar.write(f"First steps of {stage.name} after {meter.seconds():.1f} s.")
+            step += num
+            bar.update(num)
+            stopping = callbacks.stop_requested()
+            log_is_due, sample_is_due, save_is_due = intervals.due(step, stage.num_steps)
+            save_is_due |= stopping
+            if log_is_due and (save_is_due or sample_is_due):
+                write_log(step)
+                log_is_due = False
+            elif save_is_due:
+                meter.finite_means(step)
+            if step == stage.num_steps:
+                state = stage.finish(state)
+            if save_is_due:
+                _check_finite(stage.name, step, state)
+            if sample_is_due:
+                callbacks.write_sample(step, state)
+            if save_is_due:
+                callbacks.save(step, state)
+            if stopping:
+                raise StoppedError(f"Stopped after step {step:,} of {stage.name}, which is saved.")
+    return state
+
+
+def _check_finite(stage: str, step: int, state: Any) -> None:
+    # The losses of a step are older than its update, so they do not tell.
+    if not _all_finite(state):
+        raise FloatingPointError(f"The state of {stage} is not finite at step {step:,}.")
+
+
+@jax.jit
+def _all_finite(state: Any) -> jax.Array:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state)]))

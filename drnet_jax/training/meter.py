@@ -1,0 +1,66 @@
+"""What a stage did since its last log: its metrics, and how fast it was."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from drnet_jax.base.arrays import Metrics
+
+
+class Meter:
+    """Collects the metrics of steps, still on the device, and measures speed."""
+
+    def __init__(self, stage: str, first: int, *, measure_waiting: bool):
+        """Starts at step `first`. Only inputs made on the host are worth `measure_waiting`.
+
+        Where the devices make batches, waiting for one is waiting for the steps before it.
+        """
+        self._stage, self._measure_waiting = stage, measure_waiting
+        self.restart(first)
+
+    def restart(self, step: int) -> None:
+        """Forgets everything before `step`."""
+        self._first, self._started = step, time.monotonic()
+        self._waited, self._pending = 0.0, []
+
+    def next(self, inputs: Iterator[Any]) -> Any:
+        """Returns the next inputs and counts how long they took to come."""
+        asked = time.monotonic()
+        value = next(inputs)
+        self._waited += time.monotonic() - asked
+        return value
+
+    def add(self, metrics: Metrics) -> None:
+        """Takes the metrics of some steps, `[num_steps]` each, without waiting for them."""
+        self._pending.append(metrics)
+
+    def seconds(self) -> float:
+        """Returns the time since the start, after waiting for all steps added so far."""
+        jax.block_until_ready(self._pending)
+        return time.monotonic() - self._started
+
+    def speeds(self, step: int) -> dict[str, float]:
+        """Returns steps per second, and the fraction of the time spent waiting for inputs."""
+        passed = time.monotonic() - self._started
+        speeds = {"steps_per_second": (step - self._first) / passed}
+        return speeds | ({"input_wait": self._waited / passed} if self._measure_waiting else {})
+
+    def finite_means(self, step: int) -> dict[str, float]:
+        """Returns the mean of every metric; only here do they leave the device.
+
+        Raises:
+          FloatingPointError: for a metric that is not finite; names it and its step.
+        """
+        pending = jax.device_get(self._pending)
+        values = {name: np.concatenate([m[name] for m in pending]) for name in pending[0]}
+        bad = {name: ~np.isfinite(x) for name, x in values.items()}
+        any_bad = np.any(list(bad.values()), axis=0)
+        if any_bad.any():
+            i = np.argmax(any_bad)
+            names = ", ".join(name for name in bad if bad[name][i])
+            at = step - len(any_bad) + 1 + i
+            raise FloatingPointError(f"{names} of {self._stage} is not finite at step {at:,}.")
+        return {name: float(np.mean(x)) for name, x in values.items()}
