@@ -34,7 +34,9 @@ def workdir(tmp_path):
 def test_the_archive_has_the_old_names(workdir):
     stored = json.loads((workdir / "config.json").read_text())
     assert {"coloured", "max_step"} <= stored["data"].keys()
-    assert '"main"' in (workdir / "checkpoints" / "drnet" / "6" / "default" / "_METADATA").read_text()
+    assert (
+        '"main"' in (workdir / "checkpoints" / "drnet" / "6" / "default" / "_METADATA").read_text()
+    )
 
 
 def test_an_old_model_loads(workdir):
