@@ -77,5 +77,5 @@ def test_an_interrupted_old_run_resumes_to_the_same_result(workdir, config, caps
 def test_an_old_run_is_still_compared_with_the_settings_given(workdir, config):
     assert stored_settings(workdir)["data"]["max_frame_gap"] == 20
     config.data.max_frame_gap = 10
-    with pytest.raises(InputError, match="config.data.max_frame_gap is 20 there and 10 here"):
+    with pytest.raises(InputError, match=r"config.data.max_frame_gap is 20 there and 10 here"):
         train.run(config, workdir)
