@@ -21,7 +21,7 @@ from benchmarks import subject, timing
 from drnet_jax.base.arrays import as_uint8
 from drnet_jax.models import inference, rollout
 from drnet_jax.models import registry as build
-from drnet_jax.models.unroll import teacher_forced
+from drnet_jax.models.pose_lstm import teacher_forced
 from drnet_jax.runs import runtime
 
 Rollout = Callable[[], np.ndarray]

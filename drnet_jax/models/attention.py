@@ -1,18 +1,22 @@
 """Networks that look and paint at places: pose says where objects are, content what they are.
 
-Every network has `num_slots` places at which something may be. An encoder finds them by a spatial
+Every network has `num_slots` places, each for one object. An encoder finds them by a spatial
 softmax over feature maps (Finn et al. 2016, "Deep spatial autoencoders for visuomotor learning",
 section V.B). Content is read through a window at each place, and painted through a window where the
 pose wants it, by products with Gaussian filter banks (Gregor et al. 2015, "DRAW: a recurrent neural
-network for image generation", section 3.2). So a digit read at one place can be painted at any
-other from the first step on, which the DCGAN has to learn digit by digit. Not in the paper: these
+network for image generation", section 3.2). So a digit that is read at one place can be painted at
+any other from the first step on; a DCGAN has to learn this digit by digit. Not in the paper: these
 networks are for laptops, where the paper's need days.
+
+The letters of the products: b batch, s slot, y and x row and column of the frame, i and j row and
+column of the window, c channel of the frame, f feature of the glyph.
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from drnet_jax.models.blocks import at_least_float32
 from drnet_jax.models.content import Content
 from drnet_jax.ops.conv import Dtype
 from drnet_jax.ops.norm import BatchNorm, unit_length
@@ -21,7 +25,7 @@ GAIN = 5.0
 """Factor on the softmax's logits, so that attention is narrow early in training."""
 
 CELL = 4
-"""Pixels a side that one element of the attention maps stands for."""
+"""Pixels on a side of the cell behind each element of the attention maps."""
 
 
 def window_size(image_size: int) -> int:
@@ -38,8 +42,18 @@ def filter_bank(centers: jax.Array, sigma: jax.Array, image_size: int) -> jax.Ar
     window = window_size(image_size)
     middle = (centers[..., None] + 1) * (image_size - 1) / 2
     means = middle + jnp.arange(window) - (window - 1) / 2  # [..., window]
+    # [..., image_size, window]
     distances = (jnp.arange(image_size)[:, None] - means[..., None, :]) / sigma
     return jnp.exp(-jnp.square(distances) / 2) / (sigma * jnp.sqrt(2 * jnp.pi))
+
+
+def _filter_banks(module: nn.Module, places: jax.Array, image_size: int) -> jax.Array:
+    """Returns banks of rows and of columns, `[2, batch, slots, image_size, window]`.
+
+    `places` are `[batch, 2, slots]`; `module` learns the width of the filters.
+    """
+    sigma = jnp.exp(module.param("log_sigma", nn.initializers.zeros, ()))
+    return jnp.moveaxis(filter_bank(places, sigma, image_size), 1, 0)
 
 
 class Places(nn.Module):
@@ -52,7 +66,7 @@ class Places(nn.Module):
 
     num_slots: int
     width: int
-    dtype: Dtype = None
+    dtype: Dtype
 
     @nn.compact
     def __call__(self, frames: jax.Array) -> jax.Array:
@@ -60,13 +74,13 @@ class Places(nn.Module):
         for _ in range(3):
             x = nn.relu(nn.Conv(self.width, (3, 3), dtype=self.dtype)(x))
         logits = GAIN * nn.Conv(self.num_slots, (1, 1), dtype=self.dtype)(x)
-        logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-        attention = nn.softmax(logits, axis=(1, 2))
+        attention = nn.softmax(at_least_float32(logits), axis=(1, 2))
         rows, columns = (jnp.linspace(-1, 1, size) for size in logits.shape[1:3])
+        # The mean place under each slot's attention.
         return jnp.stack(
             [
-                jnp.einsum("bhws,h->bs", attention, rows),
-                jnp.einsum("bhws,w->bs", attention, columns),
+                jnp.einsum("byxs,y->bs", attention, rows),
+                jnp.einsum("byxs,x->bs", attention, columns),
             ],
             axis=1,
         )
@@ -82,21 +96,22 @@ class ContentEncoder(nn.Module):
     num_slots: int
     image_size: int
     width: int
-    dtype: Dtype = None
+    dtype: Dtype
 
     @nn.compact
     def __call__(self, frames: jax.Array, *, train: bool) -> Content:
         batch, slots = len(frames), self.num_slots
         places = Places(slots, self.width, self.dtype, name="places")(frames)
-        sigma = jnp.exp(self.param("log_sigma", nn.initializers.zeros, ()))
-        rows, columns = jnp.moveaxis(filter_bank(places, sigma, self.image_size), 1, 0)
+        rows, columns = _filter_banks(self, places, self.image_size)
         mix = self.param("mix", nn.initializers.normal(0.5), (frames.shape[-1], slots))
+        # One axis at a time: a window is the product of its rows and its columns.
         windows = jnp.einsum("bsyi,byxc->bsixc", rows, frames)
         windows = jnp.einsum("bsixc,bsxj,cs->bsij", windows, columns, mix)
+        # All pixels of a window in one axis: [batch, slots, window * window].
         x = nn.Dense(2 * self.content_dim, dtype=self.dtype)(windows.reshape(batch, slots, -1))
         x = nn.Dense(self.content_dim // slots, dtype=self.dtype)(nn.relu(x))
         x = BatchNorm()(x.astype(frames.dtype), train=train)
-        return Content(vector=nn.tanh(x).reshape(batch, -1))
+        return Content(vector=nn.tanh(x).reshape(batch, -1))  # Slot after slot.
 
 
 class PoseEncoder(nn.Module):
@@ -106,8 +121,8 @@ class PoseEncoder(nn.Module):
     num_slots: int
     image_size: int
     width: int
-    normalize: bool = False
-    dtype: Dtype = None
+    normalize: bool
+    dtype: Dtype
 
     @nn.compact
     def __call__(self, frames: jax.Array, *, train: bool, num_passes: int = 1) -> jax.Array:
@@ -120,15 +135,15 @@ class PoseEncoder(nn.Module):
 class Decoder(nn.Module):
     """Maps content and poses `[batch, pose_dim]` to frames `[batch, side, side, channels]`.
 
-    A shared network draws each slot's code as a glyph of two feature maps; a network on every pixel
-    mixes the slots into colors, told by the content who is in front.
+    A shared network draws each slot's code as a glyph of two feature maps; another, on every pixel,
+    mixes the slots into colors, and content tells it which slot is in front.
     """
 
     channels: int
     num_slots: int
     image_size: int
     width: int
-    dtype: Dtype = None
+    dtype: Dtype
 
     @nn.compact
     def __call__(self, content: Content, poses: jax.Array, *, train: bool) -> jax.Array:
@@ -136,15 +151,15 @@ class Decoder(nn.Module):
         batch, slots, window = len(poses), self.num_slots, window_size(self.image_size)
         hidden = nn.relu(nn.Dense(2 * self.width)(poses))
         places = nn.Dense(2 * slots)(jnp.concatenate([poses, hidden], axis=-1))
-        places = nn.tanh(places).reshape(batch, 2, slots)
-        sigma = jnp.exp(self.param("log_sigma", nn.initializers.zeros, ()))
-        rows, columns = jnp.moveaxis(filter_bank(places, sigma, self.image_size), 1, 0)
+        places = nn.tanh(places).reshape(batch, 2, slots)  # (row, column) of every slot.
+        rows, columns = _filter_banks(self, places, self.image_size)
         codes = content.vector.reshape(batch, slots, -1)
         glyphs = nn.relu(nn.Dense(2 * content.vector.shape[-1], dtype=self.dtype)(codes))
         glyphs = nn.Dense(window * window * 2, dtype=self.dtype)(glyphs)
         glyphs = glyphs.reshape(batch, slots, window, window, 2).astype(rows.dtype)
         canvas = jnp.einsum("bsyi,bsijf->bsyjf", rows, glyphs)
         canvas = jnp.einsum("bsyjf,bsxj->byxsf", canvas, columns)
+        # Every pixel sees the features of all slots: [batch, side, side, slots * 2].
         canvas = canvas.reshape(batch, self.image_size, self.image_size, -1)
         context = jnp.concatenate([hidden, content.vector], axis=-1)
         x = nn.Dense(8)(canvas) + nn.Dense(8)(context)[:, None, None]

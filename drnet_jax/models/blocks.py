@@ -1,4 +1,4 @@
-"""Pieces that the DCGAN and VGG networks share."""
+"""Pieces that several families of networks share."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from drnet_jax.models.content import Content
 from drnet_jax.ops.conv import Conv, ConvTranspose, Dtype
 from drnet_jax.ops.norm import BatchNorm
-
-
-def leaky_relu(maps: jax.Array) -> jax.Array:
-    """Returns `maps` where they are positive, a fifth of them elsewhere."""
-    return nn.leaky_relu(maps, 0.2)
 
 
 def stage_widths(image_size: int, width: int) -> tuple[int, ...]:
@@ -39,28 +35,39 @@ def check_frames(frames: jax.Array, image_size: int) -> None:
         )
 
 
-def check_skips(found: int, expected: int) -> None:
-    """Raises ValueError unless a content carries as many skips as its decoder takes."""
-    if found != expected:
-        raise ValueError(f"Expected content with {expected} skips, got {found}.")
+def check_skips(content: Content, num_skips: int) -> None:
+    """Raises ValueError unless `content` carries the `num_skips` that a decoder takes."""
+    if len(content.skips) != num_skips:
+        raise ValueError(f"Expected content with {num_skips} skips, got {len(content.skips)}.")
+
+
+def leaky_relu(maps: jax.Array) -> jax.Array:
+    """Returns positive numbers as they are, and a fifth of negative ones."""
+    return nn.leaky_relu(maps, 0.2)
 
 
 def at_least_float32(x: jax.Array) -> jax.Array:
-    """Widens `x` for the last layers, whose output leaves the network."""
+    """Returns `x` in float32, or in its own dtype if that is wider.
+
+    What leaves a network is wide, whatever its layers compute in.
+    """
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 class ConvBlock(nn.Module):
-    """Convolution without bias (the norm would remove it), BatchNorm, activation."""
+    """Convolution without bias (the norm would remove it), BatchNorm, activation.
+
+    `widen` makes the output float32 at least, whatever `dtype` is.
+    """
 
     features: int
     kernel_size: int
+    dtype: Dtype
     strides: int = 1
     padding: int = 0
     activation: Callable[[jax.Array], jax.Array] = leaky_relu
     transposed: bool = False
-    widen: bool = False  # Whether the output is float32 (or more) whatever `dtype` is.
-    dtype: Dtype = None
+    widen: bool = False
 
     @nn.compact
     def __call__(self, maps: jax.Array, *, train: bool, num_passes: int = 1) -> jax.Array:
@@ -79,9 +86,19 @@ class ConvBlock(nn.Module):
         return self.activation(maps)
 
 
-def vector_head(dim: int, kernel_size: int, dtype: Dtype, name: str) -> ConvBlock:
+def vector_head(dim: int, kernel_size: int, dtype: Dtype) -> ConvBlock:
     """Returns the encoders' last block, to float32 `[batch, 1, 1, dim]` in (-1, 1)."""
-    return ConvBlock(dim, kernel_size, activation=nn.tanh, widen=True, dtype=dtype, name=name)
+    return ConvBlock(dim, kernel_size, dtype, activation=nn.tanh, widen=True, name="vector")
+
+
+def vector_stem(width: int, dtype: Dtype) -> ConvBlock:
+    """Returns the decoders' first block, from `[batch, 1, 1, dim]` to `[batch, 4, 4, width]`."""
+    return ConvBlock(width, 4, dtype, transposed=True, name="vector")
+
+
+def join(content: Content, poses: jax.Array) -> jax.Array:
+    """Returns content and poses in the channels of one pixel, `[batch, 1, 1, dim]`."""
+    return jnp.concatenate([content.vector, poses], axis=-1)[:, None, None]
 
 
 class Frames(nn.Module):
@@ -90,7 +107,7 @@ class Frames(nn.Module):
     channels: int
     kernel_size: int
     strides: int
-    dtype: Dtype = None
+    dtype: Dtype
 
     @nn.compact
     def __call__(self, maps: jax.Array) -> jax.Array:

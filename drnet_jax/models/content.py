@@ -1,4 +1,4 @@
-"""What a content encoder returns and a decoder takes."""
+"""The content of frames, between content encoder and decoder."""
 
 import flax.linen as nn
 import flax.struct
@@ -21,9 +21,9 @@ class Content:
 
 
 class NoContent(nn.Module):
-    """Says nothing about frames `[batch, height, width, channels]`: pose has to tell all.
+    """Maps frames `[batch, height, width, channels]` to content without numbers: pose tells all.
 
-    With it DrNET becomes the autoencoder with an LSTM that the paper compares with.
+    It turns DrNET into the autoencoder with an LSTM that the paper compares with.
     """
 
     def __call__(self, frames: jax.Array, *, train: bool) -> Content:

@@ -1,8 +1,10 @@
-"""DCGAN encoders and decoder: 4x4 convolutions of stride 2, with or without U-Net connections.
+"""DCGAN: 4x4 convolutions of stride 2, with or without U-Net connections.
 
 Source: PyTorch release, models/dcgan_64.py, dcgan_128.py, dcgan_unet_64.py, dcgan_unet_128.py. Any
 side that is 4 times a power of two works in the same way here.
 """
+
+import functools
 
 import flax.linen as nn
 import jax
@@ -12,64 +14,29 @@ from drnet_jax.models import blocks
 from drnet_jax.models.blocks import ConvBlock
 from drnet_jax.models.content import Content
 from drnet_jax.ops.conv import Dtype
-from drnet_jax.ops.norm import unit_length
 
 
 class Trunk(nn.Module):
-    """Maps frames to a vector in (-1, 1) and the feature maps on the way there."""
+    """Maps frames to a vector in (-1, 1), `[batch, dim]`, and the feature maps of every stage."""
 
     dim: int
     image_size: int
     width: int
-    dtype: Dtype = None
+    dtype: Dtype
 
     @nn.compact
     def __call__(
         self, frames: jax.Array, *, train: bool, num_passes: int = 1
     ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
         blocks.check_frames(frames, self.image_size)
+        mode = {"train": train, "num_passes": num_passes}
         x, maps = frames, []
         for stage, width in enumerate(blocks.stage_widths(self.image_size, self.width)):
-            block = ConvBlock(
-                width, 4, strides=2, padding=1, dtype=self.dtype, name=f"stage{stage}"
-            )
-            x = block(x, train=train, num_passes=num_passes)
+            block = functools.partial(ConvBlock, strides=2, padding=1, name=f"stage{stage}")
+            x = block(width, 4, self.dtype)(x, **mode)
             maps.append(x)
-        head = blocks.vector_head(self.dim, 4, self.dtype, "vector")
-        x = head(x, train=train, num_passes=num_passes)  # [batch, 1, 1, dim]
+        x = blocks.vector_head(self.dim, 4, self.dtype)(x, **mode)  # [batch, 1, 1, dim]
         return x[:, 0, 0], tuple(maps)
-
-
-class ContentEncoder(nn.Module):
-    """Maps frames, float32 `[batch, side, side, channels]` in [0, 1], to their `Content`."""
-
-    content_dim: int
-    image_size: int
-    width: int
-    skips: bool
-    dtype: Dtype = None
-
-    @nn.compact
-    def __call__(self, frames: jax.Array, *, train: bool) -> Content:
-        trunk = Trunk(self.content_dim, self.image_size, self.width, self.dtype, name="trunk")
-        vector, maps = trunk(frames, train=train)
-        return Content(vector, maps if self.skips else ())
-
-
-class PoseEncoder(nn.Module):
-    """Maps frames, float32 `[batch, side, side, channels]` in [0, 1], to `[batch, pose_dim]`."""
-
-    pose_dim: int
-    image_size: int
-    width: int
-    normalize: bool
-    dtype: Dtype = None
-
-    @nn.compact
-    def __call__(self, frames: jax.Array, *, train: bool, num_passes: int = 1) -> jax.Array:
-        trunk = Trunk(self.pose_dim, self.image_size, self.width, self.dtype, name="trunk")
-        pose, _ = trunk(frames, train=train, num_passes=num_passes)
-        return unit_length(pose) if self.normalize else pose
 
 
 class Decoder(nn.Module):
@@ -79,29 +46,19 @@ class Decoder(nn.Module):
     channels: int
     width: int
     skips: bool
-    dtype: Dtype = None
+    dtype: Dtype
 
     @nn.compact
-    def __call__(self, content: Content, pose: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, content: Content, poses: jax.Array, *, train: bool) -> jax.Array:
         widths = blocks.stage_widths(self.image_size, self.width)
-        blocks.check_skips(len(content.skips), len(widths) if self.skips else 0)
-        x = jnp.concatenate([content.vector, pose], axis=-1)[:, None, None]
-        stem = ConvBlock(widths[-1], 4, transposed=True, dtype=self.dtype, name="vector")
-        x = stem(x, train=train)  # [batch, 4, 4, widths[-1]]
+        blocks.check_skips(content, len(widths) if self.skips else 0)
+        stem = blocks.vector_stem(widths[-1], self.dtype)
+        x = stem(blocks.join(content, poses), train=train)  # [batch, 4, 4, widths[-1]]
+        # The encoder's stages backwards; the first of them, which comes last, makes the frames.
         for stage in reversed(range(len(widths))):
             if self.skips:
-                skip = content.skips[stage]
-                x = jnp.concatenate([x, skip.astype(x.dtype)], axis=-1)
-            name = f"stage{stage}"
-            if stage == 0:
-                return blocks.Frames(self.channels, 4, strides=2, dtype=self.dtype, name=name)(x)
-            block = ConvBlock(
-                widths[stage - 1],
-                4,
-                strides=2,
-                padding=1,
-                transposed=True,
-                dtype=self.dtype,
-                name=name,
-            )
-            x = block(x, train=train)
+                x = jnp.concatenate([x, content.skips[stage].astype(x.dtype)], axis=-1)
+            if stage > 0:
+                block = functools.partial(ConvBlock, strides=2, padding=1, name=f"stage{stage}")
+                x = block(widths[stage - 1], 4, self.dtype, transposed=True)(x, train=train)
+        return blocks.Frames(self.channels, 4, strides=2, dtype=self.dtype, name="stage0")(x)

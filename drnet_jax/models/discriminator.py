@@ -4,18 +4,19 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from drnet_jax.models.blocks import at_least_float32
 from drnet_jax.ops.conv import KERNEL_INIT, Dtype
 
 
 class SceneDiscriminator(nn.Module):
     """Maps two poses `[batch, pose_dim]` to logits, float32 `[batch]`; positive: the same clip.
 
-    Source: PyTorch release, models/classifiers.py, scene_discriminator; its sigmoid is left to the
-    loss here.
+    Source: PyTorch release, models/classifiers.py, scene_discriminator. Its sigmoid is part of the
+    loss here, which is exact for large logits.
     """
 
-    width: int = 100
-    dtype: Dtype = None
+    width: int
+    dtype: Dtype
 
     @nn.compact
     def __call__(self, pose_a: jax.Array, pose_b: jax.Array) -> jax.Array:
@@ -25,4 +26,4 @@ class SceneDiscriminator(nn.Module):
             x = dense(x)
             if layer < 2:
                 x = nn.relu(x)
-        return x[:, 0].astype(jnp.promote_types(x.dtype, jnp.float32))
+        return at_least_float32(x[:, 0])

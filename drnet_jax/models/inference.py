@@ -1,4 +1,4 @@
-"""Trained networks with frozen statistics: what a frame gives does not depend on its batch."""
+"""Trained networks with frozen statistics, so that no frame depends on others of its batch."""
 
 import math
 
@@ -23,6 +23,7 @@ def encode_pose(networks: Networks, autoencoder: NetworkState, frames: Array) ->
 def _encode(module, variables, frames: Array):
     frames = as_float(frames)
     leading, frame = frames.shape[:-3], frames.shape[-3:]
+    # Networks take one batch axis: [product of leading axes, height, width, channels].
     encoded = module.apply(variables, frames.reshape(-1, *frame), train=False)
     return jax.tree.map(lambda x: x.reshape(*leading, *x.shape[1:]), encoded)
 
@@ -30,12 +31,12 @@ def _encode(module, variables, frames: Array):
 def decode(
     networks: Networks, autoencoder: NetworkState, content: Content, pose: jax.Array
 ) -> jax.Array:
-    """Returns frames `[..., height, width, channels]` in [0, 1] of as many contents and poses.
+    """Returns a frame `[..., height, width, channels]` in [0, 1] for each content and pose.
 
     `pose` is `[..., pose_dim]`, and the arrays of `content` have the same leading axes.
     """
     leading = pose.shape[:-1]
-    # Spelt out, as -1 cannot be told of a content without numbers.
+    # Not -1, which an array without numbers (the content of `NoContent`) leaves open.
     num = math.prod(leading)
     flat = jax.tree.map(lambda x: x.reshape(num, *x.shape[len(leading) :]), (content, pose))
     frames = networks.decoder.apply(autoencoder.variables("decoder"), *flat, train=False)

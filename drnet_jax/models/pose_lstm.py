@@ -1,22 +1,24 @@
-"""The predictor: a stacked LSTM from pose and content to the next pose."""
+"""The predictor: a stacked LSTM from pose and content to the next pose, and its teacher forcing."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 
+from drnet_jax.base.arrays import Tree
+from drnet_jax.models.blocks import at_least_float32
 from drnet_jax.ops.conv import Dtype
 from drnet_jax.ops.norm import unit_length
 
-# Hidden and cell state `[batch, hidden_dim]` of every layer.
+# For every layer the hidden and the cell state, `[batch, hidden_dim]`.
 Carry = tuple[tuple[jax.Array, jax.Array], ...]
 
 _UNROLL = 16
-"""Time steps in one iteration of the loop, which costs a GPU more than such a step."""
+"""Time steps in one iteration of the loop: on a GPU an iteration costs more than a step."""
 
 
 def _uniform(fan_in: int) -> nn.initializers.Initializer:
-    """Returns U(-a, a) with a = fan_in^-1/2, which is where PyTorch starts these layers."""
+    """Returns the initializer U(-a, a) with a = fan_in^-1/2, PyTorch's for these layers."""
 
     def init(key, shape, dtype):
         return jax.random.uniform(key, shape, dtype, -1, 1) * fan_in**-0.5
@@ -27,12 +29,12 @@ def _uniform(fan_in: int) -> nn.initializers.Initializer:
 class Layer(nn.Module):
     """One layer through time; gates are stacked in the order input, forget, candidate, output.
 
-    There are two biases, which are only ever added: Adam moves each by a full step, so one alone
-    would follow another path than the PyTorch release does.
+    Its two biases are only ever added, but Adam moves each of them by a full step: a single one
+    would learn at half the speed of the PyTorch release.
     """
 
     hidden_dim: int
-    dtype: Dtype = None
+    dtype: Dtype
 
     @nn.compact
     def __call__(
@@ -48,36 +50,37 @@ class Layer(nn.Module):
         )
         inputs, *weights = promote_dtype(inputs, *weights, dtype=self.dtype)
         kernel_input, kernel_hidden, bias_input, bias_hidden = weights
-        # Of all steps at once: only what the hidden state adds has to wait for the step before.
+        # All steps at once: only the part of the hidden state has to wait for the step before.
         gates = inputs @ kernel_input + bias_input
 
         def advance(state, gates):
             hidden, cell = state
             gates = gates + hidden.astype(gates.dtype) @ kernel_hidden + bias_hidden
-            # The state stays wide: it is added to at every step of a long roll-out.
+            # The state stays wide, because every step of a long rollout adds to it.
             enter, forget, candidate, leave = jnp.split(gates.astype(cell.dtype), 4, axis=-1)
             cell = nn.sigmoid(forget) * cell + nn.sigmoid(enter) * nn.tanh(candidate)
             hidden = nn.sigmoid(leave) * nn.tanh(cell)
             return (hidden, cell), hidden
 
+        # The loop runs over the first axis: [time, batch, gates] in, [time, batch, hidden_dim] out.
         state, hidden = jax.lax.scan(advance, state, gates.swapaxes(0, 1), unroll=_UNROLL)
         return state, hidden.swapaxes(0, 1)
 
 
 class PoseLSTM(nn.Module):
-    """Predicts the next pose.
+    """Maps a pose and the content of its clip to the next pose.
 
     Source: PyTorch release, models/lstm.py: linear embedding, cells, linear, tanh.
     """
 
     pose_dim: int
-    hidden_dim: int = 256
-    num_layers: int = 2
-    normalize: bool = False
-    dtype: Dtype = None
+    hidden_dim: int
+    num_layers: int
+    normalize: bool
+    dtype: Dtype
 
     def initial_carry(self, batch_size: int) -> Carry:
-        """Returns the zero state; it needs no variables."""
+        """Returns the state before the first frame, all zeros; it needs no variables."""
         wide = jnp.promote_types(self.dtype or jnp.float32, jnp.float32)
         zeros = jnp.zeros((batch_size, self.hidden_dim), wide)
         return ((zeros, zeros),) * self.num_layers
@@ -91,20 +94,41 @@ class PoseLSTM(nn.Module):
           inputs: `[batch, (time,) pose_dim + content_dim]`, the pose first.
 
         Returns:
-          The new state, and the pose after that of each input, float32 `[batch, (time,) pose_dim]`
-          in (-1, 1).
+          The new state, and for each input the pose one frame later, float32
+          `[batch, (time,) pose_dim]` in (-1, 1).
         """
         x = self._dense(self.hidden_dim, inputs.shape[-1], "embed")(inputs)
-        x = x.reshape(len(x), -1, self.hidden_dim)  # [batch, time, hidden_dim]
+        # [batch, time, hidden_dim], with a time of 1 for a single frame.
+        x = x.reshape(len(x), -1, self.hidden_dim)
         states = []
         for layer, state in enumerate(carry):
             state, x = Layer(self.hidden_dim, self.dtype, name=f"cell{layer}")(state, x)
             states.append(state)
         x = x.reshape(*inputs.shape[:-1], self.hidden_dim)
         x = self._dense(self.pose_dim, self.hidden_dim, "output")(x)
-        pose = nn.tanh(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+        pose = nn.tanh(at_least_float32(x))
         return tuple(states), unit_length(pose) if self.normalize else pose
 
     def _dense(self, features: int, fan_in: int, name: str) -> nn.Dense:
         init = _uniform(fan_in)
         return nn.Dense(features, dtype=self.dtype, kernel_init=init, bias_init=init, name=name)
+
+
+def teacher_forced(
+    predictor: PoseLSTM, variables: Tree, poses: jax.Array, content: jax.Array
+) -> tuple[Carry, jax.Array]:
+    """Predicts every pose from the true ones before it.
+
+    Args:
+      predictor: the LSTM.
+      variables: its parameters.
+      poses: true poses, `[batch, time, pose_dim]`.
+      content: `[batch, content_dim]`, the same at every step.
+
+    Returns:
+      The state after the last pose, and predictions `[batch, time, pose_dim]`, each of the pose one
+      frame after that in `poses`.
+    """
+    contents = jnp.broadcast_to(content[:, None], (*poses.shape[:2], content.shape[-1]))
+    inputs = jnp.concatenate([poses, contents], axis=-1)
+    return predictor.apply(variables, predictor.initial_carry(len(poses)), inputs)

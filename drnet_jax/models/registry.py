@@ -8,28 +8,9 @@ import flax.linen as nn
 from drnet_jax.models import attention, blocks, dcgan, resnet, vgg
 from drnet_jax.models.content import NoContent
 from drnet_jax.models.discriminator import SceneDiscriminator
+from drnet_jax.models.encoders import ContentEncoder, PoseEncoder
 from drnet_jax.models.pose_lstm import PoseLSTM
 from drnet_jax.ops.conv import Dtype
-
-CONTENT_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
-    "attention": attention.ContentEncoder,
-    "dcgan": lambda **sizes: dcgan.ContentEncoder(skips=False, **sizes),
-    "dcgan_unet": lambda **sizes: dcgan.ContentEncoder(skips=True, **sizes),
-    "none": lambda **sizes: NoContent(),
-    "resnet": resnet.ContentEncoder,
-    "vgg_unet": vgg.ContentEncoder,
-}
-POSE_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
-    "attention": attention.PoseEncoder,
-    "dcgan": dcgan.PoseEncoder,
-    "resnet": resnet.PoseEncoder,
-}
-DECODERS: Mapping[str, Callable[..., nn.Module]] = {
-    "attention": attention.Decoder,
-    "dcgan": lambda **sizes: dcgan.Decoder(skips=False, **sizes),
-    "dcgan_unet": lambda **sizes: dcgan.Decoder(skips=True, **sizes),
-    "vgg_unet": vgg.Decoder,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +31,36 @@ class Networks:
     discriminator: SceneDiscriminator | None
 
 
+def _content_encoder(trunk: type[nn.Module], *, skips: bool) -> Callable[..., ContentEncoder]:
+    return lambda content_dim, **sizes: ContentEncoder(trunk(content_dim, **sizes), skips)
+
+
+def _pose_encoder(trunk: type[nn.Module]) -> Callable[..., PoseEncoder]:
+    return lambda pose_dim, normalize, **sizes: PoseEncoder(trunk(pose_dim, **sizes), normalize)
+
+
+CONTENT_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
+    "attention": attention.ContentEncoder,
+    "dcgan": _content_encoder(dcgan.Trunk, skips=False),
+    "dcgan_unet": _content_encoder(dcgan.Trunk, skips=True),
+    "none": lambda **sizes: NoContent(),
+    "resnet": _content_encoder(resnet.Trunk, skips=False),
+    "vgg_unet": vgg.ContentEncoder,
+}
+POSE_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
+    "attention": attention.PoseEncoder,
+    "dcgan": _pose_encoder(dcgan.Trunk),
+    "resnet": _pose_encoder(resnet.Trunk),
+}
+DECODERS: Mapping[str, Callable[..., nn.Module]] = {
+    "attention": attention.Decoder,
+    "dcgan": lambda **sizes: dcgan.Decoder(skips=False, **sizes),
+    "dcgan_unet": lambda **sizes: dcgan.Decoder(skips=True, **sizes),
+    "vgg_unet": vgg.Decoder,
+}
+_WITH_SKIPS = {"dcgan_unet", "vgg_unet"}
+
+
 def create_networks(
     *,
     content_encoder: str,
@@ -65,30 +76,31 @@ def create_networks(
     discriminator_width: int,
     dtype: Dtype,
 ) -> Networks:
-    """Builds the networks with the given names and sizes.
+    """Returns the networks with the given names and sizes.
 
     Args:
       content_encoder: a key of `CONTENT_ENCODERS`.
       pose_encoder: a key of `POSE_ENCODERS`.
-      decoder: a key of `DECODERS`; a U-Net decoder and its encoder bear the same name.
+      decoder: a key of `DECODERS`; a U-Net's encoder and decoder have the same name.
       image_size: side of the frames, 4 times a power of two.
-      channels: of the frames.
+      channels: channels of the frames.
       width: channels of the first stage; 64 in the paper.
-      num_slots: places that attention networks look at; the others have none.
+      num_slots: number of places that attention networks look at; other networks ignore it.
       content_dim: length of the content vector; 0 with the content encoder `none`.
       pose_dim: length of the pose vector.
       normalize: whether poses are scaled to unit length.
       discriminator_width: units of its two hidden layers; 0 for no discriminator.
-      dtype: what convolutions are computed in; parameters, norms and outputs stay float32.
+      dtype: what convolutions compute in; parameters, norms and outputs stay float32.
 
     Raises:
-      ValueError: an unknown name, an impossible side, or an encoder and decoder that do not fit.
+      ValueError: a name is unknown, a side impossible, or encoder and decoder do not fit.
     """
-    content_factory = _look_up("content encoder", content_encoder, CONTENT_ENCODERS)
-    pose_factory = _look_up("pose encoder", pose_encoder, POSE_ENCODERS)
-    decoder_factory = _look_up("decoder", decoder, DECODERS)
+    create_content_encoder = _look_up("content encoder", content_encoder, CONTENT_ENCODERS)
+    create_pose_encoder = _look_up("pose encoder", pose_encoder, POSE_ENCODERS)
+    create_decoder = _look_up("decoder", decoder, DECODERS)
     _check_skips(content_encoder, decoder)
     _check_content(content_encoder, decoder, content_dim)
+    # These raise errors for sides without stages.
     blocks.stage_widths(image_size, width)
     if "resnet" in (content_encoder, pose_encoder):
         resnet.num_stages(image_size)
@@ -102,26 +114,18 @@ def create_networks(
         return {"image_size": image_size, "width": width, "dtype": dtype} | slots
 
     return Networks(
-        content_encoder=content_factory(content_dim=content_dim, **sizes(content_encoder)),
-        pose_encoder=pose_factory(pose_dim=pose_dim, normalize=normalize, **sizes(pose_encoder)),
-        decoder=decoder_factory(channels=channels, **sizes(decoder)),
-        discriminator=SceneDiscriminator(width=discriminator_width, dtype=dtype)
-        if discriminator_width
-        else None,
+        create_content_encoder(content_dim=content_dim, **sizes(content_encoder)),
+        create_pose_encoder(pose_dim=pose_dim, normalize=normalize, **sizes(pose_encoder)),
+        create_decoder(channels=channels, **sizes(decoder)),
+        SceneDiscriminator(discriminator_width, dtype) if discriminator_width else None,
     )
 
 
 def create_predictor(
     *, pose_dim: int, hidden_dim: int, num_layers: int, normalize: bool, dtype: Dtype
 ) -> PoseLSTM:
-    """Builds the pose predictor; the length of the content is known from its first input."""
-    return PoseLSTM(
-        pose_dim=pose_dim,
-        hidden_dim=hidden_dim,
-        num_layers=num_layers,
-        normalize=normalize,
-        dtype=dtype,
-    )
+    """Returns the pose predictor; its first input tells the length of the content."""
+    return PoseLSTM(pose_dim, hidden_dim, num_layers, normalize, dtype)
 
 
 def _look_up(kind: str, name: str, table: Mapping[str, Callable]) -> Callable:
@@ -131,7 +135,7 @@ def _look_up(kind: str, name: str, table: Mapping[str, Callable]) -> Callable:
 
 
 def _check_content(content_encoder: str, decoder: str, content_dim: int) -> None:
-    """Raises ValueError unless there is a content vector just where there is content."""
+    """Raises ValueError unless there is a content vector exactly where there is content."""
     if (content_encoder == "none") != (content_dim == 0):
         allowed = "0" if content_encoder == "none" else "above 0"
         raise ValueError(
@@ -143,13 +147,11 @@ def _check_content(content_encoder: str, decoder: str, content_dim: int) -> None
 
 
 def _check_skips(content_encoder: str, decoder: str) -> None:
-    """Raises ValueError unless the decoder takes just the skips that the encoder gives."""
-    with_skips = {"dcgan_unet", "vgg_unet"}
-    if content_encoder == decoder or not with_skips & {content_encoder, decoder}:
+    """Raises ValueError unless the decoder takes exactly the skips that the encoder gives."""
+    if content_encoder == decoder or not _WITH_SKIPS & {content_encoder, decoder}:
         return
-    allowed = (
-        [content_encoder] if content_encoder in with_skips else sorted(set(DECODERS) - with_skips)
-    )
+    without_skips = sorted(set(DECODERS) - _WITH_SKIPS)
+    allowed = [content_encoder] if content_encoder in _WITH_SKIPS else without_skips
     raise ValueError(
         f"Decoder {decoder!r} does not take the skips of content encoder {content_encoder!r}; "
         f"allowed: {', '.join(allowed)}."

@@ -1,4 +1,4 @@
-"""Generation: observe a few frames, predict poses for as long as asked, decode them to frames."""
+"""Generation: observe a few frames, predict the poses of the next ones, decode them to frames."""
 
 import functools
 from collections.abc import Callable
@@ -9,10 +9,9 @@ import jax.numpy as jnp
 from drnet_jax.base.arrays import Array, Tree, as_uint8
 from drnet_jax.models import inference
 from drnet_jax.models.content import Content
-from drnet_jax.models.pose_lstm import PoseLSTM
+from drnet_jax.models.pose_lstm import Carry, PoseLSTM, teacher_forced
 from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import NetworkState
-from drnet_jax.models.unroll import closed_loop, teacher_forced
 
 
 def make_rollout(
@@ -20,11 +19,11 @@ def make_rollout(
 ) -> Callable[[NetworkState, Tree, Array], jax.Array]:
     """Returns pure `rollout(autoencoder, predictor_variables, observed)`, one program to jit.
 
-    `observed` are `[batch, num_observed, height, width, channels]`, uint8 or float in [0, 1];
-    `generated` are the next `num_steps` frames, uint8 `[batch, num_steps, ...]`. Content is that
-    of the last observed frame. About `frames_at_once` frames of all clips together are decoded at
-    once, one of each clip at least, so the working memory does not depend on `num_steps`;
-    statistics are frozen, so a clip's rollout does not depend on its batch.
+    `observed` are frames `[batch, num_observed, height, width, channels]`, uint8 or float in
+    [0, 1]; `rollout` returns the next `num_steps` frames, uint8 `[batch, num_steps, ...]`. The
+    content is that of the last observed frame. About `frames_at_once` frames of all clips together,
+    at least one of each, are decoded at once, so that working memory does not grow with
+    `num_steps`. Statistics are frozen, so that a clip's rollout does not depend on its batch.
 
     Source: Denton & Birodkar 2017, Figure 2.
     """
@@ -36,6 +35,7 @@ def make_rollout(
         content, poses = predict_poses(
             networks, predictor, autoencoder, predictor_variables, observed, num_chunks * chunk_size
         )
+        # [chunks, batch, chunk, pose_dim]: the loop over chunks is the first axis.
         chunks = poses.reshape(batch_size, num_chunks, chunk_size, -1).swapaxes(0, 1)
         # One copy of the content for every time step of a chunk.
         contents = jax.tree.map(lambda x: jnp.repeat(x[:, None], chunk_size, axis=1), content)
@@ -44,8 +44,9 @@ def make_rollout(
             return as_uint8(inference.decode(networks, autoencoder, contents, chunk))
 
         frames = jax.lax.map(decode, chunks)  # [chunks, batch, chunk, height, width, channels]
+        # Chunks end to end are time: [batch, time, height, width, channels].
         frames = frames.swapaxes(0, 1).reshape(batch_size, -1, *frames.shape[3:])
-        return frames[:, :num_steps]
+        return frames[:, :num_steps]  # The last chunk may be longer than needed.
 
     return rollout
 
@@ -68,11 +69,39 @@ def predict_poses(
     observed: Array,
     num_steps: int,
 ) -> tuple[Content, jax.Array]:
-    """Returns content of the last observed frame and the next poses, `[batch, num_steps, *]`."""
+    """Returns each clip's content, of the last observed frame, and its next `num_steps` poses."""
     content = inference.encode_content(networks, autoencoder, observed[:, -1])
     poses = inference.encode_pose(networks, autoencoder, observed)
     carry, next_poses = teacher_forced(predictor, predictor_variables, poses, content.vector)
-    poses = closed_loop(
+    poses = _closed_loop(
         predictor, predictor_variables, carry, next_poses[:, -1], content.vector, num_steps
     )
     return content, poses
+
+
+def _closed_loop(
+    predictor: PoseLSTM,
+    variables: Tree,
+    carry: Carry,
+    pose: jax.Array,
+    content: jax.Array,
+    num_steps: int,
+) -> jax.Array:
+    """Returns `pose`, then predictions from predictions, `[batch, num_steps, pose_dim]`.
+
+    Args:
+      predictor: the LSTM.
+      variables: its parameters.
+      carry: its state after the observed frames.
+      pose: `[batch, pose_dim]`, the first predicted pose.
+      content: `[batch, content_dim]`, the same at every step.
+      num_steps: how many poses to return.
+    """
+
+    def step(state, _):
+        carry, pose = state
+        inputs = jnp.concatenate([pose, content], axis=-1)
+        return predictor.apply(variables, carry, inputs), pose
+
+    _, poses = jax.lax.scan(step, (carry, pose), length=num_steps)
+    return jnp.swapaxes(poses, 0, 1)  # [num_steps, batch, pose_dim] out of the loop.

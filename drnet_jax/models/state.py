@@ -10,7 +10,13 @@ from drnet_jax.base.arrays import Tree
 
 @flax.struct.dataclass
 class NetworkState:
-    """One side of the game: weights, running statistics, its own optimizer's memory."""
+    """The networks of one optimizer: weights, running statistics, the optimizer's memory.
+
+    Attributes:
+      params: weights by network, then as Flax keeps them.
+      batch_stats: running statistics of BatchNorm, likewise; empty for networks without it.
+      opt_state: the optimizer's memory for all of `params` together.
+    """
 
     params: Tree
     batch_stats: Tree
@@ -18,7 +24,7 @@ class NetworkState:
 
     @classmethod
     def create(cls, variables: dict[str, Tree], tx: optax.GradientTransformation) -> "NetworkState":
-        """Returns a player at its first step; `variables` are `Module.init`'s, by network."""
+        """Returns the state before the first step; `variables` are `Module.init`'s, by network."""
         params = {name: v.get("params", {}) for name, v in variables.items()}
         batch_stats = {name: v.get("batch_stats", {}) for name, v in variables.items()}
         return cls(params=params, batch_stats=batch_stats, opt_state=tx.init(params))
@@ -28,7 +34,7 @@ class NetworkState:
         return {"params": self.params[name], "batch_stats": self.batch_stats[name]}
 
     def apply_gradients(self, tx: optax.GradientTransformation, grads: Tree) -> "NetworkState":
-        """Returns the player after one update of its optimizer."""
+        """Returns the state after one update by its optimizer `tx`."""
         updates, opt_state = tx.update(grads, self.opt_state, self.params)
         return self.replace(params=optax.apply_updates(self.params, updates), opt_state=opt_state)
 
@@ -50,7 +56,7 @@ class DrnetState:
 
 @flax.struct.dataclass
 class PredictorState:
-    """State of the second stage; the encoders it reads are frozen and live in the first one's.
+    """State of the second stage; the encoders it reads are frozen and part of the first stage's.
 
     Attributes:
       step: int32 scalar, steps finished.
@@ -62,5 +68,5 @@ class PredictorState:
 
 
 def first_step() -> jax.Array:
-    """Returns the step counter of a state that has finished none."""
+    """Returns the step counter of a state that has finished no step."""
     return jnp.zeros((), jnp.int32)

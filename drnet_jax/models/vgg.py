@@ -16,20 +16,20 @@ from drnet_jax.ops.pooling import max_pool
 
 
 def num_convs(stage: int) -> int:
-    """Returns the convolutions of an encoder stage: VGG-16 has two in the first two, then three."""
+    """Returns the convolutions of an encoder stage: VGG-16 has 2 in the first two, 3 in others."""
     return 2 if stage < 2 else 3
 
 
 class ContentEncoder(nn.Module):
     """Maps frames, float32 `[batch, side, side, channels]` in [0, 1], to their `Content`.
 
-    The skips are what each stage gives before it is pooled: the first has the side of the frames.
+    The skips are the maps of each stage before pooling: the first has the side of the frames.
     """
 
     content_dim: int
     image_size: int
     width: int
-    dtype: Dtype = None
+    dtype: Dtype
 
     @nn.compact
     def __call__(self, frames: jax.Array, *, train: bool) -> Content:
@@ -40,7 +40,8 @@ class ContentEncoder(nn.Module):
                 x = _block(width, f"stage{stage}_{layer}", self.dtype)(x, train=train)
             skips.append(x)
             x = max_pool(x, 2, 0)
-        x = blocks.vector_head(self.content_dim, 4, self.dtype, "vector")(x, train=train)
+        head = blocks.vector_head(self.content_dim, 4, self.dtype)
+        x = head(x, train=train)  # [batch, 1, 1, content_dim]
         return Content(x[:, 0, 0], tuple(skips))
 
 
@@ -50,15 +51,14 @@ class Decoder(nn.Module):
     image_size: int
     channels: int
     width: int
-    dtype: Dtype = None
+    dtype: Dtype
 
     @nn.compact
-    def __call__(self, content: Content, pose: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, content: Content, poses: jax.Array, *, train: bool) -> jax.Array:
         widths = blocks.stage_widths(self.image_size, self.width)
-        blocks.check_skips(len(content.skips), len(widths))
-        x = jnp.concatenate([content.vector, pose], axis=-1)[:, None, None]
-        stem = ConvBlock(widths[-1], 4, transposed=True, dtype=self.dtype, name="vector")
-        x = stem(x, train=train)  # [batch, 4, 4, widths[-1]]
+        blocks.check_skips(content, len(widths))
+        stem = blocks.vector_stem(widths[-1], self.dtype)
+        x = stem(blocks.join(content, poses), train=train)  # [batch, 4, 4, widths[-1]]
         for stage in reversed(range(len(widths))):
             x = _double(x)
             x = jnp.concatenate([x, content.skips[stage].astype(x.dtype)], axis=-1)
@@ -70,11 +70,12 @@ class Decoder(nn.Module):
 
 
 def _block(width: int, name: str, dtype: Dtype) -> ConvBlock:
-    return ConvBlock(width, 3, padding=1, dtype=dtype, name=name)
+    return ConvBlock(width, 3, dtype, padding=1, name=name)
 
 
 def _double(maps: jax.Array) -> jax.Array:
-    """Doubles the side, nearest neighbor."""
+    """Returns `maps` with every pixel repeated in a block of 2x2."""
     batch, height, width, channels = maps.shape
+    # [batch, height, row in block, width, column in block, channels]
     maps = jnp.broadcast_to(maps[:, :, None, :, None], (batch, height, 2, width, 2, channels))
     return maps.reshape(batch, 2 * height, 2 * width, channels)

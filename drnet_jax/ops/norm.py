@@ -9,14 +9,14 @@ import jax.numpy as jnp
 from jax import lax
 
 MOMENTUM = 0.9
-"""Of running averages. Source: PyTorch release, which counts the other way round (0.1)."""
+"""Share of the old value in a running average. Source: PyTorch release, whose 0.1 is the new's."""
 
 
 class BatchNorm(nn.Module):
-    """Normalises each channel over all other axes.
+    """Normalizes each channel over all other axes.
 
     Statistics and normalization are computed in float32 (float64 for float64 inputs); the output
-    has the input's dtype. Normalisation uses the biased variance, the running average the unbiased.
+    has the input's dtype. Normalization uses the biased variance, the running average the unbiased.
     Under `jit` with a sharded batch the statistics are those of the whole batch.
 
     A call may hold several passes of every clip: maps are then `[batch * num_passes, ...]`, the
@@ -63,19 +63,18 @@ def _average(old: jax.Array, new: jax.Array) -> jax.Array:
 def normalize_rows(
     rows: jax.Array, scale: jax.Array, bias: jax.Array, guess: jax.Array, epsilon: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Normalises each pass and channel over all clips and pixels, then scales and shifts channels.
+    """Normalizes each pass and channel over all clips and pixels, then scales and shifts channels.
 
     Args:
-      rows: `[batch, passes, pixels, channels]`.
-      scale: `[channels]`, at least float32, and so is what is computed; what is kept for the
-        gradient has the dtype of `rows`.
-      bias: as `scale`.
-      guess: `[passes, channels]`, about what the means will be.
-      epsilon: is added to variances.
+      rows: `[batch, passes, pixels, channels]`; what is kept for the gradient has their dtype.
+      scale: `[channels]`, float32 or wider, the dtype of the computation.
+      bias: `[channels]`, likewise.
+      guess: `[passes, channels]`, an estimate of the means, without influence on the result.
+      epsilon: added to variances.
 
     Returns:
-      The normalized rows, and the means and biased variances `[passes, channels]` that were used.
-      These two are constants to differentiation: they feed running averages only.
+      The normalized rows, and the means and biased variances `[passes, channels]` behind them.
+      No gradient flows through these two, which only feed running averages.
     """
     return _forward(rows, scale, bias, guess, epsilon)[0]
 
@@ -96,29 +95,30 @@ def _backward(epsilon, residuals, cotangents):
     num, inverse = _num_rows(rows), lax.rsqrt(var + epsilon)
     standard = (rows - mean[:, None]) * inverse[:, None]
     grad_bias, grad_scale = _sums(grad, grad * standard)
-    centerd = grad - (grad_bias / num)[:, None] - standard * (grad_scale / num)[:, None]
-    grad_rows = (centerd * (scale * inverse)[:, None]).astype(narrow.dtype)
+    centered = grad - (grad_bias / num)[:, None] - standard * (grad_scale / num)[:, None]
+    grad_rows = (centered * (scale * inverse)[:, None]).astype(narrow.dtype)
     # The result does not depend on the guess.
     return grad_rows, grad_scale.sum(0), grad_bias.sum(0), jnp.zeros_like(mean)
 
 
 def _num_rows(rows: jax.Array) -> int:
-    """Returns how many rows of a pass there are."""
+    """Returns the number of values behind each mean."""
     return rows.shape[0] * rows.shape[2]
 
 
 def moments_by_two_reads(rows, guess):
-    del guess
+    """Returns means and biased variances `[passes, channels]` of `rows`."""
+    del guess  # Nothing cancels here.
     mean = rows.mean((0, 2))
     return mean, jnp.square(rows - mean[:, None]).mean((0, 2))
 
 
 def moments_by_one_read(rows, guess):
-    """Both sums at once, which over several devices are one message, too.
+    """Returns the same from both sums at once; between devices they are one message.
 
-    The mean of squares less the square of the mean cancels badly in float32 where the mean is far
-    from zero. Less a guess of it, it does not: the relative error of the variance grows with the
-    square of (mean - guess) / deviation only.
+    The mean of squares minus the square of the mean cancels badly in float32 where the mean is far
+    from zero. With a guess of the mean taken off first, the relative error of the variance only
+    grows with the square of (mean - guess) / deviation.
     """
     rows = rows - guess[:, None]
     mean, squares = _sums_together(rows, jnp.square(rows)) / _num_rows(rows)
@@ -136,14 +136,14 @@ def _sums(*rows):
 
 
 def _sums_together(*rows):
-    # Clip by clip, and then all: XLA splits long sums on a GPU in any case, but would end each of
-    # them in a kernel of its own.
+    # Clip by clip, then over clips: XLA splits long sums on a GPU anyway, but would end each of
+    # them in a separate kernel.
     return jnp.stack([r.sum(2) for r in rows]).sum(1)
 
 
 def _sums_by_dot(*rows):
     # XLA:CPU fuses a reduction with the products before it into a loop that is several times slower
-    # than this product; eight equal rows because the kernel for one row is slower again.
+    # than this matrix product. Eight equal rows, because its kernel for one row is slow too.
     rows = [r.reshape(-1, r.shape[-1]) for r in rows]
     return jnp.stack([(jnp.ones((8, len(r)), r.dtype) @ r)[:1] for r in rows])
 
@@ -152,12 +152,12 @@ normalize_rows.defvjp(_forward, _backward)
 
 
 def _scale_init(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype) -> jax.Array:
-    """Source: PyTorch release, utils.py, init_weights."""
+    """Returns N(1, 0.02). Source: PyTorch release, utils.py, init_weights."""
     return 1 + 0.02 * jax.random.normal(key, shape, dtype)
 
 
 def unit_length(vectors: jax.Array) -> jax.Array:
     """Scales `vectors` `[..., dim]` to Euclidean length 1; a zero vector stays zero."""
     squares = jnp.square(vectors).sum(-1, keepdims=True)
-    # The floor stands under the square root, so that the gradient at zero is finite.
+    # The floor is under the square root, so that the gradient at zero is finite.
     return vectors * lax.rsqrt(jnp.maximum(squares, 1e-24))

@@ -1,8 +1,8 @@
 """The 4x4 convolution of stride 2, padding 1, and its gradients as one matrix product of patches.
 
 A patch is what one output sees: 4x4 pixels, or 2x2 blocks of 2x2. Every pixel of the larger maps is
-in four patches. The numbers and multiplications are those of the plain forms, in an order that
-suits platforms which have no fast kernel for these cases.
+in four patches. The multiplications are those of the plain forms, in an order for platforms without
+a fast kernel for these cases.
 """
 
 import jax
@@ -11,8 +11,8 @@ import jax.numpy as jnp
 from drnet_jax.ops.product import product
 
 MAX_GRADIENT_SIDE = 8
-"""Of the larger maps. On GPUs XLA makes of their kernel gradient a dilated convolution. Its layout
-made the optimizer's update several times slower (docs/performance.md)."""
+"""Largest side of the larger maps. On GPUs XLA makes their kernel gradient a dilated convolution,
+whose layout made the optimizer's update several times slower (docs/performance.md)."""
 
 
 def fits_kernel_gradient(large_shape: tuple[int, ...]) -> bool:
@@ -31,7 +31,8 @@ def convolve(large: jax.Array, kernel: jax.Array) -> jax.Array:
       `[batch, height / 2, width / 2, small]`.
     """
     batch, height, width, _ = large.shape
-    # A GPU sums in float32 whatever it returns, and these are the largest maps of all.
+    # Not `product`: a GPU sums in float32 whatever it returns, and a float32 result of these, the
+    # largest maps of all, would be twice as large.
     small = _cut(large) @ kernel.reshape(-1, kernel.shape[3])
     return small.reshape(batch, height // 2, width // 2, -1)
 
@@ -55,6 +56,7 @@ def _cut(large: jax.Array) -> jax.Array:
     padded = jnp.pad(large, ((0, 0), (1, 1), (1, 1), (0, 0)))
     # Output row h sees pixel rows 2h to 2h + 3, and so do columns.
     rows, columns = (2 * jnp.arange(n // 2)[:, None] + jnp.arange(4) for n in large.shape[1:3])
+    # [batch, output row, output column, patch row, patch column, large]
     patches = padded[:, rows[:, None, :, None], columns[None, :, None, :]]
     return patches.reshape(-1, 16 * large.shape[3])
 
@@ -62,8 +64,8 @@ def _cut(large: jax.Array) -> jax.Array:
 def input_gradient(small: jax.Array, kernel: jax.Array) -> jax.Array:
     """Returns the transpose of `convolve` in its first argument: patches that are added up.
 
-    For few channels on CPUs. It costs the same as the convolution, and keeps its speed inside
-    `lax.scan` and `lax.map`, where a convolution loses more than ten times.
+    For few channels on CPUs. It costs the same as the convolution, and stays as fast inside
+    `lax.scan` and `lax.map`, where a convolution is more than ten times slower.
 
     Args:
       small: `[batch, height, width, small]`.

@@ -1,4 +1,4 @@
-"""Maximum over windows that move by two pixels, with a gradient that is fast on CPUs too."""
+"""Maximum over windows that move by two pixels, with a gradient that is also fast on CPUs."""
 
 import functools
 
@@ -12,14 +12,14 @@ _STRIDE = 2
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def max_pool(maps: jax.Array, size: int, padding: int) -> jax.Array:
-    """Returns the largest of every window of `size` x `size` pixels, at steps of two.
+    """Returns the largest pixel of every window of `size` x `size`, at steps of two.
 
     The gradient of a window goes to its first largest pixel, row by row, as in PyTorch.
 
     Args:
       maps: `[batch, height, width, channels]`.
-      size: of the windows, 2 or 3.
-      padding: on each of the four sides; never the largest.
+      size: side of the windows, 2 or 3.
+      padding: on each of the four sides, of pixels that are never the largest.
 
     Returns:
       `[batch, height', width', channels]`; `height' = (height + 2 padding - size) // 2 + 1`.
@@ -77,7 +77,7 @@ def _slices(maps: jax.Array, size: int, padding: int) -> list[jax.Array]:
 
 
 def _scatter(maps, largest, cotangent, *, size: int, padding: int) -> jax.Array:
-    """Returns the gradient of `maps`: each `cotangent` where its window first is the `largest`."""
+    """Returns the gradient of `maps`: each `cotangent` at its window's first `largest` pixel."""
     taken, shares = jnp.zeros(largest.shape, bool), []
     for pixel in _slices(maps, size, padding):
         first = (pixel == largest) & ~taken
@@ -85,23 +85,23 @@ def _scatter(maps, largest, cotangent, *, size: int, padding: int) -> jax.Array:
         taken |= first
     lines = [_interleave(shares[i : i + size], 2) for i in range(0, size * size, size)]
     gradient = _interleave(lines, 1)
-    # What padding received is cut, and pixels that no window covers are added.
+    # Cut what the padding received, and add the pixels that no window covers.
     ends = [
-        (-padding, side + padding - found)
-        for side, found in zip(maps.shape[1:3], gradient.shape[1:3], strict=True)
+        (-padding, side + padding - covered)
+        for side, covered in zip(maps.shape[1:3], gradient.shape[1:3], strict=True)
     ]
     zero = jnp.zeros((), gradient.dtype)
     return lax.pad(gradient, zero, [(0, 0, 0), *((*end, 0) for end in ends), (0, 0, 0)])
 
 
 def _interleave(taps: list[jax.Array], axis: int) -> jax.Array:
-    """Returns the sum of taps 0, 1, (2), each put at every second place from its number on."""
+    """Returns the sum of taps 0, 1, (2), each spread over every second place from its number on."""
     even, odd = taps[:2]
-    if len(taps) == 3:  # Tap 2 of a window stands on tap 0 of the next.
+    if len(taps) == 3:  # Tap 2 of a window is tap 0 of the next.
         after, before = [(0, 0)] * even.ndim, [(0, 0)] * even.ndim
         after[axis], before[axis] = (0, 1), (1, 0)
         even = jnp.pad(even, after) + jnp.pad(taps[2], before)
         odd = jnp.pad(odd, after)
     shape = list(even.shape)
-    shape[axis] *= 2
+    shape[axis] *= 2  # Even and odd places in turn.
     return jnp.stack([even, odd], axis=axis + 1).reshape(shape)

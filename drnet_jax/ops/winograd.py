@@ -1,4 +1,4 @@
-"""The 4x4 convolution of stride 2, padding 1, with 25 products where 64 are due: for CPUs.
+"""The 4x4 convolution of stride 2, padding 1, with 25 products in place of 64: for CPUs.
 
 Two steps of algebra (Winograd 1980; Lavin & Gray 2016, "Fast algorithms for convolutional neural
 networks"), both exact but for rounding:
@@ -11,13 +11,13 @@ networks"), both exact but for rounding:
      m = (taps g) * (places d)          y = outputs m
 
    Products are of places by filters, so each is a matrix product over all channels; sums are cheap.
-   On both axes, 5 x 5 products give 4 x 4 outputs, where 64 were needed. Where tiles are few, or
-   numbers short, 3 x 3 give 2 x 2, where 16 were needed.
+   On both axes, 5 x 5 products give 4 x 4 outputs in place of 64. Where tiles are few, or numbers
+   short, 3 x 3 give 2 x 2 in place of 16.
 
 So the convolution is: maps to 25 matrices (`_spread_maps`), kernel to 25 matrices
 (`_spread_kernel`), 25 matrix products, and sums of these (`_gather`). Each of the three is linear;
-the gradients are the same products between the transposes of these maps. In bfloat16 the products
-are summed and gathered in float32, which is also what CPUs have the fast instruction for.
+the gradients are the same products between their transposes. In bfloat16 the products are summed
+and gathered in float32, for which CPUs also have the fast instruction.
 """
 
 import dataclasses
@@ -30,19 +30,20 @@ from jax import lax
 from drnet_jax.ops.product import product
 
 MIN_CHANNELS = 16
-"""Of the larger maps. With fewer, the sums cost more than the products save."""
+"""Fewest channels of the larger maps. With fewer, the sums cost more than the products save."""
 
 MIN_BATCH = 32
-"""With fewer, the kernel's sums weigh more; and where BatchNorm divides by the spread of a handful
-of values it magnifies rounding, of which this form has a little more than the plain one."""
+"""Fewest clips. With fewer, the kernel's sums weigh more; and where BatchNorm divides by the spread
+of a handful of values it magnifies rounding, of which this form has a little more than the plain
+one."""
 
 _MIN_LARGE_TILES = 64
-"""Over the whole batch. With fewer, the 25 matrices of the kernel cost more than those of maps."""
+"""Fewest tiles of the batch. With fewer, the kernel's 25 matrices cost more than those of maps."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Tiles:
-    """The algebra of one axis for `size` outputs: see the module.
+    """The algebra of one axis for `size` outputs, as the docstring of this module explains it.
 
     Polynomials of `size` and of 2 coefficients are multiplied by evaluating both at `size + 1`
     points, multiplying, and solving for the coefficients of the product (Toom & Cook). In the first
@@ -138,7 +139,7 @@ def kernel_gradient(large: jax.Array, small: jax.Array) -> jax.Array:
 
 
 def _combine(weights: np.ndarray, terms: list[jax.Array]) -> jax.Array:
-    """Returns the sum of `terms`, each times its weight; those of weight 0 are not read."""
+    """Returns the sum of `terms` times `weights`, without those of weight 0."""
     total = None
     for weight, term in zip(weights.tolist(), terms, strict=True):
         if weight:
@@ -150,20 +151,21 @@ def _combine(weights: np.ndarray, terms: list[jax.Array]) -> jax.Array:
 def _spread_maps(large: jax.Array, tiles: _Tiles) -> list[jax.Array]:
     """Returns the matrices `[tiles, 4 * channels]`: `places` of both axes, applied to the blocks.
 
-    A tile has the blocks that make its outputs; the last is shared with the next tile.
+    A tile has the blocks that its outputs see; the last is also the first of the next tile.
     """
     batch, height, width, channels = large.shape
     size, rows, columns = tiles.size, height // (2 * tiles.size), width // (2 * tiles.size)
     # Blocks by rows: [batch, block rows, pixel row, block columns, pixels of a row]
     blocks = _frame(large).reshape(batch, height // 2 + 1, 2, width // 2 + 1, 2 * channels)
-    # Rows by a product: XLA would fuse sums of both axes into every one of the matrices.
+    # Rows by a product: XLA would fuse sums of both axes into each of the matrices.
     lines = _multiply_rows(_band(rows, tiles), blocks)
+    # [batch, place, tile row, pixel row, block columns, pixels of a row]
     lines = lines.reshape(batch, size + 1, rows, *blocks.shape[2:])
-    last = size * (columns - 1) + 1  # Of the tiles' first blocks.
+    last = size * (columns - 1) + 1  # End of the tiles' first blocks.
     matrices = []
     for row in range(size + 1):
-        # Each pixel row of a block by itself, and beside each other at the end: a transpose of the
-        # whole would be a pass of its own.
+        # The two pixel rows of a block apart, and side by side only at the end: transposing the
+        # whole would be another pass over memory.
         halves = [lines[:, row, :, pixel] for pixel in (0, 1)]
         for weights in tiles.places:
             sums = [
@@ -177,8 +179,8 @@ def _spread_maps(large: jax.Array, tiles: _Tiles) -> list[jax.Array]:
 def _frame(maps: jax.Array) -> jax.Array:
     """Returns `maps` with a zero on each of the four sides.
 
-    On CPU a concatenation is a copy; XLA would fuse a pad into its readers, as a comparison for
-    each element.
+    By concatenation, which is a copy on CPUs: XLA would fuse a pad into its readers, as a
+    comparison for each element.
     """
     batch, height, width, channels = maps.shape
     side = jnp.zeros((batch, height, 1, channels), maps.dtype)
@@ -198,7 +200,7 @@ def _band(rows: int, tiles: _Tiles) -> np.ndarray:
 
 def _multiply_rows(matrix: np.ndarray, maps: jax.Array) -> jax.Array:
     """Returns `matrix` times each clip's `maps`, `[batch, rows, ...]`."""
-    # As a batch of products, in which no axis has to move.
+    # As a batch of products, for which no axis has to move.
     copies = jnp.broadcast_to(jnp.asarray(matrix, maps.dtype), (len(maps), *matrix.shape))
     lines = maps.reshape(*maps.shape[:2], -1)
     return lax.dot_general(copies, lines, (((2,), (1,)), ((0,), (0,))))
@@ -210,7 +212,7 @@ def _transpose_spread(
     """Returns the transpose of `_spread_maps`, applied to matrices `[tiles, 4 * channels]`.
 
     `shape` is batch, height and width of the outputs. Automatic transposition gives the same sums,
-    each term padded by itself: many times slower.
+    but pads each term by itself, which is many times slower.
     """
     batch, height, width = shape
     size, depth = tiles.size, matrices[0].shape[1] // 2
@@ -222,7 +224,8 @@ def _transpose_spread(
         for i in range(0, len(sums), size + 1)
     ]
     blocks = _transpose_axis([jnp.moveaxis(line, 2, 1) for line in lines], tiles, axis=2)
-    # [batch, pixel row, rows + 1, block row, columns + 1, block column, pixels of a row]
+    # From [batch, pixel row, rows + 1, block row, columns + 1, block column, pixels of a row], put
+    # pixel rows after block rows; then whole axes of pixels, and cut the padding.
     blocks = jnp.moveaxis(blocks, 1, 3)
     padded = blocks.reshape(batch, 2 * (height + size), 2 * (width + size), depth // 2)
     return padded[:, 1 : 2 * height + 1, 1 : 2 * width + 1]
@@ -231,8 +234,8 @@ def _transpose_spread(
 def _transpose_axis(sums: list[jax.Array], tiles: _Tiles, axis: int) -> jax.Array:
     """Returns the transpose of `places` applied to `sums` of every tile along `axis`.
 
-    The first block of a tile is the last of the tile before, too. `axis` grows by 1, and the blocks
-    of a tile are an axis after it.
+    The first block of a tile is also the last of the tile before, so `axis` grows by 1; the blocks
+    of a tile become an axis after it.
     """
     first, *others, last = (_combine(weights, sums) for weights in tiles.places.T)
     after, before = [(0, 0)] * first.ndim, [(0, 0)] * first.ndim

@@ -22,10 +22,9 @@ import jax.numpy as jnp
 import optax
 
 from drnet_jax.base.arrays import Array, Metrics, Tree, as_float
-from drnet_jax.models.pose_lstm import PoseLSTM
+from drnet_jax.models.pose_lstm import PoseLSTM, teacher_forced
 from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import DrnetState, NetworkState, PredictorState
-from drnet_jax.models.unroll import teacher_forced
 from drnet_jax.training import losses
 from drnet_jax.training.batch_stats import apply_in_turn, train_pass, train_passes
 from drnet_jax.training.optim import DrnetOptimizers

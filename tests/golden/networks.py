@@ -149,7 +149,9 @@ def discriminator(golden, compare):
     assert golden.config == {"pose_dim": network.sizes["dim"], "nf": network.sizes["width"]}
     inputs = golden.inputs()
     poses = [channels_last(inputs[name]) for name in ("pose0", "pose1")]
-    logits = SceneDiscriminator(network.sizes["width"]).apply(network.variables, *poses)
+    logits = SceneDiscriminator(network.sizes["width"], jnp.float32).apply(
+        network.variables, *poses
+    )
     found = jax.nn.sigmoid(logits)
     for mode in ("eval", "train"):
         expected = golden[f"{mode}/out"].reshape(-1)

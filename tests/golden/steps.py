@@ -14,7 +14,7 @@ import optax
 from drnet_jax.interop import torch_networks, torch_weights
 from drnet_jax.models import registry as build
 from drnet_jax.models import state as states
-from drnet_jax.models.unroll import teacher_forced
+from drnet_jax.models.pose_lstm import teacher_forced
 from drnet_jax.training import steps
 from drnet_jax.training.optim import DrnetOptimizers
 from tests.golden.compare import create_networks, running_statistics

@@ -56,7 +56,7 @@ def test_a_narrow_window_is_a_crop():
 
 def test_places_follow_what_moves():
     """A blob that moves by a cell moves its place by a cell, away from the frame's border."""
-    places = attention.Places(num_slots=2, width=8)
+    places = attention.Places(num_slots=2, width=8, dtype=jnp.float32)
     frames = np.zeros((2, 64, 64, 3), np.float32)
     frames[0, 24:32, 24:32] = 1
     frames[1, 28:36, 24:32] = 1

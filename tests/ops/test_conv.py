@@ -1,5 +1,7 @@
 """The convolution and its transpose against sums written out in NumPy."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -9,6 +11,7 @@ from jax.test_util import check_grads
 
 from drnet_jax.ops import conv
 from drnet_jax.ops.conv import Conv, ConvTranspose, convolve, convolve_transposed
+from tests.helpers.compiled import fast_jit
 
 # Kernel size, strides, padding, side of the larger maps, side of the smaller ones.
 CASES = [(4, 2, 1, 8, 4), (4, 1, 0, 4, 1), (3, 1, 1, 5, 5), (5, 2, 3, 9, 6), (1, 2, 0, 5, 3)]
@@ -31,17 +34,22 @@ def correlate(maps, kernel, strides, padding):
     return out
 
 
-@pytest.mark.parametrize(("size", "strides", "padding", "large", "small"), CASES)
-def test_convolve_matches_numpy(size, strides, padding, large, small):
+@pytest.fixture(params=CASES, ids=str)
+def case(request):
+    return request.param
+
+
+def test_convolve_matches_numpy(case):
+    size, strides, padding, large, small = case
     maps, kernel = draw(0, 2, large, large, 3), draw(1, size, size, 3, 4)
     found = convolve(maps, kernel, strides, padding)
     assert found.shape == (2, small, small, 4)
     np.testing.assert_allclose(found, correlate(maps, kernel, strides, padding), atol=1e-4)
 
 
-@pytest.mark.parametrize(("size", "strides", "padding", "large", "small"), CASES)
-def test_transposed_is_the_transpose(size, strides, padding, large, small):
+def test_transposed_is_the_transpose(case):
     # <conv(x), y> = <x, transposed(y)> for all x and y is what "transpose" means.
+    size, strides, padding, large, small = case
     maps, kernel = draw(0, 2, large, large, 3), draw(1, size, size, 3, 4)
     others = draw(2, 2, small, small, 4)
     found = np.asarray(convolve_transposed(others, kernel, strides, padding))
@@ -53,43 +61,31 @@ def test_transposed_is_the_transpose(size, strides, padding, large, small):
     np.testing.assert_allclose(np.sum(maps[:, :covered, :covered] * found), inner, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("size", "strides", "padding", "large", "small"), CASES)
-def test_gradients_of_transposed(size, strides, padding, large, small):
+def test_gradients_of_transposed(case):
+    size, strides, padding, _, small = case
     kernel, maps = draw(1, size, size, 3, 4), draw(2, 2, small, small, 4)
 
+    @fast_jit
     def function(maps, kernel):
         return convolve_transposed(maps, kernel, strides, padding)
 
     check_grads(function, (maps, kernel), order=1, modes=["rev"], atol=2e-2, rtol=2e-2)
 
 
-def test_transposed_is_fast_form_on_cpu_and_convolution_elsewhere():
-    function = jax.jit(lambda maps, kernel: convolve_transposed(maps, kernel, 2, 1))
-    arguments = (jnp.zeros((2, 4, 4, 8)), jnp.zeros((4, 4, 3, 8)))
-    texts = {
-        platform: function.trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
-        for platform in ("cpu", "cuda", "tpu")
-    }
-    assert "convolution" not in texts["cpu"]
-    assert "stablehlo.convolution" in texts["cuda"]
-    assert "stablehlo.convolution" in texts["tpu"]
-
-
 @pytest.mark.parametrize("channels", [3, 8])
-@pytest.mark.parametrize(("size", "strides", "padding", "large", "small"), CASES)
-def test_forms_for_gpus_equal_those_for_others(
-    size, strides, padding, large, small, channels, monkeypatch
-):
+def test_forms_for_gpus_equal_those_for_others(case, channels, monkeypatch):
+    size, strides, padding, large, small = case
     maps, kernel = draw(0, 2, large, large, channels), draw(1, size, size, channels, 4)
     weights = draw(2, 2, small, small, 4)
 
-    def both_ways(maps, kernel, others):
-        convolved = convolve(maps, kernel, strides, padding)
-        transposed = convolve_transposed(others, kernel, strides, padding)
-        return jnp.sum(convolved * weights) + jnp.sum(transposed**2), (convolved, transposed)
-
     def run():
-        return jax.grad(both_ways, argnums=(0, 1, 2), has_aux=True)(maps, kernel, weights)
+        def both_ways(maps, kernel, others):
+            convolved = convolve(maps, kernel, strides, padding)
+            transposed = convolve_transposed(others, kernel, strides, padding)
+            return jnp.sum(convolved * weights) + jnp.sum(transposed**2), (convolved, transposed)
+
+        gradients = fast_jit(jax.grad(both_ways, argnums=(0, 1, 2), has_aux=True))
+        return gradients(maps, kernel, weights)
 
     expected = run()
     # As if this CPU were a GPU.
@@ -98,15 +94,29 @@ def test_forms_for_gpus_equal_those_for_others(
     chex.assert_trees_all_close(run(), expected, rtol=1e-4, atol=1e-4)
 
 
+def convolutions(function, arguments, platform):
+    """Returns the lines of convolutions in the program of `function` for `platform`."""
+    text = jax.jit(function).trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
+    return [line for line in text.splitlines() if "stablehlo.convolution" in line]
+
+
+def test_transposed_is_fast_form_on_cpu_and_convolution_elsewhere():
+    arguments = jnp.zeros((2, 4, 4, 8)), jnp.zeros((4, 4, 3, 8))
+    find = functools.partial(
+        convolutions, lambda *pair: convolve_transposed(*pair, 2, 1), arguments
+    )
+    assert not find("cpu")
+    assert find("cuda")
+    assert find("tpu")
+
+
 @pytest.mark.parametrize(
     ("size", "strides", "on_gpu"), [(4, 2, []), (3, 1, ["tensor<2x8x8x8xbf16>"])]
 )
 def test_frames_are_patches_or_padded_for_gpus_alone(size, strides, on_gpu):
-    function = jax.jit(lambda maps, kernel: convolve(maps, kernel, strides, 1))
     arguments = jnp.zeros((2, 8, 8, 3), jnp.bfloat16), jnp.zeros((size, size, 3, 5), jnp.bfloat16)
     for platform, expected in (("cuda", on_gpu), ("tpu", ["tensor<2x8x8x3xbf16>"])):
-        text = function.trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
-        lines = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+        lines = convolutions(lambda *pair: convolve(*pair, strides, 1), arguments, platform)
         assert len(lines) == len(expected)
         assert all(shape in line for shape, line in zip(expected, lines, strict=True))
 
@@ -116,9 +126,8 @@ def test_kernel_gradient_is_an_ordinary_convolution():
     def loss(kernel, maps):
         return jnp.sum(convolve_transposed(maps, kernel, 2, 1) ** 2)
 
-    arguments = (jnp.ones((4, 4, 3, 8)), jnp.ones((2, 4, 4, 8)))
-    text = jax.jit(jax.grad(loss)).lower(*arguments).as_text()
-    lines = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+    arguments = jnp.ones((4, 4, 3, 8)), jnp.ones((2, 4, 4, 8))
+    lines = convolutions(jax.grad(loss), arguments, "cpu")
     assert lines
     assert not any("reverse = [true" in line for line in lines)
 
