@@ -1,10 +1,8 @@
 """How far our results are from those of a golden file, and what is shared by its checks."""
 
-import jax.numpy as jnp
 import numpy as np
 
 from drnet_jax.interop import torch_weights
-from drnet_jax.models import registry as build
 
 
 class Comparison:
@@ -52,25 +50,6 @@ def summary(array):
     """Mean, standard deviation, least and largest, as the files keep of whole outputs."""
     wide = np.asarray(array, np.float64)
     return [wide.mean(), wide.std(), wide.min(), wide.max()]
-
-
-def create_networks(**settings):
-    """Networks of the release's sizes, but for `settings`; a check takes those it needs."""
-    defaults = {
-        "content_encoder": "dcgan",
-        "pose_encoder": "dcgan",
-        "decoder": "dcgan",
-        "image_size": 64,
-        "channels": 3,
-        "width": 64,
-        "num_slots": 1,
-        "content_dim": 128,
-        "pose_dim": 5,
-        "normalize": False,
-        "discriminator_width": 0,
-        "dtype": jnp.float32,
-    }
-    return build.create_networks(**(defaults | settings))
 
 
 def running_statistics(layers, state, variables):

@@ -5,17 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from drnet_jax.interop import import_torch, torch_file, torch_networks
-from drnet_jax.models import registry as build
+from drnet_jax.models import registry
 from drnet_jax.models.content import Content
 from drnet_jax.models.discriminator import SceneDiscriminator
 from tests.golden.compare import (
     channels_first,
     channels_last,
-    create_networks,
     running_statistics,
     summary,
 )
 from tests.golden.reader import evenly_spaced
+from tests.helpers.compiled import fast_jit
+from tests.helpers.networks import create_networks
 
 # A batch norm over four values, as the encoders end in, magnifies rounding in training mode.
 TRAIN_ATOL = {"dcgan": 1e-4, "dcgan_unet": 1e-4, "resnet": 5e-4, "vgg_unet": 2e-3}
@@ -31,9 +32,9 @@ def _check(golden, compare, field, found, expected, *, atol, rtol=0.0):
 def _check_passes(golden, compare, network, module, inputs, check_output, *, atol):
     """Runs `module` in both modes and compares its output and the running statistics."""
     state = golden.state()
-    output = jax.jit(lambda v, *x: module.apply(v, *x, train=False))(network.variables, *inputs)
+    output = fast_jit(lambda v, *x: module.apply(v, *x, train=False))(network.variables, *inputs)
     check_output("eval", output, 1e-5)
-    run = jax.jit(lambda v, *x: module.apply(v, *x, train=True, mutable=["batch_stats"]))
+    run = fast_jit(lambda v, *x: module.apply(v, *x, train=True, mutable=["batch_stats"]))
     output, updates = run(network.variables, *inputs)
     check_output("train", output, atol)
     statistics = running_statistics(network.layers, state, network.variables | updates)
@@ -169,7 +170,7 @@ def lstm(golden, compare):
     for suffix in ("", "_normalized"):
         if f"out{suffix}" not in golden:
             continue
-        module = build.create_predictor(
+        module = registry.create_predictor(
             pose_dim=sizes["dim"],
             hidden_dim=sizes["hidden_dim"],
             num_layers=sizes["num_layers"],
@@ -203,7 +204,7 @@ def checkpoint(golden, compare):
             for name, tensor in state.items():
                 np.testing.assert_array_equal(found[name], tensor)
         imported = import_torch.convert(content)
-        ours = build.create_networks(**imported.model, dtype=jnp.float32)
+        ours = registry.create_networks(**imported.model, dtype=jnp.float32)
         variables = imported.variables
         h = ours.content_encoder.apply(
             variables["content_encoder"], inputs["x_content"], train=False

@@ -12,12 +12,14 @@ import numpy as np
 import optax
 
 from drnet_jax.interop import torch_networks, torch_weights
-from drnet_jax.models import registry as build
+from drnet_jax.models import registry
 from drnet_jax.models import state as states
 from drnet_jax.models.pose_lstm import teacher_forced
 from drnet_jax.training import steps
 from drnet_jax.training.optim import DrnetOptimizers
-from tests.golden.compare import create_networks, running_statistics
+from tests.golden.compare import running_statistics
+from tests.helpers.compiled import fast_jit
+from tests.helpers.networks import create_networks
 
 OURS = {
     "netEC": "content_encoder",
@@ -234,7 +236,7 @@ def _drnet(check):
         autoencoder=states.NetworkState.create(autoencoder, tx),
         discriminator=states.NetworkState.create({"discriminator": variables["discriminator"]}, tx),
     )
-    step = jax.jit(
+    step = fast_jit(
         steps.make_drnet_step(
             networks,
             DrnetOptimizers(tx, tx),
@@ -251,7 +253,7 @@ def _drnet(check):
     for iteration in range(config["steps"]):
         before, (state, metrics) = state, step(state, batch)
         if iteration == 0:
-            activations = jax.jit(functools.partial(_drnet_activations, networks))
+            activations = fast_jit(functools.partial(_drnet_activations, networks))
             check.activations(activations(before, state, batch))
         names = {
             "sd_bce": "discriminator",
@@ -310,7 +312,7 @@ def _predictor(check):
     assert config["encoder_mode"] in ("train", "eval")
     frozen = config["encoder_mode"] == "eval"
     networks = create_networks(**check.settings)
-    module = build.create_predictor(
+    module = registry.create_predictor(
         pose_dim=config["pose_dim"],
         hidden_dim=config["rnn_size"],
         num_layers=config["rnn_layers"],
@@ -323,12 +325,12 @@ def _predictor(check):
     autoencoder = states.NetworkState.create(autoencoder, optax.identity())
     lstm = {"predictor": check.networks["lstm"].variables}
     state = states.PredictorState(states.first_step(), states.NetworkState.create(lstm, tx))
-    step = jax.jit(
+    step = fast_jit(
         steps.make_predictor_step(
             networks, module, tx, num_observed=config["n_past"], freeze_statistics=frozen
         )
     )
-    encode = jax.jit(
+    encode = fast_jit(
         lambda autoencoder: _encode(networks, autoencoder, check.frames, config["n_past"], frozen)
     )
     for iteration in range(config["steps"]):

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from drnet_jax.interop import import_torch, torch_file, torch_names, torch_weights
-from drnet_jax.models import registry as build
+from drnet_jax.models import registry
+from tests.helpers.networks import draw_variables
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 SAMPLES = sorted(GOLDEN.glob("checkpoint_small*.pth"))
@@ -284,13 +285,6 @@ def test_lists_within_themselves_are_refused(tmp_path):
     assert "nested more than" in load_error(tmp_path / "a.pth")
 
 
-def draw_variables(module, *inputs, **mode):
-    """Random variables of `module`."""
-    rng = np.random.default_rng(0)
-    shapes = jax.eval_shape(lambda key: module.init(key, *inputs, **mode), jax.random.key(0))
-    return jax.tree.map(lambda x: rng.standard_normal(x.shape).astype(np.float32), shapes)
-
-
 def create_checkpoint(content_encoder, pose_encoder, decoder, image_size, channels=2):
     """Settings and variables of small networks, and the file's content for them."""
     model = {
@@ -307,8 +301,8 @@ def create_checkpoint(content_encoder, pose_encoder, decoder, image_size, channe
         "discriminator_width": 7,
     }
     predictor = {"pose_dim": 4, "hidden_dim": 6, "num_layers": 2, "normalize": True}
-    networks = build.create_networks(**model, dtype=jnp.float32)
-    lstm = build.create_predictor(**predictor, dtype=jnp.float32)
+    networks = registry.create_networks(**model, dtype=jnp.float32)
+    lstm = registry.create_predictor(**predictor, dtype=jnp.float32)
     frames, poses = jnp.zeros((1, image_size, image_size, channels)), jnp.zeros((1, 4))
     variables = {
         "content_encoder": draw_variables(networks.content_encoder, frames, train=False),

@@ -1,33 +1,23 @@
 """The networks that look and paint at places."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from drnet_jax.models import attention
-from drnet_jax.models import registry as build
 from drnet_jax.models.content import Content
+from tests.helpers.compiled import fast_jit
+from tests.helpers.networks import create_networks, draw_variables
 
 SIDE, WINDOW = 16, 9
 
 
 def create(**changes):
-    settings = dict(
-        content_encoder="attention",
-        pose_encoder="attention",
-        decoder="attention",
-        image_size=SIDE,
-        channels=3,
-        width=4,
-        num_slots=2,
-        content_dim=6,
-        pose_dim=5,
-        normalize=False,
-        discriminator_width=4,
-        dtype=jnp.float32,
-    )
-    return build.create_networks(**(settings | changes))
+    kinds = dict.fromkeys(("content_encoder", "pose_encoder", "decoder"), "attention")
+    return create_networks(**kinds, **({"channels": 3, "num_slots": 2, "pose_dim": 5} | changes))
 
 
 def test_filter_bank_equals_numpy():
@@ -60,22 +50,27 @@ def test_places_follow_what_moves():
     frames = np.zeros((2, 64, 64, 3), np.float32)
     frames[0, 24:32, 24:32] = 1
     frames[1, 28:36, 24:32] = 1
-    variables = places.init(jax.random.key(0), frames)
+    variables = fast_jit(places.init)(jax.random.key(0), frames)
     # Sharp attention: without it the empty rest of the frame pulls to the middle.
     kernel = variables["params"]["Conv_3"]["kernel"]
     variables["params"]["Conv_3"]["kernel"] = 1000 * jnp.abs(kernel)
-    moved = np.diff(np.asarray(places.apply(variables, frames)), axis=0)[0]
+    moved = np.diff(fast_jit(places.apply)(variables, frames), axis=0)[0]
     np.testing.assert_allclose(moved[0], 2 / 15, atol=1e-4)
     np.testing.assert_allclose(moved[1], 0, atol=1e-4)
 
 
 def test_shapes_ranges_and_dtypes():
     networks = create()
+
+    @fast_jit
+    def run(key, frames):
+        content, _ = networks.content_encoder.init_with_output(key, frames, train=False)
+        pose, _ = networks.pose_encoder.init_with_output(key, frames, train=False)
+        decoded, _ = networks.decoder.init_with_output(key, content, pose, train=False)
+        return content, pose, decoded
+
     frames = jax.random.uniform(jax.random.key(1), (3, SIDE, SIDE, 3))
-    key = jax.random.key(0)
-    content, _ = networks.content_encoder.init_with_output(key, frames, train=False)
-    pose, _ = networks.pose_encoder.init_with_output(key, frames, train=False)
-    decoded, _ = networks.decoder.init_with_output(key, content, pose, train=False)
+    content, pose, decoded = run(jax.random.key(0), frames)
     assert content.vector.shape == (3, 6)
     assert pose.shape == (3, 5)
     assert decoded.shape == frames.shape
@@ -88,13 +83,11 @@ def test_the_painted_place_depends_on_the_pose_and_the_glyph_on_content():
     content = Content(jax.random.normal(jax.random.key(1), (1, 6)))
     other = Content(jax.random.normal(jax.random.key(2), (1, 6)))
     pose = jax.random.normal(jax.random.key(3), (1, 5))
-    variables = networks.decoder.init(jax.random.key(0), content, pose, train=False)
-
-    def decode(content, pose):
-        return np.asarray(networks.decoder.apply(variables, content, pose, train=False))
-
-    assert np.abs(decode(content, pose) - decode(other, pose)).max() > 1e-3
-    assert np.abs(decode(content, pose) - decode(content, -pose)).max() > 1e-3
+    variables = draw_variables(networks.decoder, content, pose, train=False)
+    decode = fast_jit(functools.partial(networks.decoder.apply, variables, train=False))
+    frames = decode(content, pose)
+    assert np.abs(frames - decode(other, pose)).max() > 1e-3
+    assert np.abs(frames - decode(content, -pose)).max() > 1e-3
 
 
 def test_content_must_divide_by_the_slots():

@@ -7,23 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drnet_jax.models import registry as build
+from drnet_jax.models import registry
 from drnet_jax.models.content import Content
+from tests.helpers.compiled import fast_jit
+from tests.helpers.networks import create_networks, draw_variables
 
-SETTINGS = {
-    "content_encoder": "dcgan",
-    "pose_encoder": "dcgan",
-    "decoder": "dcgan",
-    "image_size": 16,
-    "channels": 2,
-    "width": 4,
-    "num_slots": 1,
-    "content_dim": 6,
-    "pose_dim": 3,
-    "normalize": False,
-    "discriminator_width": 5,
-    "dtype": jnp.float32,
-}
 FAMILIES = [
     ("dcgan", "dcgan", "dcgan"),
     ("dcgan_unet", "resnet", "dcgan_unet"),
@@ -32,20 +20,9 @@ FAMILIES = [
 ]
 
 
-def create(**settings):
-    return build.create_networks(**(SETTINGS | settings))
-
-
-def start(module, *inputs, **mode):
-    """Variables of `module`, random; without its initializers, which take long to compile."""
-    init = functools.partial(module.init, **mode)
-    rng = np.random.default_rng(0)
-
-    def draw(path, leaf):
-        values = 0.3 * rng.standard_normal(leaf.shape).astype(np.float32)
-        return np.abs(values) + 0.5 if path[-1].key == "var" else values
-
-    return jax.tree_util.tree_map_with_path(draw, jax.eval_shape(init, jax.random.key(0), *inputs))
+def create_predictor(**changes):
+    sizes = {"pose_dim": 2, "hidden_dim": 3, "num_layers": 2, "normalize": False}
+    return registry.create_predictor(**(sizes | {"dtype": jnp.float32} | changes))
 
 
 def shapes_of(networks, batch, side):
@@ -65,25 +42,19 @@ def shapes_of(networks, batch, side):
 @pytest.mark.parametrize("side", [16, 32, 64, 128])
 @pytest.mark.parametrize("names", FAMILIES, ids=lambda names: names[0])
 def test_shapes_and_dtypes(names, side, dtype):
-    content_encoder, pose_encoder, decoder = names
-    networks = create(
-        content_encoder=content_encoder,
-        pose_encoder=pose_encoder,
-        decoder=decoder,
-        image_size=side,
-        dtype=dtype,
-    )
+    kinds = dict(zip(("content_encoder", "pose_encoder", "decoder"), names, strict=True))
+    networks = create_networks(**kinds, image_size=side, dtype=dtype)
     content, pose, decoded, logits = shapes_of(networks, 3, side)
     outputs = (content.vector, pose, decoded, logits)
     assert [x.shape for x in outputs] == [(3, 6), (3, 3), (3, side, side, 2), (3,)]
     # Whatever is computed in between, what leaves a network is wide.
     assert all(x.dtype == jnp.float32 for x in outputs)
-    assert len(content.skips) == (side.bit_length() - 3 if "unet" in content_encoder else 0)
+    assert len(content.skips) == (side.bit_length() - 3 if "unet" in names[0] else 0)
     assert all(skip.dtype == dtype for skip in content.skips)
 
 
 def test_widths_follow_the_paper():
-    networks = create(image_size=128, width=64)
+    networks = create_networks(image_size=128, width=64)
     key, frames = jax.random.key(0), jnp.zeros((1, 128, 128, 2))
     init = functools.partial(networks.content_encoder.init, train=False)
     params = jax.eval_shape(init, key, frames)["params"]["trunk"]
@@ -93,7 +64,9 @@ def test_widths_follow_the_paper():
 
 
 def test_no_bias_in_front_of_a_norm():
-    networks = create(content_encoder="vgg_unet", decoder="vgg_unet", pose_encoder="resnet")
+    networks = create_networks(
+        content_encoder="vgg_unet", decoder="vgg_unet", pose_encoder="resnet"
+    )
     frames = jnp.zeros((1, 16, 16, 2))
     for module in (networks.content_encoder, networks.pose_encoder):
         init = functools.partial(module.init, train=False)
@@ -104,54 +77,52 @@ def test_no_bias_in_front_of_a_norm():
 
 
 def test_frozen_statistics_make_clips_independent():
-    networks = create()
+    networks = create_networks()
     frames = jax.random.uniform(jax.random.key(1), (4, 16, 16, 2))
-    variables = start(networks.pose_encoder, frames, train=False)
-    apply = jax.jit(functools.partial(networks.pose_encoder.apply, variables, train=False))
+    variables = draw_variables(networks.pose_encoder, frames, train=False)
+    apply = fast_jit(functools.partial(networks.pose_encoder.apply, variables, train=False))
     together, alone = apply(frames), apply(frames[:1])
     np.testing.assert_allclose(together[:1], alone, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["dcgan", "resnet"])
 def test_normalized_poses_have_unit_length(name):
-    networks = create(pose_encoder=name, normalize=True)
+    networks = create_networks(pose_encoder=name, normalize=True)
     frames = jax.random.uniform(jax.random.key(1), (4, 16, 16, 2))
-    variables = start(networks.pose_encoder, frames, train=False)
-    poses = jax.jit(functools.partial(networks.pose_encoder.apply, train=False))(variables, frames)
+    variables = draw_variables(networks.pose_encoder, frames, train=False)
+    poses = fast_jit(functools.partial(networks.pose_encoder.apply, train=False))(variables, frames)
     np.testing.assert_allclose(np.linalg.norm(poses, axis=-1), 1, rtol=1e-5)
 
 
 def test_discriminator_is_not_symmetric():
-    networks = create()
+    networks = create_networks()
     poses = jax.random.normal(jax.random.key(1), (2, 4, 3))
-    variables = start(networks.discriminator, *poses)
-    apply = jax.jit(networks.discriminator.apply)
+    variables = draw_variables(networks.discriminator, *poses)
+    apply = fast_jit(networks.discriminator.apply)
     forth, back = apply(variables, poses[0], poses[1]), apply(variables, poses[1], poses[0])
     assert np.all(forth != back)
 
 
-def _sigmoid(x):
+def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
 def test_lstm_steps_like_numpy():
-    module = build.create_predictor(
-        pose_dim=2, hidden_dim=3, num_layers=2, normalize=False, dtype=jnp.float32
-    )
+    module = create_predictor()
     inputs = jax.random.normal(jax.random.key(1), (4, 7))
     carry = module.initial_carry(4)
-    variables = start(module, carry, inputs)
+    variables = draw_variables(module, carry, inputs)
     params = jax.tree.map(np.asarray, variables["params"])
     x, states = inputs @ params["embed"]["kernel"] + params["embed"]["bias"], []
     for layer in range(2):
         cell = params[f"cell{layer}"]
         gates = x @ cell["kernel_input"] + cell["bias_input"] + cell["bias_hidden"]
         enter, _, candidate, leave = np.split(gates, 4, axis=-1)
-        memory = _sigmoid(enter) * np.tanh(candidate)
-        x = _sigmoid(leave) * np.tanh(memory)
+        memory = sigmoid(enter) * np.tanh(candidate)
+        x = sigmoid(leave) * np.tanh(memory)
         states.append((x, memory))
     expected = np.tanh(x @ params["output"]["kernel"] + params["output"]["bias"])
-    found_states, found = jax.jit(module.apply)(variables, carry, inputs)
+    found_states, found = fast_jit(module.apply)(variables, carry, inputs)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found_states, tuple(states)
@@ -159,14 +130,12 @@ def test_lstm_steps_like_numpy():
 
 
 def test_lstm_over_time_equals_its_steps():
-    module = build.create_predictor(
-        pose_dim=2, hidden_dim=3, num_layers=2, normalize=True, dtype=jnp.float32
-    )
+    module = create_predictor(normalize=True)
     inputs = jax.random.normal(jax.random.key(1), (4, 20, 7))
     carry = module.initial_carry(4)
-    variables = start(module, carry, inputs[:, 0])
-    last, found = jax.jit(module.apply)(variables, carry, inputs)
-    step, expected = jax.jit(module.apply), []
+    variables = draw_variables(module, carry, inputs[:, 0])
+    last, found = fast_jit(module.apply)(variables, carry, inputs)
+    step, expected = fast_jit(module.apply), []
     for t in range(20):
         carry, pose = step(variables, carry, inputs[:, t])
         expected.append(pose)
@@ -175,11 +144,9 @@ def test_lstm_over_time_equals_its_steps():
 
 
 def test_lstm_memory_stays_wide():
-    module = build.create_predictor(
-        pose_dim=2, hidden_dim=3, num_layers=1, normalize=True, dtype=jnp.bfloat16
-    )
+    module = create_predictor(num_layers=1, normalize=True, dtype=jnp.bfloat16)
     carry, inputs = module.initial_carry(4), jnp.ones((4, 7))
-    carry, pose = jax.jit(module.apply)(start(module, carry, inputs), carry, inputs)
+    carry, pose = fast_jit(module.apply)(draw_variables(module, carry, inputs), carry, inputs)
     assert {leaf.dtype for leaf in jax.tree.leaves(carry)} == {jnp.dtype(jnp.float32)}
     assert pose.dtype == jnp.float32
     np.testing.assert_allclose(np.linalg.norm(pose, axis=-1), 1, rtol=1e-5)
@@ -210,19 +177,19 @@ def test_lstm_memory_stays_wide():
 )
 def test_impossible_settings_are_named(settings, message):
     with pytest.raises(ValueError) as error:
-        create(**settings)
+        create_networks(**settings)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_wrong_frames_are_named():
-    networks = create()
+    networks = create_networks()
     with pytest.raises(ValueError, match=r"Expected frames \[batch, 16, 16, channels\], got"):
         networks.pose_encoder.init(jax.random.key(0), jnp.zeros((1, 32, 32, 2)), train=False)
 
 
 def test_missing_skips_are_named():
-    networks = create(content_encoder="dcgan_unet", decoder="dcgan_unet")
+    networks = create_networks(content_encoder="dcgan_unet", decoder="dcgan_unet")
     content = Content(jnp.zeros((1, 6)))
     with pytest.raises(ValueError, match=r"Expected content with 2 skips, got 0\."):
         networks.decoder.init(jax.random.key(0), content, jnp.zeros((1, 3)), train=False)

@@ -1,3 +1,5 @@
+"""Rollouts against a plain loop over single frames."""
+
 import functools
 
 import jax
@@ -7,45 +9,52 @@ import optax
 import pytest
 
 from drnet_jax.base.arrays import as_uint8
-from drnet_jax.models import registry as build
+from drnet_jax.models import registry
+from drnet_jax.models.content import Content
 from drnet_jax.models.rollout import make_rollout
-from tests.training.test_steps import tiny_networks, tiny_state
+from drnet_jax.models.state import NetworkState
+from tests.helpers.compiled import fast_jit
+from tests.helpers.networks import create_networks, draw_variables
 
-NETWORKS = tiny_networks()
-PREDICTOR = build.create_predictor(
+NETWORKS = create_networks(image_size=8, channels=3, width=2, content_dim=4)
+PREDICTOR = registry.create_predictor(
     pose_dim=3, hidden_dim=4, num_layers=2, normalize=False, dtype=jnp.float32
 )
 
 
 @pytest.fixture(scope="module")
 def model():
-    autoencoder = tiny_state(optax.sgd(0.1)).autoencoder
-    # Weights that are not tiny, so that a wrong pose shows in the picture.
-    autoencoder = autoencoder.replace(params=jax.tree.map(lambda x: 10 * x, autoencoder.params))
-    variables = PREDICTOR.init(jax.random.key(2), PREDICTOR.initial_carry(1), jnp.zeros((1, 7)))
     observed = np.random.default_rng(0).random((3, 4, 8, 8, 3), np.float32)
-    return autoencoder, variables, observed
+    frames, pose = observed[:, 0], jnp.zeros((3, 3))
+    variables = {
+        name: draw_variables(getattr(NETWORKS, name), frames, train=False)
+        for name in ("content_encoder", "pose_encoder")
+    }
+    content = Content(jnp.zeros((3, 4)))
+    variables["decoder"] = draw_variables(NETWORKS.decoder, content, pose, train=False)
+    predictor = draw_variables(PREDICTOR, PREDICTOR.initial_carry(1), jnp.zeros((1, 7)))
+    return NetworkState.create(variables, optax.identity()), predictor, observed
 
 
 def roll(model, num_steps, frames_at_once):
     rollout = make_rollout(NETWORKS, PREDICTOR, num_steps=num_steps, frames_at_once=frames_at_once)
-    return np.asarray(jax.jit(rollout)(*model)).astype(int)
+    return np.asarray(fast_jit(rollout)(*model)).astype(int)
 
 
 def test_rollout_equals_a_plain_loop(model):
     autoencoder, variables, observed = model
 
-    @functools.partial(jax.jit, static_argnums=0)
+    @functools.partial(fast_jit, static_argnums=0)
     def apply(name, *inputs):
         return getattr(NETWORKS, name).apply(autoencoder.variables(name), *inputs, train=False)
 
     content = apply("content_encoder", observed[:, -1])
-    carry, expected = PREDICTOR.initial_carry(3), []
+    carry, expected, predict = PREDICTOR.initial_carry(3), [], fast_jit(PREDICTOR.apply)
     for t in range(4 + 9 - 1):
         if t < 4:
             pose = apply("pose_encoder", observed[:, t])
         inputs = jnp.concatenate([pose, content.vector], axis=1)
-        carry, pose = PREDICTOR.apply(variables, carry, inputs)
+        carry, pose = predict(variables, carry, inputs)
         if t >= 3:
             expected.append(as_uint8(apply("decoder", content, pose)))
     expected = np.stack(expected, axis=1).astype(int)

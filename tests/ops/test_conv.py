@@ -65,7 +65,7 @@ def test_gradients_of_transposed(case):
     size, strides, padding, _, small = case
     kernel, maps = draw(1, size, size, 3, 4), draw(2, 2, small, small, 4)
 
-    @fast_jit
+    @jax.jit
     def function(maps, kernel):
         return convolve_transposed(maps, kernel, strides, padding)
 
