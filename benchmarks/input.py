@@ -56,7 +56,11 @@ Stream = Callable[[], Iterator]
 def make_builder(folder: os.PathLike, num_chairs: int, image_size: int = 64) -> StandInChairs:
     """Returns the builder of the clips, two turns of each chair."""
     config = StandInChairsConfig(
-        image_size=image_size, num_identities=num_chairs, elevations=(10, 34)
+        image_size=image_size,
+        num_identities=num_chairs,
+        elevations=(10, 34),
+        num_azimuths=36,
+        seed=0,
     )
     return StandInChairs(config=config, data_dir=folder)
 

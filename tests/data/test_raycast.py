@@ -1,4 +1,4 @@
-"""Against closed forms in NumPy: where rays meet single shapes, how these face, what they shade."""
+"""Rays against closed forms in NumPy: where they meet shapes, normals there, shadows."""
 
 import jax
 import jax.numpy as jnp
@@ -8,23 +8,23 @@ import pytest
 from drnet_jax.data.rendering import raycast
 from drnet_jax.data.rendering.scene import Camera, Light, Material, Model, draw, rotation
 
-GREY = Material((0.5,))
+GRAY = Material((0.5,))
 SIZE = 32
 
 
 def scene_of(kind, *arguments, **keywords):
     model = Model()
-    getattr(model, kind)(*arguments, GREY, **keywords)
+    getattr(model, kind)(*arguments, GRAY, **keywords)
     return model.scene()
 
 
 @jax.jit
 def cast(scene, origin, direction):
     origin, direction = list(origin.T), list(direction.T)
-    hit = raycast.nearest(scene, origin, direction)
-    point = [o + hit.distance * d for o, d in zip(origin, direction, strict=True)]
-    normal, _, _ = raycast._surface(scene, hit.index, point)
-    return hit.distance, hit.index, jnp.stack(normal, -1)
+    distance, index = raycast.nearest(scene, origin, direction)
+    point = [o + distance * d for o, d in zip(origin, direction, strict=True)]
+    normal, _, _ = raycast._surface(scene, index, point)
+    return distance, index, jnp.stack(normal, -1)
 
 
 def first_hits(scene, origins, directions):
@@ -46,9 +46,8 @@ def rays_at(center, num=200, spread=1.5):
 def test_sphere_is_met_where_algebra_says():
     center, radius = np.array([0.3, -0.2, 0.5]), 0.8
     origins, directions = rays_at(center)
-    distance, _, normal = first_hits(
-        scene_of("ellipsoid", center, [radius] * 3), origins, directions
-    )
+    scene = scene_of("ellipsoid", center, [radius] * 3)
+    distance, _, normal = first_hits(scene, origins, directions)
     b = np.sum(directions * (origins - center), 1)
     under = b**2 - np.sum((origins - center) ** 2, 1) + radius**2
     meets = under > 0
@@ -63,9 +62,8 @@ def test_sphere_is_met_where_algebra_says():
 def test_ellipsoid_points_satisfy_its_equation():
     turn, half, center = rotation("y", 0.7) @ rotation("x", 0.4), [0.9, 0.3, 0.5], [0.1, 0.2, 0]
     origins, directions = rays_at(np.asarray(center), spread=0.6)
-    distance, _, normal = first_hits(
-        scene_of("ellipsoid", center, half, turn=turn), origins, directions
-    )
+    scene = scene_of("ellipsoid", center, half, turn=turn)
+    distance, _, normal = first_hits(scene, origins, directions)
     meets = distance < 1e8
     local = (origins + distance[:, None] * directions - center)[meets] @ turn
     np.testing.assert_allclose(np.sum((local / half) ** 2, 1), 1, atol=1e-3)
@@ -79,9 +77,8 @@ def test_turned_box_shows_its_faces(axis, side):
     turn, half, center = rotation("z", 0.5) @ rotation("y", -0.3), np.array([0.4, 0.2, 0.7]), 0.1
     outward = side * turn[:, axis]
     origin = center + 4 * outward
-    distance, _, normal = first_hits(
-        scene_of("box", [center] * 3, half, turn=turn), [origin], [-outward]
-    )
+    scene = scene_of("box", [center] * 3, half, turn=turn)
+    distance, _, normal = first_hits(scene, [origin], [-outward])
     np.testing.assert_allclose(distance, 4 - half[axis], rtol=1e-5)
     np.testing.assert_allclose(normal[0], outward, atol=1e-5)
 
@@ -110,10 +107,10 @@ def test_slanted_cylinder_lies_between_its_ends():
 
 def test_the_nearest_of_several_kinds_is_found():
     model = Model()
-    model.box([0, 0, 0], [0.5] * 3, GREY)
-    model.box([0, 0, 2], [0.1] * 3, GREY)
-    model.cylinder([0, -1, 3], [0, 1, 3], 0.2, GREY)
-    model.ellipsoid([3, 0, 0], [0.5] * 3, GREY)
+    model.box([0, 0, 0], [0.5] * 3, GRAY)
+    model.box([0, 0, 2], [0.1] * 3, GRAY)
+    model.cylinder([0, -1, 3], [0, 1, 3], 0.2, GRAY)
+    model.ellipsoid([3, 0, 0], [0.5] * 3, GRAY)
     scene = model.scene()
     capacity = scene.transforms.shape[1]
     origins, directions = [[0, 0, 9], [0.4, 0, 9], [9, 0, 0]], [[0, 0, -1]] * 2 + [[-1, 0, 0]]
@@ -129,9 +126,9 @@ def test_shadow_rays_stop_at_objects_in_front_only():
     np.testing.assert_array_equal(dark, [True, True, False, False])
 
 
-def picture(scene, light, elevation, half=1.0, target=(0.0, 0.0, 0.0), floor=-50.0, far=40.0):
+def picture(scene, light, elevation, floor=-50.0):
     """Returns one frame in [0, 1] before a white backdrop, almost without perspective."""
-    view = Camera(target, 0, elevation, far, half, half).view(light, floor)
+    view = Camera((0.0, 0.0, 0.0), 0, elevation, 40.0, 1.0, 1.0).view(light, floor)
     return draw([scene], [view], np.ones((SIZE, SIZE, 1), np.float32))[0, ..., 0] / 255
 
 
@@ -149,7 +146,7 @@ def test_shadow_lies_where_the_light_points():
     # Seen from above, a ball at height 0.5 by light from the right at 45 degrees.
     light = Light(90, 45, size=0.0, key=1.0, sky=0.0, fill=0.0)
     scene = scene_of("ellipsoid", [0.5, 0.5, 0], [0.15] * 3)
-    frame = picture(scene, light, elevation=90, floor=0.0, half=1.0)
+    frame = picture(scene, light, elevation=90, floor=0.0)
     dark = frame < 0.02
     columns = (np.arange(SIZE) + 0.5) / SIZE * 2 - 1
     rows, places = np.nonzero(dark & (columns < 0.3))
@@ -182,12 +179,9 @@ def test_frames_do_not_depend_on_their_batch():
 
 
 def test_rendering_may_be_mapped_over_scenes():
-    model = Model()
-    model.box([0, 0.2, 0], [0.2, 0.2, 0.2], GREY)
-    model.cylinder([0, 0.5, 0], [0, 0.9, 0], 0.1, GREY)
-    scenes = [scene_of("ellipsoid", [0, 0.3, 0], [0.3] * 3), model.scene()]
+    scenes = [scene_of("ellipsoid", [0, 0.3, 0], [x, 0.3, 0.3]) for x in (0.1, 0.3)]
     view = Camera((0, 0.3, 0), 0, 20, 5.0, 0.8, 0.8).view(Light(30, 50), 0.0)
-    backdrop = np.full((SIZE, SIZE, 1), 0.6, np.float32)
+    backdrop = np.full((8, 8, 1), 0.6, np.float32)
     several = jax.tree.map(lambda *x: np.stack(x), *scenes)
     frames = jax.jit(jax.vmap(raycast.render, in_axes=(0, None, None)))(several, view, backdrop)
     alone = draw(scenes, [view] * 2, backdrop)
@@ -197,6 +191,6 @@ def test_rendering_may_be_mapped_over_scenes():
 def test_too_many_primitives_are_refused():
     model = Model()
     for _ in range(33):
-        model.box([0, 0, 0], [1, 1, 1], GREY)
+        model.box([0, 0, 0], [1, 1, 1], GRAY)
     with pytest.raises(ValueError, match="33 primitives of kind box, at most 32"):
         model.scene()

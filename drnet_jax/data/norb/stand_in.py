@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from drnet_jax.data.preparation.builder import Card, Clip, ClipBuilder, ClipConfig, Job
-from drnet_jax.data.rendering import limits, toys
-from drnet_jax.data.rendering.scene import Light, draw, turntable
+from drnet_jax.data.preparation.builder import Clip, ClipBuilder, Job
+from drnet_jax.data.rendering import stand_in, toys
+from drnet_jax.data.rendering.scene import Light
 
 LIGHTINGS = (
     Light(-40, 50),
@@ -19,125 +19,88 @@ LIGHTINGS = (
     Light(80, 50, size=0.12, key=0.5, sky=0.5, fill=0.3),
     Light(10, 35, key=0.45, sky=0.2, fill=0.16),
 )
-"""Lamps; azimuths are from the camera's, since the object turns and they do not."""
+"""Six lightings as different as those of small NORB; azimuths count from the camera's."""
 
-_BACKDROP = 0.6
-_FILL = 0.84
+_BACKGROUND = 0.6  # Brighter than most toys, as the table of small NORB.
 
 
 @dataclasses.dataclass(kw_only=True)
-class StandInNorbConfig(ClipConfig):
-    """Settings.
+class StandInNorbConfig(stand_in.TurntableConfig):
+    """Settings of the rendered toys.
 
     Attributes:
       instances_per_category: toys of each category; the first half is for training.
-      elevations: of the camera, in degrees.
       num_lightings: 1 to 6.
-      num_azimuths: frames of a full turn.
-      seed: another one gives other toys.
     """
 
-    name: str = ""
-    image_size: int = 96
-    instances_per_category: int = 10
-    elevations: tuple[float, ...] = tuple(range(30, 75, 5))
-    num_lightings: int = len(LIGHTINGS)
-    num_azimuths: int = 18
-    seed: int = 0
+    instances_per_category: int
+    num_lightings: int
 
     def __post_init__(self):
-        least = dict(image_size=8, instances_per_category=2, num_lightings=1, num_azimuths=2)
-        limits.at_least(self, **least, seed=0)
-        limits.elevations(self.elevations)
+        super().__post_init__()
+        stand_in.check_at_least(self, instances_per_category=2, num_lightings=1)
         if self.num_lightings > len(LIGHTINGS):
             raise ValueError(
                 f"config.data.stand_in.num_lightings={self.num_lightings}; allowed: 1 to "
                 f"{len(LIGHTINGS)}."
             )
-        self.elevations = tuple(self.elevations)
         self.name = (
             f"size{self.image_size}_instances{self.instances_per_category}"
-            f"_elevations{limits.elevations_in_name(self.elevations)}"
-            f"_lightings{self.num_lightings}_azimuths{self.num_azimuths}_seed{self.seed}"
+            f"{self.elevations_in_name}_lightings{self.num_lightings}"
+            f"_azimuths{self.num_azimuths}_seed{self.seed}"
         )
 
 
 class StandInNorb(ClipBuilder):
-    """Clips of rendered toys; a job is a toy, from all elevations and in all lightings."""
+    """Clips of rendered toys; a job is a toy, at all elevations and in all lightings."""
 
     builder_config: StandInNorbConfig
-    name = "procedural_norb"  # As on disk since the first version.
+    name = "procedural_norb"  # The folder's name since the first version: never changes.
     CONTENT = ("category", "instance")
-    CARD = Card(
-        title="Rendered toys (stand-in for small NORB)",
-        description=(
-            "A stand-in for small NORB (LeCun, Huang and Bottou 2004), rendered by drnet_jax: "
-            "nothing in it is a photograph, and numbers on it cannot be compared with the paper's. "
-            "A clip is a full turn of one toy at one elevation and in one of six lightings, before "
-            "a camera and lamp that stay. Five categories (animal, human, plane, truck, car); the "
-            "first half of the instances of each is for training, the other for the test."
-        ),
-        license="Apache-2.0, as drnet_jax",
-        homepage="",
-        citation="",
-        stand_in=True,
+    CARD = stand_in.card(
+        "Rendered toys (stand-in for small NORB)",
+        "A stand-in for small NORB (LeCun, Huang and Bottou 2004), rendered by drnet_jax: "
+        "nothing in it is a photograph, and numbers on it cannot be compared with the paper's. "
+        "A clip is a full turn of one toy at one elevation and in one of six lightings, before "
+        "a camera and lamp that stay. Five categories (animal, human, plane, truck, car); the "
+        "first half of the instances of each is for training, the other for the test.",
         periodic=True,
     )
 
     def factor_features(self) -> dict[str, Any]:
-        """Returns the features: which toy, seen how.
-
-        `elevation` counts the settings' elevations, `elevation_degrees` is the value; `azimuth`
-        is the camera's from the toy in every frame, in degrees: 0 sees its front, 90 its own left.
-        """
+        """Returns the features: which toy, in which lighting, and those of a turn."""
         return {
             "category": tfds.features.ClassLabel(names=toys.CATEGORIES),
             "instance": np.int32,
-            "elevation": np.int32,
-            "elevation_degrees": np.float32,
             "lighting": np.int32,
-            "azimuth": tfds.features.Tensor(shape=(None,), dtype=np.float32),
+            **stand_in.TURN_FEATURES,
         }
 
     def jobs(self) -> dict[str, list[Job]]:
-        """Returns the jobs by split."""
+        """Returns the jobs by split; see the base class."""
         number = self.builder_config.instances_per_category
         splits = dict(train=range((number + 1) // 2), test=range((number + 1) // 2, number))
         return {
             split: [
-                Job(f"{toys.CATEGORIES[category]} {instance:02d}", (category, instance))
-                for category, instance in itertools.product(range(len(toys.CATEGORIES)), instances)
+                Job(f"{name} {instance:02d}", (category, instance))
+                for category, name in enumerate(toys.CATEGORIES)
+                for instance in instances
             ]
             for split, instances in splits.items()
         }
 
     def make(self, job: Job) -> list[Clip]:
-        """Returns the clips of one toy."""
+        """Returns the clips of one toy; see the base class."""
         config, (category, instance) = self.builder_config, job.arguments
         name = toys.CATEGORIES[category]
-        model = toys.make_toy(config.seed, name, instance)
-        scene, points = model.scene(), model.points()
-        azimuths = np.arange(config.num_azimuths) * 360 / config.num_azimuths
-        backdrop = np.full((config.image_size, config.image_size, 1), _BACKDROP, np.float32)
+        toy = toys.make_toy(config.seed, name, instance)
         clips = []
-        for number, elevation in enumerate(config.elevations):
-            cameras = turntable(points, azimuths, elevation, fill=_FILL)
-            for lighting, light in enumerate(LIGHTINGS[: config.num_lightings]):
-                views = [
-                    camera.view(
-                        dataclasses.replace(light, azimuth=light.azimuth + camera.azimuth), 0.0
-                    )
-                    for camera in cameras
-                ]
-                factors = dict(
-                    category=category,
-                    instance=instance,
-                    elevation=number,
-                    elevation_degrees=float(elevation),
-                    lighting=lighting,
-                    azimuth=azimuths.astype(np.float32),
-                )
-                frames = draw([scene] * len(views), views, backdrop)
-                clip = f"{name}{instance:02d}_elevation{number}_lighting{lighting}"
-                clips.append(Clip(clip, frames, factors))
+        views = itertools.product(range(len(config.elevations)), range(config.num_lightings))
+        for elevation, lighting in views:
+            frames, factors = stand_in.draw_turn(
+                toy, config, elevation, LIGHTINGS[lighting], _BACKGROUND, lamp_follows_camera=True
+            )
+            factors |= dict(category=category, instance=instance, lighting=lighting)
+            clip = f"{name}{instance:02d}_elevation{elevation}_lighting{lighting}"
+            clips.append(Clip(clip, frames, factors))
         return clips

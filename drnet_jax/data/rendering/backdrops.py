@@ -1,14 +1,14 @@
-"""Gray places to stand in: a lawn before a hedge or a wall, and a room."""
+"""Gray places for people to stand in: a lawn before a hedge or a wall, and a room."""
 
 import numpy as np
 from PIL import Image
 
-_SIDE = 256  # Drawn once at this size, so that frames of all sizes show one place.
-_HORIZON = 0.42  # Of the height of the picture from its upper edge.
+_SIDE = 256  # Places are drawn at this size and shrunk: frames of all sizes show the same one.
+_HORIZON = 0.42  # Upper edge of the lawn, in heights of the picture from above.
 
 
 def outdoors(seed: tuple[int, ...], image_size: int) -> np.ndarray:
-    """Returns a lawn and what is behind it, float32 `[image_size, image_size, 1]`, linear light."""
+    """Returns a lawn and a hedge or wall, float32 `[image_size, image_size, 1]`, linear light."""
     rng = np.random.default_rng(seed)
     y = np.linspace(0, 1, _SIDE)[:, None]
     ground, behind, sky = rng.uniform([0.34, 0.3, 0.6], [0.55, 0.5, 0.75])
@@ -46,7 +46,7 @@ def indoors(seed: tuple[int, ...], image_size: int) -> np.ndarray:
 
 
 def _noise(rng: np.random.Generator, cells: tuple[int, int]) -> np.ndarray:
-    """Returns smooth noise of deviation about 1, `[_SIDE, _SIDE]`, with `cells` down and across."""
+    """Returns smooth noise `[_SIDE, _SIDE]`, deviation about 1, of `cells` rows and columns."""
     coarse = Image.fromarray(rng.normal(size=(cells[0] + 1, cells[1] + 1)).astype(np.float32))
     return np.asarray(coarse.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), float)
 

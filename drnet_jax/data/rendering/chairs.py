@@ -1,31 +1,22 @@
-"""Chairs from a small grammar: a base, a seat, a back, perhaps arms; no two identities alike.
+"""Chairs from a small grammar: a base, a seat, a back, perhaps arms; no two identities are alike.
 
-Every chair has a back, so that its azimuth can be told from its picture.
+Every chair has a back, so that its azimuth can be told from its picture. Sizes are in meters.
 """
 
-import dataclasses
 import itertools
 
 import numpy as np
 
-from drnet_jax.data.rendering.scene import Material, Model, rotation
+from drnet_jax.data.rendering.scene import Material, RandomModel, rotation
 
-BASES = (
-    "straight",
-    "round",
-    "splayed",
-    "pedestal",
-    "star",
-    "sled",
-    "cantilever",
-    "block",
-    "high",
-)
+BASES = ("straight", "round", "splayed", "pedestal", "star", "sled", "cantilever", "block", "high")
 _BASE_ODDS = (0.2, 0.14, 0.15, 0.07, 0.13, 0.08, 0.07, 0.11, 0.05)
 BACKS = ("panel", "slats", "ladder", "curve", "hoop", "spindles")
 _BACK_ODDS = (0.27, 0.2, 0.18, 0.15, 0.1, 0.1)
 _METAL_BASES = ("pedestal", "star", "sled", "cantilever")
+_TUBE = 0.014  # Radius of the bent tubes of sleds and cantilevers, and of posts.
 
+# Colors in sRGB, red to blue; each chair's differ a little from them.
 _WOODS = (
     (0.55, 0.36, 0.20),
     (0.74, 0.54, 0.33),
@@ -58,62 +49,46 @@ _FABRICS = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Chair:
-    """A chair and the names of its parts: `base` of `BASES`, `back` of `BACKS`."""
-
-    model: Model
-    base: str
-    back: str
-
-
-class _Plan:
-    """The measures of one chair in metres, and the model that its parts are added to.
+class Chair(RandomModel):
+    """A model of a chair, and the measures that its parts share.
 
     Attributes:
+      base, back: kinds of its parts, of `BASES` and `BACKS`.
       width, depth: half sizes of the seat.
-      height: of the middle of the seat; `thick` is half its thickness.
-      radius: of a leg.
+      height: height of the middle of the seat; `thick` is half its thickness.
+      radius: radius of a leg.
       frame, fabric: materials.
       round_seat: whether the seat is a disc.
     """
 
     def __init__(self, rng: np.random.Generator):
-        self.model = Model()
-        self.rng = rng
+        super().__init__(rng)
         self.base = str(rng.choice(BASES, p=_BASE_ODDS))
         self.back = str(rng.choice(BACKS, p=_BACK_ODDS))
-        if self.base in ("star", "block") and self.back not in ("panel", "curve"):
-            self.back = "panel"
-        if self.base == "block":
+        # A block carries a cushion, and a thin frame would not stand on castors.
+        if self.base == "block" or (self.base == "star" and self.back != "curve"):
             self.back = "panel"
         is_metal = self.base in _METAL_BASES or self.chance(0.12)
-        self.frame = self._metal() if is_metal else self._wood()
-        self.fabric = self._fabric()
+        self.frame = self._metal() if is_metal else self.wood()
+        self.fabric = self.cloth()
         self.width, self.depth = self.draw(0.19, 0.26), self.draw(0.19, 0.25)
         self.height = self.draw(0.62, 0.72) if self.base == "high" else self.draw(0.4, 0.48)
         self.thick, self.radius = self.draw(0.014, 0.032), self.draw(0.014, 0.026)
         self.round_seat = self.base in ("pedestal", "splayed", "high") and self.chance(0.45)
 
-    def draw(self, low: float, high: float) -> float:
-        """Returns a number between the two."""
-        return float(self.rng.uniform(low, high))
-
-    def chance(self, odds: float) -> bool:
-        """Returns True in `odds` of all cases."""
-        return bool(self.rng.random() < odds)
-
     def _color(self, palette):
         color = np.asarray(palette[self.rng.integers(len(palette))])
         return tuple(np.clip(color + self.rng.normal(0, 0.03, 3), 0.03, 0.95))
 
-    def _wood(self) -> Material:
+    def wood(self) -> Material:
+        """Returns wood of some color, with a grain."""
         return Material(self._color(_WOODS), 0.12, contrast=0.13, wavelength=self.draw(0.05, 0.08))
 
     def _metal(self) -> Material:
         return Material(self._color(_METALS), shine=0.5)
 
-    def _fabric(self) -> Material:
+    def cloth(self) -> Material:
+        """Returns fabric of some color, sometimes striped."""
         striped = self.chance(0.2)
         color = self._color(_FABRICS)
         return Material(color, 0.02, 0.3 * striped, wavelength=self.draw(0.08, 0.12), across=0)
@@ -123,227 +98,220 @@ class _Plan:
         """Height where the legs meet the seat."""
         return self.height - self.thick
 
-    def corners(self) -> list[np.ndarray]:
-        """Returns the tops of four legs: front left, back left, front right, back right."""
-        inset = 0.66 if self.round_seat else 1.0
-        x, z = inset * (self.width - self.radius), inset * (self.depth - self.radius)
-        return [np.array([a * x, self.under_seat, b * z]) for a in (-1, 1) for b in (1, -1)]
+    def rod(self, start, end, radius: float) -> None:
+        """Adds a rod of the frame's material."""
+        self.cylinder(start, end, radius, self.frame)
+
+    def tube(self, *points) -> None:
+        """Adds a bent tube through `points`."""
+        for start, end in itertools.pairwise(points):
+            self.rod(start, end, _TUBE)
 
 
-def _legs(plan: _Plan) -> None:
-    """Four legs, perhaps with rungs between them and an apron under the seat."""
-    spread = plan.draw(0.02, 0.09) if plan.base in ("splayed", "high") else plan.draw(0, 0.02)
+def _legs(chair: Chair) -> None:
+    """Adds four legs, perhaps with rungs between them and an apron under the seat."""
+    spread = chair.draw(0.02, 0.09) if chair.base in ("splayed", "high") else chair.draw(0, 0.02)
+    inset = 0.66 if chair.round_seat else 1.0  # Legs stay under a disc.
+    x, z = inset * (chair.width - chair.radius), inset * (chair.depth - chair.radius)
+    middle = chair.under_seat / 2
     legs = []
-    for top in plan.corners():
+    # Front left, back left, front right, back right.
+    for a, b in itertools.product((-1, 1), (1, -1)):
+        top = np.array([a * x, chair.under_seat, b * z])
         foot = top + spread * np.sign(top)
         foot[1] = 0
         legs.append((foot, top))
-        if plan.base == "straight":
-            half = [plan.radius, plan.under_seat / 2, plan.radius]
-            plan.model.box([top[0], plan.under_seat / 2, top[2]], half, plan.frame)
+        if chair.base == "straight":
+            half = [chair.radius, middle, chair.radius]
+            chair.box([top[0], middle, top[2]], half, chair.frame)
         else:
-            plan.model.cylinder(foot, top, plan.radius, plan.frame)
-    rungs = "ring" if plan.base == "high" else plan.rng.choice(["none", "h", "ring", "front"])
-    height = plan.draw(0.3, 0.6)
+            chair.rod(foot, top, chair.radius)
+    rungs = "ring" if chair.base == "high" else chair.rng.choice(["none", "h", "ring", "front"])
+    height = chair.draw(0.3, 0.6)
     at = [foot * (1 - height) + top * height for foot, top in legs]
     pairs = {"none": (), "front": ((0, 2),), "ring": ((0, 1), (2, 3), (0, 2), (1, 3))}
     for a, b in pairs.get(rungs, ((0, 1), (2, 3))):
-        plan.model.cylinder(at[a], at[b], plan.radius * 0.7, plan.frame)
+        chair.rod(at[a], at[b], chair.radius * 0.7)
     if rungs == "h":
-        middles = (at[0] + at[1]) / 2, (at[2] + at[3]) / 2
-        plan.model.cylinder(*middles, plan.radius * 0.7, plan.frame)
-    if plan.base in ("straight", "round") and plan.chance(0.5):
-        x, z, y = *legs[3][1][[0, 2]], plan.under_seat - 0.03
+        chair.rod((at[0] + at[1]) / 2, (at[2] + at[3]) / 2, chair.radius * 0.7)
+    if chair.base in ("straight", "round") and chair.chance(0.5):
+        y = chair.under_seat - 0.03
         for side in (-1, 1):
-            plan.model.box([0, y, side * z], [x, 0.03, 0.008], plan.frame)
-            plan.model.box([side * x, y, 0], [0.008, 0.03, abs(z)], plan.frame)
+            chair.box([0, y, side * -z], [x, 0.03, 0.008], chair.frame)
+            chair.box([side * x, y, 0], [0.008, 0.03, abs(z)], chair.frame)
 
 
-def _pedestal(plan: _Plan) -> None:
-    top = [0, plan.under_seat, 0]
-    plan.model.cylinder([0, 0, 0], top, plan.draw(0.022, 0.035), plan.frame)
-    plan.model.cylinder([0, 0, 0], [0, 0.022, 0], plan.draw(0.17, 0.23), plan.frame)
+def _pedestal(chair: Chair) -> None:
+    """Adds a column on a disc."""
+    chair.rod([0, 0, 0], [0, chair.under_seat, 0], chair.draw(0.022, 0.035))
+    chair.rod([0, 0, 0], [0, 0.022, 0], chair.draw(0.17, 0.23))
 
 
-def _star(plan: _Plan) -> None:
-    """A column on four or five castors."""
-    plan.model.cylinder([0, 0.09, 0], [0, plan.under_seat, 0], 0.026, plan.frame)
-    number, reach = int(plan.rng.integers(4, 6)), plan.draw(0.22, 0.28)
+def _star(chair: Chair) -> None:
+    """Adds a column on four or five castors."""
+    chair.rod([0, 0.09, 0], [0, chair.under_seat, 0], 0.026)
+    number, reach = int(chair.rng.integers(4, 6)), chair.draw(0.22, 0.28)
     castor = Material((0.1, 0.1, 0.11), shine=0.2)
     for turn in 2 * np.pi * (np.arange(number) + 0.25) / number:
         tip = np.array([reach * np.sin(turn), 0.05, reach * np.cos(turn)])
-        plan.model.cylinder([0, 0.1, 0], tip, 0.018, plan.frame)
-        plan.model.ellipsoid(tip - [0, 0.02, 0], [0.03, 0.03, 0.03], castor)
+        chair.rod([0, 0.1, 0], tip, 0.018)
+        chair.ellipsoid(tip - [0, 0.02, 0], [0.03, 0.03, 0.03], castor)
 
 
-def _tube(plan: _Plan, *points) -> None:
-    for start, end in itertools.pairwise(points):
-        plan.model.cylinder(start, end, 0.014, plan.frame)
-
-
-def _sled(plan: _Plan) -> None:
-    x, z, top = plan.width - 0.02, plan.depth - 0.01, plan.under_seat
+def _sled(chair: Chair) -> None:
+    """Adds two bent tubes that stand on their runners."""
+    x, z, top = chair.width - 0.02, chair.depth - 0.01, chair.under_seat
     for side in (-x, x):
-        feet = [side, 0.014, -z - 0.02], [side, 0.014, z + 0.02]
-        _tube(plan, [side, top, -z], *feet, [side, top, z])
+        feet = [side, _TUBE, -z - 0.02], [side, _TUBE, z + 0.02]
+        chair.tube([side, top, -z], *feet, [side, top, z])
 
 
-def _cantilever(plan: _Plan) -> None:
-    """A bent tube that stands on two rails, open at the back."""
-    x, z, top = plan.width - 0.02, plan.depth - 0.01, plan.under_seat - 0.01
+def _cantilever(chair: Chair) -> None:
+    """Adds a bent tube that stands on two rails, open at the back."""
+    x, z, top = chair.width - 0.02, chair.depth - 0.01, chair.under_seat - 0.01
     for side in (-x, x):
-        bend = [side, 0.014, z], [side, top, z]
-        _tube(plan, [side, 0.014, -z], *bend, [side, top, -z])
-    _tube(plan, [-x, 0.014, -z], [x, 0.014, -z])
+        chair.tube([side, _TUBE, -z], [side, _TUBE, z], [side, top, z], [side, top, -z])
+    chair.tube([-x, _TUBE, -z], [x, _TUBE, -z])
 
 
-def _block(plan: _Plan) -> None:
-    """An upholstered body on short feet; the seat's cushions lie on it."""
-    plan.width = plan.draw(0.38, 0.5) if plan.chance(0.35) else plan.draw(0.25, 0.32)
-    plan.depth, plan.thick = plan.draw(0.26, 0.31), plan.draw(0.05, 0.075)
-    body, feet = plan.draw(0.1, 0.14), plan.draw(0.04, 0.1)
-    plan.height = feet + 2 * body + plan.thick
-    plan.model.box([0, feet + body, 0], [plan.width, body, plan.depth], plan.fabric)
-    wood = plan._wood()
-    for x in (0.04 - plan.width, plan.width - 0.04):
-        for z in (0.04 - plan.depth, plan.depth - 0.04):
-            plan.model.cylinder([x, 0, z], [x, feet, z], 0.022, wood)
+def _block(chair: Chair) -> None:
+    """Adds an upholstered body on short feet; the seat's cushions will lie on it."""
+    chair.width = chair.draw(0.38, 0.5) if chair.chance(0.35) else chair.draw(0.25, 0.32)
+    chair.depth, chair.thick = chair.draw(0.26, 0.31), chair.draw(0.05, 0.075)
+    body, feet = chair.draw(0.1, 0.14), chair.draw(0.04, 0.1)
+    chair.height = feet + 2 * body + chair.thick
+    chair.box([0, feet + body, 0], [chair.width, body, chair.depth], chair.fabric)
+    wood = chair.wood()
+    for x in (0.04 - chair.width, chair.width - 0.04):
+        for z in (0.04 - chair.depth, chair.depth - 0.04):
+            chair.cylinder([x, 0, z], [x, feet, z], 0.022, wood)
 
 
-_BASE_PARTS = dict(
-    straight=_legs,
-    round=_legs,
-    splayed=_legs,
-    high=_legs,
-    pedestal=_pedestal,
-    star=_star,
-    sled=_sled,
-    cantilever=_cantilever,
-    block=_block,
-)
+# All other bases have four legs.
+_BASE_PARTS = dict(pedestal=_pedestal, star=_star, sled=_sled, cantilever=_cantilever, block=_block)
 
 
-def _seat(plan: _Plan) -> None:
-    size = np.array([plan.width, plan.thick, plan.depth])
-    if plan.base == "block":
-        number = 2 if plan.width > 0.36 else 1
-        cushion = plan._fabric() if plan.chance(0.3) else plan.fabric
+def _seat(chair: Chair) -> None:
+    """Adds the seat."""
+    size = np.array([chair.width, chair.thick, chair.depth])
+    if chair.base == "block":
+        number = 2 if chair.width > 0.36 else 1  # A sofa has two cushions.
+        cushion = chair.cloth() if chair.chance(0.3) else chair.fabric
         for i in range(number):
-            x = plan.width * (2 * i + 1 - number) / number
+            x = chair.width * (2 * i + 1 - number) / number
             half = size * [0.97 / number, 1, 0.95]
-            plan.model.box([x, plan.height, 0.015], half, cushion)
-    elif plan.round_seat:
-        material = plan.fabric if plan.chance(0.5) else plan.frame
-        bottom, top = [0, plan.under_seat, 0], [0, plan.height + plan.thick, 0]
-        plan.model.cylinder(bottom, top, plan.width, material)
+            chair.box([x, chair.height, 0.015], half, cushion)
+    elif chair.round_seat:
+        material = chair.fabric if chair.chance(0.5) else chair.frame
+        bottom, top = [0, chair.under_seat, 0], [0, chair.height + chair.thick, 0]
+        chair.cylinder(bottom, top, chair.width, material)
     else:
-        material = plan.fabric if plan.chance(0.35) else plan.frame
-        plan.model.box([0, plan.height, 0], size, material)
-        if plan.chance(0.5):
-            cushion = [plan.width * 0.93, plan.draw(0.014, 0.03), plan.depth * 0.93]
-            plan.model.box([0, plan.height + plan.thick + 0.014, 0], cushion, plan.fabric)
+        material = chair.fabric if chair.chance(0.35) else chair.frame
+        chair.box([0, chair.height, 0], size, material)
+        if chair.chance(0.5):
+            cushion = [chair.width * 0.93, chair.draw(0.014, 0.03), chair.depth * 0.93]
+            chair.box([0, chair.height + chair.thick + 0.014, 0], cushion, chair.fabric)
 
 
 class _Back:
-    """The plane that a back lies in: it leans backwards from the rear edge of the seat."""
+    """The plane of a back, which leans backwards from the rear edge of the seat."""
 
-    def __init__(self, plan: _Plan):
-        self.height = plan.draw(0.24, 0.32) if plan.base == "high" else plan.draw(0.34, 0.54)
-        self.width = plan.width * plan.draw(0.82, 1.0)
-        if plan.round_seat:
+    def __init__(self, chair: Chair):
+        self.chair = chair
+        self.height = chair.draw(0.24, 0.32) if chair.base == "high" else chair.draw(0.34, 0.54)
+        self.width = chair.width * chair.draw(0.82, 1.0)
+        if chair.round_seat:
             self.width *= 0.85
-        self.turn = rotation("x", -plan.draw(0.04, 0.26))
-        inset = 0.72 if plan.round_seat else 1.0
-        self.foot = np.array([0, plan.height, inset * (plan.radius - plan.depth)])
+        self.turn = rotation("x", -chair.draw(0.04, 0.26))
+        inset = 0.72 if chair.round_seat else 1.0
+        self.foot = np.array([0, chair.height, inset * (chair.radius - chair.depth)])
 
     def at(self, x: float, y: float, z: float = 0.0) -> np.ndarray:
         """Returns the place `x` to the left, `y` up the back and `z` to its front."""
         return self.foot + self.turn @ np.array([x, y, z])
 
+    def board(self, x: float, y: float, half, material: Material | None = None) -> None:
+        """Adds a box in the plane, by default of the frame's material."""
+        self.chair.box(self.at(x, y), half, material or self.chair.frame, self.turn)
 
-def _posts(plan: _Plan, back: _Back, gap: float) -> None:
-    for side in (-0.7, 0.7):
-        start, end = back.at(side * back.width, -0.02), back.at(side * back.width, gap + 0.05)
-        plan.model.cylinder(start, end, 0.014, plan.frame)
+    def posts(self, gap: float) -> None:
+        """Adds two posts that carry a back which begins `gap` above the seat."""
+        if gap > 0.02:
+            for x in (-0.7 * self.width, 0.7 * self.width):
+                self.chair.rod(self.at(x, -0.02), self.at(x, gap + 0.05), _TUBE)
 
 
-def _panel(plan: _Plan, back: _Back) -> None:
-    soft = plan.base == "block"
-    gap = 0.0 if soft else plan.draw(0, 0.14)
-    thick = plan.draw(0.05, 0.075) if soft else plan.draw(0.013, 0.028)
-    material = plan.fabric if soft or plan.chance(0.55) else plan.frame
-    half = np.array([plan.width if soft else back.width, (back.height - gap) / 2, thick])
+def _panel(chair: Chair, back: _Back) -> None:
+    """Adds one board, of a block as wide as its seat, of other chairs perhaps with a pad."""
+    soft = chair.base == "block"
+    gap = 0.0 if soft else chair.draw(0, 0.14)
+    thick = chair.draw(0.05, 0.075) if soft else chair.draw(0.013, 0.028)
+    material = chair.fabric if soft or chair.chance(0.55) else chair.frame
+    half = np.array([chair.width if soft else back.width, (back.height - gap) / 2, thick])
     middle = (back.height + gap) / 2
-    plan.model.box(back.at(0, middle), half, material, back.turn)
-    if gap > 0.02:
-        _posts(plan, back, gap)
-    if plan.chance(0.3) and not soft:
+    back.board(0, middle, half, material)
+    back.posts(gap)
+    if chair.chance(0.3) and not soft:
         pad = half * [0.84, 0.84, 0] + [0, 0, 0.014]
-        plan.model.box(back.at(0, middle, thick + 0.01), pad, plan.fabric, back.turn)
+        chair.box(back.at(0, middle, thick + 0.01), pad, chair.fabric, back.turn)
 
 
-def _rails(plan: _Plan, back: _Back) -> float:
-    """Two uprights and a top rail; returns the rail's lower edge."""
-    rail = plan.draw(0.02, 0.055)
-    for side in (plan.radius - back.width, back.width - plan.radius):
-        if plan.back == "spindles":
-            bottom, top = back.at(side, -0.02), back.at(side, back.height)
-            plan.model.cylinder(bottom, top, plan.radius, plan.frame)
+def _rails(chair: Chair, back: _Back) -> float:
+    """Adds two uprights and a top rail; returns the rail's lower edge."""
+    rail = chair.draw(0.02, 0.055)
+    for side in (chair.radius - back.width, back.width - chair.radius):
+        if chair.back == "spindles":
+            chair.rod(back.at(side, -0.02), back.at(side, back.height), chair.radius)
         else:
-            half = [plan.radius, back.height / 2, plan.radius]
-            plan.model.box(back.at(side, back.height / 2), half, plan.frame, back.turn)
-    half = [back.width, rail, plan.radius * 0.8]
-    plan.model.box(back.at(0, back.height - rail), half, plan.frame, back.turn)
+            back.board(side, back.height / 2, [chair.radius, back.height / 2, chair.radius])
+    back.board(0, back.height - rail, [back.width, rail, chair.radius * 0.8])
     return back.height - 2 * rail
 
 
-def _slats(plan: _Plan, back: _Back) -> None:
-    top, number = _rails(plan, back), int(plan.rng.integers(2, 6))
-    half = min(plan.draw(0.012, 0.035), back.width / number * 0.6)
+def _slats(chair: Chair, back: _Back) -> None:
+    top, number = _rails(chair, back), int(chair.rng.integers(2, 6))
+    half = min(chair.draw(0.012, 0.035), back.width / number * 0.6)
     for x in np.linspace(-1, 1, number + 2)[1:-1] * back.width:
-        size = [half, top / 2, plan.radius * 0.5]
-        plan.model.box(back.at(x, top / 2), size, plan.frame, back.turn)
+        back.board(x, top / 2, [half, top / 2, chair.radius * 0.5])
 
 
-def _ladder(plan: _Plan, back: _Back) -> None:
-    top, number = _rails(plan, back), int(plan.rng.integers(2, 5))
-    half = min(plan.draw(0.016, 0.04), top / number * 0.3)
+def _ladder(chair: Chair, back: _Back) -> None:
+    top, number = _rails(chair, back), int(chair.rng.integers(2, 5))
+    half = min(chair.draw(0.016, 0.04), top / number * 0.3)
     for y in np.linspace(0.25, 0.85, number) * top:
-        size = [back.width - plan.radius, half, plan.radius * 0.5]
-        plan.model.box(back.at(0, y), size, plan.frame, back.turn)
+        back.board(0, y, [back.width - chair.radius, half, chair.radius * 0.5])
 
 
-def _spindles(plan: _Plan, back: _Back) -> None:
-    top, number = _rails(plan, back), int(plan.rng.integers(3, 7))
+def _spindles(chair: Chair, back: _Back) -> None:
+    top, number = _rails(chair, back), int(chair.rng.integers(3, 7))
     for x in np.linspace(-1, 1, number + 2)[1:-1] * back.width:
-        plan.model.cylinder(back.at(x, 0), back.at(x, top), 0.009, plan.frame)
+        chair.rod(back.at(x, 0), back.at(x, top), 0.009)
 
 
-def _curve(plan: _Plan, back: _Back) -> None:
-    """A shell of seven boards around the sitter."""
-    number, angle = 7, plan.draw(0.5, 1.2)
-    radius, gap = back.width / np.sin(angle), plan.draw(0, 0.14)
-    material = plan.fabric if plan.chance(0.6) else plan.frame
+def _curve(chair: Chair, back: _Back) -> None:
+    """Adds a shell of seven boards around the sitter."""
+    number, angle = 7, chair.draw(0.5, 1.2)
+    radius, gap = back.width / np.sin(angle), chair.draw(0, 0.14)
+    material = chair.fabric if chair.chance(0.6) else chair.frame
+    # A little wider than the arc's part, so that no light shows between two boards.
     half = [radius * np.sin(angle / (number - 1)) * 1.08, (back.height - gap) / 2, 0.013]
     for turn in np.linspace(-angle, angle, number):
         place = radius * np.sin(turn), (back.height + gap) / 2, radius * (1 - np.cos(turn))
-        plan.model.box(back.at(*place), half, material, back.turn @ rotation("y", -turn))
-    if gap > 0.02:
-        _posts(plan, back, gap)
+        chair.box(back.at(*place), half, material, back.turn @ rotation("y", -turn))
+    back.posts(gap)
 
 
-def _hoop(plan: _Plan, back: _Back) -> None:
-    """A bent bow with thin sticks in it."""
+def _hoop(chair: Chair, back: _Back) -> None:
+    """Adds a bent bow with thin sticks in it."""
 
     def bow(turn):
         return back.at(back.width * np.cos(turn), back.height * np.sin(turn) ** 0.8)
 
     turns = np.linspace(0, np.pi, 9)
     for start, end in itertools.pairwise(turns):
-        plan.model.cylinder(bow(start), bow(end), plan.radius * 0.8, plan.frame)
-    for x in np.linspace(-0.7, 0.7, int(plan.rng.integers(3, 6))):
-        start = back.at(x * back.width * 0.8, 0)
-        plan.model.cylinder(start, bow(np.arccos(x)), 0.009, plan.frame)
+        chair.rod(bow(start), bow(end), chair.radius * 0.8)
+    for x in np.linspace(-0.7, 0.7, int(chair.rng.integers(3, 6))):
+        chair.rod(back.at(x * back.width * 0.8, 0), bow(np.arccos(x)), 0.009)
 
 
 _BACK_PARTS = dict(
@@ -351,34 +319,30 @@ _BACK_PARTS = dict(
 )
 
 
-def _arms(plan: _Plan) -> None:
-    if plan.base == "block" and plan.chance(0.8):
-        rise, half = plan.draw(0.06, 0.11), plan.draw(0.045, 0.075)
-        bottom = 0.06
-        top = plan.height + plan.thick + rise
+def _arms(chair: Chair) -> None:
+    """Adds arms to some chairs."""
+    if chair.base == "block" and chair.chance(0.8):
+        rise, half = chair.draw(0.06, 0.11), chair.draw(0.045, 0.075)
+        bottom, top = 0.06, chair.height + chair.thick + rise
         for side in (-1, 1):
-            center = [side * (plan.width + half), (bottom + top) / 2, 0]
-            plan.model.box(center, [half, (top - bottom) / 2, plan.depth], plan.fabric)
-    elif plan.base not in ("high", "block") and not plan.round_seat and plan.chance(0.35):
-        top, reach = plan.height + plan.draw(0.17, 0.24), plan.depth * plan.draw(0.6, 0.95)
-        material = plan.frame if plan.chance(0.7) else plan.fabric
-        half = [plan.draw(0.016, 0.028), 0.015, reach]
-        for x in (-plan.width, plan.width):
-            front = 2 * reach - plan.depth - 0.03
-            plan.model.box([x, top, reach - plan.depth], half, material)
-            plan.model.cylinder([x, plan.height, front], [x, top, front], 0.014, plan.frame)
+            center = [side * (chair.width + half), (bottom + top) / 2, 0]
+            chair.box(center, [half, (top - bottom) / 2, chair.depth], chair.fabric)
+    elif chair.base not in ("high", "block") and not chair.round_seat and chair.chance(0.35):
+        top, reach = chair.height + chair.draw(0.17, 0.24), chair.depth * chair.draw(0.6, 0.95)
+        material = chair.frame if chair.chance(0.7) else chair.fabric
+        half = [chair.draw(0.016, 0.028), 0.015, reach]
+        front = 2 * reach - chair.depth - 0.03
+        for x in (-chair.width, chair.width):
+            chair.box([x, top, reach - chair.depth], half, material)
+            chair.rod([x, chair.height, front], [x, top, front], _TUBE)
 
 
 def make_chair(seed: int, identity: int) -> Chair:
-    """Returns chair number `identity`, the same one every time.
-
-    Args:
-      seed: another one gives other chairs.
-      identity: any number from 0 on.
-    """
-    plan = _Plan(np.random.default_rng([seed, 1, identity]))
-    _BASE_PARTS[plan.base](plan)
-    _seat(plan)
-    _BACK_PARTS[plan.back](plan, _Back(plan))
-    _arms(plan)
-    return Chair(plan.model, plan.base, plan.back)
+    """Returns chair number `identity` of a seed, the same one every time."""
+    # The order of the parts is the order of the random draws.
+    chair = Chair(np.random.default_rng([seed, 1, identity]))
+    _BASE_PARTS.get(chair.base, _legs)(chair)
+    _seat(chair)
+    _BACK_PARTS[chair.back](chair, _Back(chair))
+    _arms(chair)
+    return chair

@@ -8,15 +8,15 @@ from drnet_jax.data.rendering.scene import Material, Model, rotation
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 
-_SHOE = (0.16,)
+_SHOE = Material((0.16,))
 
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-    """Build and clothes: all of a person that does not move.
+    """Build and clothes of a person: all that stays the same.
 
     Attributes:
-      height: in metres.
+      height: height in meters.
       girth: thickness of body and limbs; 1 is usual.
       reach: size of the movements; 1 is usual.
       skin, hair, shirt, trousers: materials.
@@ -37,16 +37,16 @@ class Person:
 
 @dataclasses.dataclass(frozen=True)
 class Gait:
-    """How a person moves on; angles in radians.
+    """How a person walks or runs; angles in radians.
 
     Attributes:
-      speed: in metres per second.
+      speed: speed in meters per second.
       frequency: double steps per second.
-      swing: of the thighs, to each side.
-      knee: how far the knee bends at most.
-      lean: of the trunk to the front.
-      elbow: how far the elbows are bent.
-      bounce: how high the body rises in a step, in heights.
+      swing: amplitude of the thighs.
+      knee: greatest bend of the knees.
+      lean: lean of the trunk to the front.
+      elbow: constant bend of the elbows.
+      bounce: rise of the body in a step, in heights of the person.
     """
 
     speed: float
@@ -58,26 +58,23 @@ class Gait:
     bounce: float
 
 
-# Slower than people are: a clip of someone who crosses the picture should last.
+# Slower than real people, so that a clip of someone who crosses the picture lasts.
 GAITS = {
     "walking": Gait(0.95, 0.8, 0.42, 0.65, 0.04, 0.25, 0.0),
     "jogging": Gait(1.45, 1.2, 0.5, 1.15, 0.12, 1.35, 0.012),
     "running": Gait(2.05, 1.4, 0.78, 1.65, 0.22, 1.6, 0.03),
 }
 
-FREQUENCIES = {
-    "boxing": 1.1,
-    "handclapping": 1.0,
-    "handwaving": 0.6,
-} | {name: gait.frequency for name, gait in GAITS.items()}
+FREQUENCIES = dict(boxing=1.1, handclapping=1.0, handwaving=0.6)
+FREQUENCIES |= {name: gait.frequency for name, gait in GAITS.items()}
 """Cycles of an action per second."""
 
-# Where a person looks, in degrees from the camera, when facing left or right.
+# Directions in which people look when they face left or right, in degrees from the camera.
 _YAWS = dict(boxing=72, handclapping=16, handwaving=16, jogging=90, running=90, walking=90)
 
 
 def make_person(seed: int, identity: int, outfit: int) -> Person:
-    """Returns person number `identity` in clothes number `outfit`, the same ones every time."""
+    """Returns person number `identity` of a seed in one of their outfits, the same every time."""
     build = np.random.default_rng([seed, 3, identity])
     height, girth, reach = build.uniform([1.58, 1.05, 0.9], [1.88, 1.6, 1.1])
     skin, hair = build.uniform([0.5, 0.1], [0.72, 0.5])
@@ -101,12 +98,12 @@ def make_person(seed: int, identity: int, outfit: int) -> Person:
 
 
 class _Pose:
-    """Joints of one moment in heights of the person: x to the own left, y up, z to the front.
+    """Joints at one moment, in heights of the person: x to their left, y up, z to the front.
 
     Attributes:
       hip, chest, head: `[3]`.
       knees, ankles, shoulders, elbows, hands: `[2, 3]`, right side first.
-      toes: `[2]`, how far the feet point down, in radians.
+      toes: `[2]`, angles by which the feet point down, in radians.
     """
 
     def __init__(self, person: Person, action: str, phase: float):
@@ -118,10 +115,8 @@ class _Pose:
         self.chest = self.hip + 0.285 * up
         self.head = self.chest + 0.115 * up + [0, 0.01, 0.01]
         self.shoulders = self.chest + np.array([[-0.11, 0, 0], [0.11, 0, 0]]) * person.girth
-        joints = [
-            self._arm(side, start) for side, start in zip((-1, 1), self.shoulders, strict=True)
-        ]
-        self.elbows, self.hands = np.swapaxes(joints, 0, 1)
+        right, left = self._arm(-1, self.shoulders[0]), self._arm(1, self.shoulders[1])
+        self.elbows, self.hands = zip(right, left, strict=True)
 
     def _legs(self) -> None:
         knees, ankles, toes = [], [], []
@@ -138,7 +133,7 @@ class _Pose:
             knees.append(knee)
             ankles.append(ankle)
             toes.append(max(-shin, 0.0) * 0.8 if self.gait else 0.0)
-        # The lower foot stands on the floor, but for the moment of a jump in a run.
+        # The lower foot stands on the floor, except while a runner is in the air.
         lowest = min(ankle[1] for ankle in ankles)
         bounce = self.gait.bounce * (1 - np.cos(2 * self.phase + 0.6)) if self.gait else 0.0
         self.hip = np.array([0, 0.035 - lowest + bounce, 0])
@@ -146,7 +141,7 @@ class _Pose:
         self.toes = toes
 
     def _arm(self, side: int, shoulder: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns elbow and hand of the arm on `side`."""
+        """Returns elbow and hand of the arm on `side`: -1 is right, 1 is left."""
         upper, lower = 0.165, 0.17
         phase = self.phase + (0 if side < 0 else np.pi)
         if self.gait:
@@ -157,22 +152,18 @@ class _Pose:
         if self.action == "boxing":
             out = self.reach * max(0.0, np.sin(phase)) ** 0.7
             elbow = shoulder + np.array([0.02 * side, -0.13 + 0.1 * out, 0.06 + 0.1 * out])
-            return elbow, elbow + np.array(
-                [-0.05 * side, 0.13 * (1 - out) + 0.02, 0.06 + 0.12 * out]
-            )
+            blow = np.array([-0.05 * side, 0.13 * (1 - out) + 0.02, 0.06 + 0.12 * out])
+            return elbow, elbow + blow
         if self.action == "handclapping":
             apart = self.reach * (0.5 - 0.5 * np.cos(self.phase))
             elbow = shoulder + np.array([side * (0.03 + 0.08 * apart), -0.12 + 0.04 * apart, 0.09])
             inside = np.array([side * (0.012 + 0.26 * apart), shoulder[1] - 0.04, 0.24])
-            return elbow, elbow + lower * _unit(inside - elbow)
+            towards = inside - elbow
+            return elbow, elbow + lower * (towards / np.linalg.norm(towards))
         rise = np.pi * (0.06 + 0.9 * (0.5 - 0.5 * np.cos(self.phase)))
         elbow = shoulder + upper * np.array([side * np.sin(rise), -np.cos(rise), 0.08])
         rise += 0.15 * self.reach
         return elbow, elbow + lower * np.array([side * np.sin(rise), -np.cos(rise), 0.12])
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.linalg.norm(vector)
 
 
 def pose_person(person: Person, action: str, phase: float, facing: int) -> Model:
@@ -181,8 +172,8 @@ def pose_person(person: Person, action: str, phase: float, facing: int) -> Model
     Args:
       person: build and clothes.
       action: one of `ACTIONS`.
-      phase: in radians; 0 to 2 pi is a double step, two blows, one clap or one wave.
-      facing: -1 to the left of the picture, 1 to its right; who claps or waves turns a little.
+      phase: phase in radians; 2 pi is a double step, two blows, one clap or one wave.
+      facing: -1 to the left of the picture, 1 to its right; a little only to clap or wave.
     """
     pose = _Pose(person, action, phase)
     model = Model()
@@ -211,7 +202,6 @@ def _trunk(model: Model, person: Person, pose: _Pose) -> None:
 
 def _limbs(model: Model, person: Person, pose: _Pose) -> None:
     size, height = 0.034 * person.girth * person.height, person.height
-    shoe = Material(_SHOE)
     sleeve = person.shirt if person.long_sleeves else person.skin
     for i, side in enumerate((-1, 1)):
         hip = height * (pose.hip + np.array([0.052 * side, 0, 0]))
@@ -221,7 +211,7 @@ def _limbs(model: Model, person: Person, pose: _Pose) -> None:
         model.cylinder(knee, ankle, 0.9 * size, person.trousers)
         foot = np.array([0.026, 0.02, 0.062]) * height
         turn = rotation("x", pose.toes[i])
-        model.box(ankle + turn @ [0, -0.012 * height, 0.035 * height], foot, shoe, turn)
+        model.box(ankle + turn @ [0, -0.012 * height, 0.035 * height], foot, _SHOE, turn)
         joints = pose.shoulders[i], pose.elbows[i], pose.hands[i]
         shoulder, elbow, hand = (height * joint for joint in joints)
         model.ellipsoid(shoulder, [0.95 * size] * 3, person.shirt)

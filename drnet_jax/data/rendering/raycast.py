@@ -1,12 +1,13 @@
 """Ray caster in JAX: boxes, cylinders, ellipsoids and a floor; key light, sky light, highlights.
 
-Every primitive is a unit shape under an affine map, so a ray is carried into the shape's own
-space and cut there in closed form. A scene is padded arrays with counts: one program draws any
-scene of the same capacity, and only the primitives that are there cost time. World coordinates
-are right-handed with y up; light is linear, colors are sRGB. Sums are written out, since a
-matrix unit would round them.
+Every primitive is a unit shape under an affine map: a ray is carried into the shape's own space
+and intersected there in closed form. A scene is padded arrays with counts, so one program draws
+any scene of the same capacity, and the padding costs no time. World coordinates are right-handed
+with y up; light is linear, colors are sRGB. Sums are written out, because a matrix unit would
+round them.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -14,30 +15,31 @@ import jax.numpy as jnp
 import numpy as np
 
 KINDS = ("box", "cylinder", "ellipsoid")
-"""Unit shapes: the cube [-1, 1]^3; radius 1 around y, |y| <= 1; the unit sphere."""
+"""Unit shapes: the cube [-1, 1]^3; the cylinder of radius 1 around y, |y| <= 1; the unit ball."""
 
 GAMMA = 2.2
 
-# Four places in a pixel, no two in one row or column, so that edges near an axis are smooth too.
+# Four places in a pixel, no two in one row or column: even edges along an axis are smooth.
 _OFFSETS = np.float32([[-0.25, -0.75], [0.75, -0.25], [0.25, 0.75], [-0.75, 0.25]]) / 2
-# Each place sees its own point of the lamp and its own part of the sky: soft shadows for no rays.
+# Each place sees its own point of the lamp and its own part of the sky: soft shadows at no cost.
 _LAMP_OFFSETS = np.float32([[-1, -1], [1, -1], [1, 1], [-1, 1]])
 _SKY = np.float32([[0.5, 1.5, 0.3], [-0.3, 1.5, 0.5], [-0.5, 1.5, -0.3], [0.3, 1.5, -0.5]])
 _SKY = _SKY / np.linalg.norm(_SKY, axis=1, keepdims=True)
 
 _FAR = 1e9
-_SHADOW_BIAS = 2e-3  # Of a scene whose objects are of size 1.
+# Least distances of a hit, for objects of size 1: a surface must not shade itself.
+_RAY_BIAS, _SHADOW_BIAS = 1e-4, 2e-3
 
 
 class Scene(NamedTuple):
     """Primitives by kind, in the order of `KINDS`, each kind padded to `capacity`.
 
     Attributes:
-      transforms: float32 `[3, capacity, 3, 4]`, from the world to the unit shape.
-      counts: int32 `[3]`, how many primitives of a kind there are.
+      transforms: float32 `[3, capacity, 3, 4]`, affine maps from the world to the unit shape.
+      counts: int32 `[3]`, number of primitives of each kind.
       colors: float32 `[3, capacity, channels]` in [0, 1], sRGB.
       shine: float32 `[3, capacity]`, strength of the highlight.
-      waves: float32 `[3, capacity, 3]`, wave vector of stripes in the unit shape's space.
+      waves: float32 `[3, capacity, 3]`, wave vector of the stripes in the unit shape's space.
       contrast: float32 `[3, capacity]`, strength of the stripes; 0 is plain.
     """
 
@@ -55,12 +57,12 @@ class View(NamedTuple):
     Attributes:
       eye: `[3]`, where rays start.
       forward: `[3]`, unit vector to the center of the picture.
-      right: `[3]`, from there to the middle of the right edge, at distance 1.
-      up: `[3]`, from there to the middle of the upper edge, at distance 1.
+      right: `[3]`, from the center to the middle of the right edge, at distance 1.
+      up: `[3]`, from the center to the middle of the upper edge, at distance 1.
       lamp: `[3]`, unit vector towards the lamp, which is infinitely far away.
       lamp_size: half the lamp's width in radians; 0 throws hard shadows.
       key: light of the lamp.
-      sky: light of the sky from above, in the shade of objects too.
+      sky: light of the sky from above, which reaches the lamp's shadows.
       fill: light from everywhere, a little more from above.
       floor: height of the floor, which only carries shadows.
     """
@@ -75,18 +77,6 @@ class View(NamedTuple):
     sky: jax.Array
     fill: jax.Array
     floor: jax.Array
-
-
-class Hit(NamedTuple):
-    """What each ray meets first.
-
-    Attributes:
-      distance: float32 `[rays]`, in lengths of the ray's direction; 1e9 where it meets nothing.
-      index: int32 `[rays]`, kind times capacity plus number in the kind; 0 for nothing.
-    """
-
-    distance: jax.Array
-    index: jax.Array
 
 
 def _slab(origin, direction):
@@ -108,10 +98,7 @@ def _ball(origin, direction, axes):
 
 def _box(origin, direction):
     entries, exits = zip(*(_slab(origin[i], direction[i]) for i in range(3)), strict=True)
-    return (
-        jnp.maximum(jnp.maximum(entries[0], entries[1]), entries[2]),
-        jnp.minimum(jnp.minimum(exits[0], exits[1]), exits[2]),
-    )
+    return functools.reduce(jnp.maximum, entries), functools.reduce(jnp.minimum, exits)
 
 
 def _cylinder(origin, direction):
@@ -124,61 +111,44 @@ def _ellipsoid(origin, direction):
     return _ball(origin, direction, (0, 1, 2))
 
 
-_INTERVALS = (_box, _cylinder, _ellipsoid)
-
-
 def _turn(matrix, vector):
     """Returns `matrix[:, :3] @ vector` for coordinates `vector` of any shape."""
     return [sum(matrix[i, j] * vector[j] for j in range(3)) for i in range(3)]
 
 
-def _into(matrix, point):
-    return [x + matrix[i, 3] for i, x in enumerate(_turn(matrix, point))]
-
-
-def nearest(scene: Scene, origin, direction) -> Hit:
-    """Returns the first hit of each ray.
+def nearest(scene: Scene, origin, direction, bias: float = _RAY_BIAS):
+    """Returns where each ray meets the scene first.
 
     Args:
       scene: the primitives.
       origin: three coordinates, scalars or `[rays]`.
-      direction: three coordinates `[rays]`, of any length.
+      direction: three coordinates, scalars or `[rays]`, of any length.
+      bias: hits nearer than this do not count.
+
+    Returns:
+      distance: float32 `[rays]`, in lengths of the ray's direction; 1e9 for no hit.
+      index: int32 `[rays]`, kind times capacity plus number in the kind; 0 for no hit.
     """
     capacity = scene.transforms.shape[1]
-    hit = Hit(jnp.full(direction[0].shape, _FAR), jnp.zeros(direction[0].shape, jnp.int32))
-    for kind, interval in enumerate(_INTERVALS):
+    shape = jnp.broadcast_shapes(jnp.shape(origin[0]), jnp.shape(direction[0]))
+    hit = jnp.full(shape, _FAR), jnp.zeros(shape, jnp.int32)
+    for kind, interval in enumerate((_box, _cylinder, _ellipsoid)):
 
         def closer(i, hit, kind=kind, interval=interval):
+            distance, index = hit
             matrix = scene.transforms[kind, i]
-            entry, leave = interval(_into(matrix, origin), _turn(matrix, direction))
-            first = (leave > entry) & (entry > 1e-4) & (entry < hit.distance)
-            return Hit(
-                jnp.where(first, entry, hit.distance),
-                jnp.where(first, kind * capacity + i, hit.index),
-            )
+            start = [x + matrix[j, 3] for j, x in enumerate(_turn(matrix, origin))]
+            entry, leave = interval(start, _turn(matrix, direction))
+            first = (leave > entry) & (entry > bias) & (entry < distance)
+            return jnp.where(first, entry, distance), jnp.where(first, kind * capacity + i, index)
 
         hit = jax.lax.fori_loop(0, scene.counts[kind], closer, hit)
     return hit
 
 
 def occluded(scene: Scene, origin, direction) -> jax.Array:
-    """Returns bool `[rays]`: whether anything lies on the ray beyond a small bias.
-
-    Args:
-      scene: the primitives.
-      origin: three coordinates `[rays]`.
-      direction: three coordinates, scalars or `[rays]`, of length 1.
-    """
-    dark = jnp.zeros(origin[0].shape, bool)
-    for kind, interval in enumerate(_INTERVALS):
-
-        def darker(i, dark, kind=kind, interval=interval):
-            matrix = scene.transforms[kind, i]
-            entry, leave = interval(_into(matrix, origin), _turn(matrix, direction))
-            return dark | ((leave > entry) & (entry > _SHADOW_BIAS))
-
-        dark = jax.lax.fori_loop(0, scene.counts[kind], darker, dark)
-    return dark
+    """Returns bool `[rays]`: whether anything lies on the ray; arguments as of `nearest`."""
+    return nearest(scene, origin, direction, _SHADOW_BIAS)[0] < _FAR
 
 
 def _dot(a, b):
@@ -224,8 +194,8 @@ def _rays(view: View, size: int, offset):
 
 def _lamp(view: View, offset):
     """Returns three scalars: the direction to the point `offset` of the lamp."""
-    side = _unit([view.lamp[2], 0.0, -view.lamp[0] + 1e-6])
     lamp = view.lamp
+    side = _unit([lamp[2], 0.0, -lamp[0] + 1e-6])
     rise = [
         lamp[1] * side[2] - lamp[2] * side[1],
         lamp[2] * side[0] - lamp[0] * side[2],
@@ -255,7 +225,7 @@ def _sample(scene: Scene, view: View, backdrop, offset, lamp_offset, sky):
     diffuse += view.sky * jnp.maximum(_dot(normal, list(sky)), 0) * seen
     half = _unit([a - b for a, b in zip(lamp, direction, strict=True)])
     gloss = shine * jnp.maximum(_dot(normal, half), 0) ** 30 * lit * view.key
-    # What the floor has where nothing shades it.
+    # Light on the floor where nothing shades it.
     full = view.fill + view.sky * sky[1] + view.key * jnp.maximum(lamp[1], 0) + 1e-9
     shade = jnp.where(on_floor, diffuse / full, 1)
     channels = [
@@ -266,13 +236,13 @@ def _sample(scene: Scene, view: View, backdrop, offset, lamp_offset, sky):
 
 
 def render(scene: Scene, view: View, backdrop: jax.Array) -> jax.Array:
-    """Returns one frame, uint8 `[size, size, channels]`, four rays a pixel; may be transformed.
+    """Returns one frame, uint8 `[size, size, channels]`, of four rays a pixel; may be vmapped.
 
     Args:
       scene: the primitives, with as many color channels as `backdrop`.
       view: camera and light.
-      backdrop: float32 `[size, size, channels]`, linear light where no object is; the floor's
-        shadows darken it.
+      backdrop: float32 `[size, size, channels]`, linear light where no object is, darkened by
+        the shadows on the floor.
     """
     offsets = (jnp.asarray(_OFFSETS), jnp.asarray(_LAMP_OFFSETS), jnp.asarray(_SKY))
     samples = jax.lax.map(lambda places: _sample(scene, view, backdrop, *places), offsets)

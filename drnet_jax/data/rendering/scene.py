@@ -1,7 +1,7 @@
-"""Models put together from primitives in NumPy, and the cameras that look at them."""
+"""Models built of primitives in NumPy, and the cameras that look at them."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -10,10 +10,12 @@ from drnet_jax.data.rendering import raycast
 from drnet_jax.data.rendering.raycast import Scene, View
 
 CAPACITY = 32
-"""Primitives of a kind that a scene has room for; one number, so that one program draws all."""
+"""Most primitives of a kind in a scene; the same for all, so that one program draws them all."""
 
-_FRAMES_PER_CALL = 6
+_FRAMES_PER_CALL = 6  # Frames of one compiled call: short clips waste little on padding.
+_FILL = 0.84  # Part of the picture's side that an object's largest extent takes on a turntable.
 
+# Points that bound the unit shapes: corners of the cube, 12 on each rim, 26 on the sphere.
 _CORNERS = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(-1, 3)
 _RING = [[np.sin(a), np.cos(a)] for a in np.arange(12) * np.pi / 6]
 _RIMS = np.float64([[x, y, z] for x, z in _RING for y in (-1, 1)])
@@ -25,14 +27,14 @@ _OUTLINES = dict(zip(raycast.KINDS, (_CORNERS, _RIMS, _BALL), strict=True))
 
 @dataclasses.dataclass(frozen=True)
 class Material:
-    """What a primitive is made of.
+    """The surface of a primitive.
 
     Attributes:
       color: sRGB in [0, 1]; one value for gray pictures, three for colored ones.
       shine: strength of the highlight.
       contrast: strength of stripes or of the grain of wood; 0 is plain.
-      wavelength: distance of two stripes.
-      across: 0 lays stripes across the longest side of a primitive, 1 along it, as grain runs.
+      wavelength: distance of two stripes, in meters.
+      across: 0 for stripes across the longest side of a primitive, 1 along it, as grain runs.
     """
 
     color: tuple[float, ...]
@@ -52,7 +54,7 @@ def rotation(axis: str, angle: float) -> np.ndarray:
 
 
 class Model:
-    """A list of primitives to add to; lengths in metres, y up, z to the front."""
+    """A list of primitives to add to; lengths in meters, y up, z to the front."""
 
     def __init__(self):
         self._primitives: dict[str, list] = {kind: [] for kind in raycast.KINDS}
@@ -68,16 +70,15 @@ class Model:
     def cylinder(
         self, start: Sequence, end: Sequence, radius: float, material: Material, wide: float = 0.0
     ) -> None:
-        """Adds a cylinder between two points; `wide`, if any, is its second radius, towards z."""
+        """Adds a cylinder between two points; `wide`, if not 0, is its second radius, towards z."""
         start, end = np.asarray(start, float), np.asarray(end, float)
         length = np.linalg.norm(end - start)
         y = (end - start) / length
         x = np.cross(y, [0, 0, 1] if abs(y[2]) < 0.9 else [1, 0, 0])
         x /= np.linalg.norm(x)
         turn = np.stack([x, y, np.cross(x, y)], axis=1)
-        self._add(
-            "cylinder", (start + end) / 2, [radius, length / 2, wide or radius], turn, material
-        )
+        half = [radius, length / 2, wide or radius]
+        self._add("cylinder", (start + end) / 2, half, turn, material)
 
     def _add(self, kind, center, half, turn, material):
         turn = np.eye(3) if turn is None else turn
@@ -88,21 +89,18 @@ class Model:
         """Returns a copy that is turned by the matrix `turn` and then moved by `shift`."""
         copy = Model()
         for kind, primitives in self._primitives.items():
-            copy._primitives[kind] = [
-                (turn @ center + shift, half, turn @ own, material)
-                for center, half, own, material in primitives
-            ]
+            for center, half, own, material in primitives:
+                copy._add(kind, turn @ center + shift, half, turn @ own, material)
         return copy
 
     def points(self) -> np.ndarray:
         """Returns points on all primitives, float64 `[points, 3]`, as bounds for the camera."""
-        return np.concatenate(
-            [
-                center + (_OUTLINES[kind] * half) @ turn.T
-                for kind, primitives in self._primitives.items()
-                for center, half, turn, _ in primitives
+        points = []
+        for kind, primitives in self._primitives.items():
+            points += [
+                center + (_OUTLINES[kind] * half) @ turn.T for center, half, turn, _ in primitives
             ]
-        )
+        return np.concatenate(points)
 
     def scene(self) -> Scene:
         """Returns the primitives as padded NumPy arrays.
@@ -110,12 +108,12 @@ class Model:
         Raises:
           ValueError: more primitives of a kind than `CAPACITY`.
         """
-        materials = [p[3] for primitives in self._primitives.values() for p in primitives]
+        channels = {len(p[3].color) for kind in self._primitives.values() for p in kind}
         shape = (len(raycast.KINDS), CAPACITY)
         scene = Scene(
             transforms=np.zeros((*shape, 3, 4), np.float32),
             counts=np.int32([len(p) for p in self._primitives.values()]),
-            colors=np.zeros((*shape, len(materials[0].color)), np.float32),
+            colors=np.zeros((*shape, max(channels)), np.float32),
             shine=np.zeros(shape, np.float32),
             waves=np.zeros((*shape, 3), np.float32),
             contrast=np.zeros(shape, np.float32),
@@ -136,24 +134,44 @@ class Model:
 
 
 def _wave(half: np.ndarray, material: Material) -> np.ndarray:
-    """Returns the wave vector of the stripes in the unit shape, whose lengths are `half`."""
+    """Returns the wave vector of the stripes, in the space of a unit shape scaled by `half`."""
     longest_first = np.argsort(-half, kind="stable")
     wave = np.zeros(3)
     axis = longest_first[material.across]
     wave[axis] = half[axis]
     if material.across:
         wave[longest_first[2]] = half[longest_first[2]] / 2  # Grain shows on every side.
-        wave[longest_first[0]] = half[longest_first[0]] / 15  # And never runs quite straight.
+        wave[longest_first[0]] = half[longest_first[0]] / 15  # It never runs quite straight.
     return 2 * np.pi / material.wavelength * wave
+
+
+class RandomModel(Model):
+    """A model whose measures are drawn from `rng`, in the order in which its parts are added."""
+
+    def __init__(self, rng: np.random.Generator):
+        super().__init__()
+        self.rng = rng
+
+    def draw(self, low: float, high: float) -> float:
+        """Returns a number between the two."""
+        return float(self.rng.uniform(low, high))
+
+    def chance(self, odds: float) -> bool:
+        """Returns True with probability `odds`."""
+        return bool(self.rng.random() < odds)
+
+    def pick(self, number: int) -> int:
+        """Returns one of `number` variants, counted from 0."""
+        return int(self.rng.integers(number))
 
 
 @dataclasses.dataclass(frozen=True)
 class Light:
-    """One lamp and the sky around.
+    """One lamp and the sky.
 
     Attributes:
-      azimuth: of the lamp, in degrees, as a camera's.
-      elevation: of the lamp, in degrees.
+      azimuth: azimuth of the lamp in degrees, counted as a camera's.
+      elevation: elevation of the lamp in degrees.
       size: half the lamp's width in radians.
       key: light of the lamp.
       sky: light from above that objects shade.
@@ -169,7 +187,7 @@ class Light:
 
 
 def towards(azimuth: float, elevation: float) -> np.ndarray:
-    """Returns the unit vector to a place in degrees: azimuth 0 is z, 90 is x; 90 elevation is y."""
+    """Returns the unit vector of angles in degrees: azimuth 0 is z, 90 is x; elevation 90 is y."""
     azimuth, elevation = np.radians(azimuth), np.radians(elevation)
     flat = np.cos(elevation)
     return np.array([flat * np.sin(azimuth), np.sin(elevation), flat * np.cos(azimuth)])
@@ -177,15 +195,15 @@ def towards(azimuth: float, elevation: float) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """A camera that looks at `target` from `distance`, in degrees and metres.
+    """A camera; angles in degrees, lengths in meters.
 
     Attributes:
       target: the point in the middle of the picture.
       azimuth: 0 looks at the front of an object, 90 from its own left (from x).
-      elevation: above the floor.
-      distance: from `target`.
-      half_width: what the picture shows to the right of `target`, in metres.
-      half_height: what it shows above `target`, in metres.
+      elevation: angle above the floor.
+      distance: distance from `target`.
+      half_width: distance that the picture shows to the right of `target`.
+      half_height: distance that the picture shows above `target`.
     """
 
     target: tuple[float, float, float]
@@ -214,21 +232,18 @@ class Camera:
         return View(*(np.float32(value) for value in arrays))
 
 
-def turntable(
-    points: np.ndarray, azimuths: Iterable[float], elevation: float, *, fill: float
-) -> list[Camera]:
+def turntable(points: np.ndarray, azimuths: Sequence[float], elevation: float) -> list[Camera]:
     """Returns cameras around an object, all with the distance and zoom that fit every azimuth.
 
     Args:
-      points: float `[points, 3]`, on the object; it turns around the y axis.
-      azimuths: in degrees.
-      elevation: in degrees.
-      fill: the part of the picture's side that the object's largest extent takes.
+      points: float `[points, 3]`, points on the object, which stands on the y axis.
+      azimuths: azimuths of the cameras, in degrees.
+      elevation: elevation of all cameras, in degrees.
     """
-    azimuths = list(azimuths)
     radius = np.linalg.norm(points[:, [0, 2]], axis=1).max() + np.ptp(points[:, 1]) / 2
     distance, middle = 5 * radius, (points[:, 1].min() + points[:, 1].max()) / 2
-    for _ in range(3):  # The middle depends a little on the perspective, so it is found in turns.
+    # The middle depends a little on the perspective, which depends on the middle: iterate.
+    for _ in range(3):
         target = np.array([0.0, middle, 0.0])
         sideways, heights = [], []
         for azimuth in azimuths:
@@ -238,7 +253,7 @@ def turntable(
             heights.append((points - target) @ np.cross(back, right) / depth)
         low, high = np.min(heights), np.max(heights)
         middle += (low + high) / 2 / np.cos(np.radians(elevation))
-    half = max(np.max(np.abs(sideways)), (high - low) / 2) / fill
+    half = max(np.max(np.abs(sideways)), (high - low) / 2) / _FILL
     return [Camera((0.0, middle, 0.0), a, elevation, distance, half, half) for a in azimuths]
 
 
@@ -252,7 +267,7 @@ def draw(scenes: Sequence[Scene], views: Sequence[View], backdrop: np.ndarray) -
     """
     frames = []
     for start in range(0, len(scenes), _FRAMES_PER_CALL):
-        # Calls of one size only, whatever the length of a clip: one program is compiled.
+        # The last frame pads the last call: calls of one size need one compiled program only.
         chosen = np.minimum(np.arange(start, start + _FRAMES_PER_CALL), len(scenes) - 1)
         several = _stack([scenes[i] for i in chosen]), _stack([views[i] for i in chosen])
         frames.append(np.asarray(raycast.render_frames(*several, backdrop)))
