@@ -1,13 +1,13 @@
 """DrNET on Moving MNIST: two colored digits that bounce in a 64 x 64 frame.
 
-  python -m drnet_jax.main --config=configs/mnist.py            full: as in the paper
-  python -m drnet_jax.main --config=configs/mnist.py:quick      minutes on two CPU cores
-  python -m drnet_jax.main --config=configs/mnist.py:smoke      everything once, for tests
+  python -m drnet_jax.main --config=configs/mnist.py                             # GPU or TPU
+  python -m drnet_jax.main --config=configs/mnist.py:quick --workdir=runs/quick  # minutes on a CPU
 
-full: networks, batch, optimizer, lengths and K are those of the authors' code; dimensions, alpha
-and beta are the paper's as recalled. Both stages take 8.5 minutes on an NVIDIA H200; 22.2 dB swap
-PSNR, 3.6 dB above the best trivial answer; 86 % of swapped digits are recognized (README.md).
-quick: 24.7 dB swap PSNR, 5 dB above the best trivial answer (docs/recipe.md).
+full: networks, batch, optimizer, lengths and K of the authors' code; dimensions, alpha and beta
+of the paper, as recalled. Both stages take 8.5 minutes on an NVIDIA H200; 22.2 dB swap PSNR,
+3.6 dB above the best trivial answer; 86 % of swapped digits are recognized (README.md).
+quick: small networks; 24.7 dB swap PSNR, 5 dB above the best trivial answer (docs/recipe.md).
+smoke: everything once, for tests.
 """
 
 import ml_collections
@@ -18,46 +18,50 @@ from drnet_jax.runs import defaults
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     """Returns the settings of a variant: full, quick or smoke."""
     config = defaults.settings()
+    # Data.
     config.data = dict(
         name="moving_mnist",
         digits="auto",  # full: 70,000 digits; embedded: the 5,000 that ship; auto: full if it can.
-        digits_dir="",  # A folder with the four MNIST files; empty: downloaded.
-        validation=False,  # True: scored on digits held out of the training ones, to choose by.
-        data_dir="~/tensorflow_datasets",  # Where prepared digits are kept.
-        image_size=64,
-        digit_size=32,
-        num_digits=2,
-        colored=True,
-        speeds=(-4, 3),  # Least and greatest, in pixels per step.
-        zero_speeds=True,
-        max_frame_gap=20,  # K: two frames that are compared are at most this far apart.
+        digits_dir="",  # Folder with the four MNIST files; empty: downloaded.
+        validation=False,  # True: scored on held-out training digits, to choose settings by.
+        data_dir="~/tensorflow_datasets",  # Folder for prepared digits.
+        image_size=64,  # Side of a frame in pixels.
+        digit_size=32,  # Side of a digit in pixels.
+        num_digits=2,  # Digits in a clip.
+        colored=True,  # False: white digits.
+        speeds=(-4, 3),  # Least and greatest speed on each axis, in pixels per step.
+        zero_speeds=True,  # False: no digit stands still on either axis.
+        max_frame_gap=20,  # K: two frames that training compares are at most this far apart.
         consecutive=False,  # True: they follow each other, as in the authors' PyTorch code.
     )
-    config.model.num_slots = 2  # One for each digit.
+    # Networks.
+    config.model.num_slots = 2  # One for each digit, in the networks of quick.
+    # Logs and checkpoints.
     config.checkpoint_every_steps = 5_000  # Seconds on a GPU.
-    return defaults.vary(config, variant, "configs/mnist.py", quick=_hasten, smoke=_shrink)
+    return defaults.vary(config, variant, "configs/mnist.py", quick=_quick, smoke=_smoke)
 
 
-def _hasten(config: ml_collections.ConfigDict) -> None:
-    """Small frames, and networks that need minutes where the paper's need days."""
+def _quick(config: ml_collections.ConfigDict) -> None:
+    """Minutes: small frames, and networks that need minutes where the paper's need days."""
     config.dtype = "float32"  # bfloat16 has not been compared with it for these networks.
     config.data.update(digits="embedded", image_size=32, digit_size=16)
-    # Frames far apart, and no digit that stands still: else two frames of a clip look alike in
-    # position, and the adversarial term works against what the pose has to carry.
+    # Frames far apart, and no digit that stands still: otherwise two frames of a clip have
+    # similar positions, and the adversarial term works against what the pose has to carry.
     config.data.update(speeds=(-2, 2), zero_speeds=False, max_frame_gap=500)
     config.model.update(content_encoder="attention", pose_encoder="attention", decoder="attention")
     config.model.update(width=32)
     config.drnet.update(batch_size=32, num_steps=5_000, learning_rate=0.005, beta1=0.9)
     config.drnet.update(schedule="cosine", warmup_steps=100)
-    # A frame is mostly black and its reconstruction error small: the paper's weights would let
-    # the other terms win, and content collapse.
+    # Most of a frame is black, so its reconstruction error is small: with the paper's weights the
+    # other terms would dominate, and content would collapse.
     config.drnet.update(similarity_weight=1e-4, adversarial_weight=0.05)
     config.predictor.update(batch_size=32, num_steps=1_500, hidden_dim=128, learning_rate=0.01)
     config.predictor.update(num_predicted=15, schedule="cosine", warmup_steps=100)
     config.update(sample_every_steps=1_000, checkpoint_every_steps=500)
 
 
-def _shrink(config: ml_collections.ConfigDict) -> None:
+def _smoke(config: ml_collections.ConfigDict) -> None:
+    """Seconds: everything once."""
     defaults.smoke(config)
     config.data.update(digits="embedded", image_size=32, digit_size=16)
     config.evaluation.update(batch_size=250)

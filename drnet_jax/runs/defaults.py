@@ -12,57 +12,68 @@ import ml_collections
 def settings() -> ml_collections.ConfigDict:
     """Returns all settings except those of the data."""
     config = ml_collections.ConfigDict()
-    config.seed = 1
+    config.seed = 1  # Seed of everything random; 0 to 2**32 - 1.
     config.dtype = "auto"  # Of computation: float32, bfloat16; auto: bfloat16 on TPU and GPU.
+    # Data.
     config.data = ml_collections.ConfigDict()
+    # Networks.
     config.model = dict(
-        content_encoder="dcgan",
-        pose_encoder="dcgan",
-        decoder="dcgan",
-        width=64,
-        num_slots=1,  # Of attention networks only.
-        content_dim=128,
-        pose_dim=5,
-        normalize=False,
-        discriminator_width=100,
+        content_encoder="dcgan",  # attention, dcgan, dcgan_unet, none, resnet, vgg_unet.
+        pose_encoder="dcgan",  # attention, dcgan, resnet.
+        decoder="dcgan",  # attention, dcgan, dcgan_unet, vgg_unet; U-Nets as in the encoder.
+        width=64,  # Channels of the first convolution.
+        num_slots=1,  # Places that attention networks look at; ignored by the paper's networks.
+        content_dim=128,  # Length of the content vector.
+        pose_dim=5,  # Length of the pose vector.
+        normalize=False,  # True: poses are scaled to unit length.
+        discriminator_width=100,  # Units of each hidden layer of the discriminator.
     )
+    # First stage: encoders, decoder and discriminator.
     config.drnet = dict(
-        batch_size=100,
+        batch_size=100,  # Clips in a batch; 2 or more.
         num_steps=120_000,  # 200 epochs of 600 steps.
-        learning_rate=0.002,
-        schedule="constant",
-        warmup_steps=0,
-        beta1=0.5,
-        similarity_weight=1.0,  # alpha
+        learning_rate=0.002,  # Of Adam.
+        schedule="constant",  # Of the learning rate: constant, cosine.
+        warmup_steps=0,  # Steps in which the learning rate rises from 0.
+        beta1=0.5,  # Of Adam; 0 or more, below 1.
+        similarity_weight=1.0,  # alpha; 0 switches the similarity term off.
         adversarial_weight=0.1,  # beta; 0 switches the adversarial term off.
     )
+    # Second stage: pose predictor.
     config.predictor = dict(
-        num_observed=5,
-        num_predicted=10,
-        hidden_dim=256,
-        num_layers=2,
-        batch_size=100,
+        num_observed=5,  # Frames that are seen before the first prediction.
+        num_predicted=10,  # Frames that training predicts.
+        hidden_dim=256,  # Units of an LSTM layer.
+        num_layers=2,  # LSTM layers.
+        batch_size=100,  # Clips in a batch.
         num_steps=60_000,
-        learning_rate=0.002,
-        schedule="constant",
-        warmup_steps=0,
-        beta1=0.9,
+        learning_rate=0.002,  # Of Adam.
+        schedule="constant",  # Of the learning rate: constant, cosine.
+        warmup_steps=0,  # Steps in which the learning rate rises from 0.
+        beta1=0.9,  # Of Adam; 0 or more, below 1.
     )
+    # Evaluation.
     config.evaluation = dict(
-        num_clips=500,
-        batch_size=100,
-        horizon=10,
-        rollout_clips=100,
-        rollout_steps=1_000,
-        judge_steps=1_600,
-        probe_clips=3_000,
+        num_clips=500,  # Test clips of the swap scores.
+        batch_size=100,  # Clips that are scored at once.
+        horizon=10,  # Greatest distance of the frames of a swap; length of a near prediction.
+        rollout_clips=100,  # Test clips of the rollout scores.
+        rollout_steps=1_000,  # Greatest length of a scored rollout, in frames.
+        judge_steps=1_600,  # Training steps of the classifiers that judge generated frames.
+        probe_clips=3_000,  # Clips that probes learn from; 60 or more.
     )
-    config.rollout = dict(num_clips=10, num_steps=500, frames_at_once=100)
+    # Generated videos.
+    config.rollout = dict(
+        num_clips=10,  # Videos.
+        num_steps=500,  # Generated frames of each video.
+        frames_at_once=100,  # Frames that one program decodes.
+    )
+    # Logs and checkpoints.
     config.steps_at_once = 0  # Most steps in one program; 0: 1 on CPUs, else 100.
     config.log_every_steps = 100
-    config.sample_every_steps = 5_000
-    config.checkpoint_every_steps = 1_000
-    config.keep_checkpoints = 3
+    config.sample_every_steps = 5_000  # 0: at the end only.
+    config.checkpoint_every_steps = 1_000  # 0: at the end only.
+    config.keep_checkpoints = 3  # Newest checkpoints that are kept.
     return config
 
 
