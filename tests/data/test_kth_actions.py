@@ -2,12 +2,14 @@
 
 import logging
 import pathlib
+import shutil
 import zipfile
 
 import av
 import numpy as np
 import pytest
 
+from drnet_jax.data.kth import sequences
 from drnet_jax.data.kth.actions import KthActions, KthConfig
 from drnet_jax.data.preparation import prepare
 from drnet_jax.data.preparation.builder import SPLITS, UnreadableError
@@ -45,22 +47,27 @@ def write_video(path, frames: np.ndarray, codec: str = "ffv1", form: str = "gray
         container.mux(stream.encode())
 
 
-def names(lines=LINES) -> list[str]:
-    return [line.split()[0] for line in lines if line]
+NAMES = [line.split()[0] for line in LINES if line]
 
 
 def video_path(folder, name: str):
     return folder / name.split("_")[1] / f"{name}_uncomp.avi"
 
 
-@pytest.fixture
-def folder(tmp_path):
-    """Five videos of two actions; the seed of each is its place in the list."""
-    folder = tmp_path / "KTH räw files"
-    for seed, name in enumerate(names()):
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """Five videos of two actions, not to be changed; the seed of each is its place in the list."""
+    folder = tmp_path_factory.mktemp("original")
+    for seed, name in enumerate(NAMES):
         write_video(video_path(folder, name), clip(seed))
     write_list(folder)
     return folder
+
+
+@pytest.fixture
+def folder(original, tmp_path):
+    """The five videos, for a test to change."""
+    return pathlib.Path(shutil.copytree(original, tmp_path / "KTH räw files"))
 
 
 def write_list(folder, lines=LINES) -> None:
@@ -101,13 +108,8 @@ def test_frames_labels_and_split(folder, zipped):
     # Ranges count from 1 and include their last frame.
     found = train["person02_boxing_d2_0"]
     np.testing.assert_array_equal(found.frames, clip(1)[5:9, :, :, None])
-    assert found.factors == {
-        "action": "boxing",
-        "person": 2,
-        "scenario": 2,
-        "first_frame": 6,
-        "video": "person02_boxing_d2",
-    }
+    expected = dict(action="boxing", person=2, scenario=2, first_frame=6)
+    assert found.factors == expected | {"video": "person02_boxing_d2"}
     np.testing.assert_array_equal(test["person21_walking_d4_0"].frames, clip(3)[1:3, :, :, None])
 
 
@@ -161,13 +163,12 @@ def test_a_video_that_breaks_off_keeps_its_start(folder, caplog):
         clips = clips_of(create(folder), "train")
     assert len(clips["person01_boxing_d1_0"].frames) == 4
     assert len(clips["person01_boxing_d1_1"].frames) == 2  # Of the five that are listed.
-    assert "person01_boxing_d1 has 6 frames" in caplog.text
+    assert "person01_boxing_d1 ends at frame 6" in caplog.text
 
 
 def test_missing_as_from_the_original(folder):
-    write_list(
-        folder, (*LINES, "person13_handclapping_d3\t*missing*", "person13_boxing_d3 *missing*")
-    )
+    missing = "person13_handclapping_d3\t*missing*", "person13_boxing_d3 *missing*"
+    write_list(folder, (*LINES, *missing))
     assert [len(jobs) for jobs in create(folder).jobs().values()] == [3, 2]
 
 
@@ -176,7 +177,7 @@ def test_a_missing_video_is_one_unreadable_job(folder):
     builder = create(folder)
     job = builder.jobs()["train"][1]
     assert job.name == "boxing/person02_boxing_d2_uncomp.avi"
-    with pytest.raises(UnreadableError, match=r"person02_boxing_d2_uncomp.avi is not in .*räw"):
+    with pytest.raises(UnreadableError, match=r"person02_boxing_d2_uncomp.avi is listed in .*räw"):
         builder.make(job)
 
 
@@ -185,9 +186,8 @@ def test_a_damaged_video_is_one_unreadable_job(folder, content, capfd):
     video_path(folder, "person01_boxing_d1").write_bytes(content)
     builder = create(folder)
     broken, *others = builder.jobs()["train"]
-    with pytest.raises(
-        UnreadableError, match=r"boxing/person01_boxing_d1_uncomp.avi is no .*video"
-    ):
+    expected = r"boxing/person01_boxing_d1_uncomp.avi is no .*video"
+    with pytest.raises(UnreadableError, match=expected):
         builder.make(broken)
     assert all(builder.make(job) for job in others)
     assert capfd.readouterr().err == ""  # FFmpeg is silent.
@@ -196,7 +196,7 @@ def test_a_damaged_video_is_one_unreadable_job(folder, content, capfd):
 def test_too_few_frames(folder):
     write_video(video_path(folder, "person01_boxing_d1"), clip(0, num_frames=1))
     builder = create(folder)
-    with pytest.raises(UnreadableError, match="has 1 frames, too few for its sequences"):
+    with pytest.raises(UnreadableError, match="ends at frame 1, too early for its sequences"):
         builder.make(builder.jobs()["train"][0])
 
 
@@ -222,9 +222,8 @@ def test_a_zip_file_with_a_name_twice(folder):
     zip_all(folder)
     with zipfile.ZipFile(folder / "walking.zip", "a") as archive:
         archive.writestr("copy/person17_walking_d3_uncomp.avi", b"other")
-    with pytest.raises(
-        ValueError, match=r"walking\.zip holds person17_walking_d3_uncomp.avi twice"
-    ):
+    expected = r"walking\.zip holds person17_walking_d3_uncomp.avi twice"
+    with pytest.raises(ValueError, match=expected):
         create(folder).jobs()
 
 
@@ -248,18 +247,21 @@ def test_a_malformed_line(folder, line, message):
         create(folder).jobs()
 
 
-def test_no_list_no_lines_no_action_no_split(folder):
-    write_list(folder, LINES[:2])
-    with pytest.raises(ValueError, match="lists no video of the test persons, which are 21 to 25"):
-        create(folder).jobs()
-    write_list(folder, (*LINES, "person03_running_d1 frames 1-2"))
-    with pytest.raises(FileNotFoundError, match=r"no video of running: there must be running/"):
-        create(folder).jobs()
-    write_list(folder, ())
-    with pytest.raises(ValueError, match="lists no videos"):
-        create(folder).jobs()
-    (folder / "00sequences.txt").unlink()
-    with pytest.raises(FileNotFoundError, match=r"no .*00sequences\.txt"):
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (LINES[:2], "lists no video of the test persons; test persons are 21 to 25"),
+        ((*LINES, "person03_running_d1 frames 1-2"), "no video of running; expected running/"),
+        ((), "lists no videos"),
+        (None, r"no .*00sequences\.txt"),
+    ],
+)
+def test_a_list_that_does_not_fit(folder, lines, message):
+    if lines is None:
+        (folder / "00sequences.txt").unlink()
+    else:
+        write_list(folder, lines)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         create(folder).jobs()
 
 
@@ -276,11 +278,10 @@ def test_bad_settings(folder):
 
 def test_official_oddities(tmp_path):
     """The original list has ranges out of order and ranges that overlap."""
-    lines = ["person07_jogging_d4\t\tframes\t1-64, 270-332, 194-264, 490-570"]
-    lines += ["person03_walking_d4\t\tframes\t1-92, 118-216, 232-338, 338-432"]
-    lines += ["person21_walking_d4\t\tframes\t1-92"]
-    pathlib.Path(tmp_path / "00sequences.txt").write_text(HEADER + "\r\n".join(lines))
-    for line in lines:
-        write_video(video_path(tmp_path, line.split()[0]), clip(0, num_frames=2))
-    video = create(tmp_path).jobs()["train"][1].arguments[0]
-    assert video.ranges == ((1, 64), (270, 332), (194, 264), (490, 570))
+    path = tmp_path / "00sequences.txt"
+    jogging = "person07_jogging_d4\t\tframes\t1-64, 270-332, 194-264, 490-570"
+    walking = "person03_walking_d4\t\tframes\t1-92, 118-216, 232-338, 338-432"
+    path.write_text(HEADER + f"{jogging}\r\n{walking}")
+    second, first = sequences.read(path)  # Sorted by name.
+    assert first.ranges == ((1, 64), (270, 332), (194, 264), (490, 570))
+    assert second.ranges == ((1, 92), (118, 216), (232, 338), (338, 432))

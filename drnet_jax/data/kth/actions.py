@@ -27,16 +27,16 @@ from drnet_jax.data.readers import raw_files, video_files
 from drnet_jax.data.readers.framing import Framing
 
 TEST_PERSONS = {"20/5": range(21, 26), "16/9": range(17, 26)}
-"""By name of the split. `20/5` is DrNET's; `16/9` that of PredRNN and of others who predict video.
+"""Test persons by name of the split: `20/5` is DrNET's, `16/9` that of PredRNN and others.
 
-The 16 and 9 persons that `00sequences.txt` itself proposes, for recognition, are others.
+`00sequences.txt` proposes 16 and 9 other persons, for recognition.
 """
 
 MISSING = "person13_handclapping_d3"
-"""The only video that the authors lack too."""
+"""The only video that the official data set itself does not have."""
 
 _CONTENTS = "the six folders or zip files of KTH (boxing, ...) and 00sequences.txt"
-_MAX_BYTES = 2**30  # Of a video in a zip file; the originals have about one million.
+_MAX_BYTES = 2**30  # Largest video unpacked from a zip file; the originals have about 1 MB.
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -44,8 +44,8 @@ class KthConfig(ClipConfig):
     """Settings of KTH.
 
     Attributes:
-      name: made from the settings and from what the folder holds.
-      persons: how many train and how many test, of `TEST_PERSONS`.
+      name: derived from the settings and from the files in the folder.
+      persons: numbers of training and test persons, of `TEST_PERSONS`.
     """
 
     name: str = ""
@@ -65,7 +65,7 @@ class KthConfig(ClipConfig):
 
 
 class KthActions(ClipBuilder):
-    """A clip is one sequence of a video, squeezed to a square as in the authors' code."""
+    """Clips of KTH: sequences of its videos, squeezed to a square as in the authors' code."""
 
     CONTENT = ("person", "scenario")
     LABEL = "action"
@@ -106,23 +106,23 @@ class KthActions(ClipBuilder):
         for action in sorted({video.action for video in videos if video.ranges}):
             if not any(f"_{action}_" in name for name in found):
                 raise FileNotFoundError(
-                    f"{folder} holds no video of {action}: there must be {action}/*_uncomp.avi "
-                    f"or {action}.zip."
+                    f"{folder} holds no video of {action}; expected {action}/*_uncomp.avi or "
+                    f"{action}.zip."
                 )
         test_persons = TEST_PERSONS[self.builder_config.persons]
         jobs = {"train": [], "test": []}
         for video in videos:
             file = _file_name(video)
             if video.ranges is None or (video.name == MISSING and file not in found):
-                logging.info("%s is missing, as it is from the original.", video.name)
+                logging.info("%s is missing, as in the official data set.", video.name)
                 continue
             split = "test" if video.person in test_persons else "train"
             jobs[split].append(Job(f"{video.action}/{file}", (video, found.get(file))))
         for split, listed in jobs.items():
             if not listed:
                 raise ValueError(
-                    f"{folder / '00sequences.txt'} lists no video of the {split} persons, which "
-                    f"are {min(test_persons)} to 25 for test and those before for train."
+                    f"{folder / '00sequences.txt'} lists no video of the {split} persons; test "
+                    f"persons are {min(test_persons)} to 25, all others train."
                 )
         return jobs
 
@@ -134,33 +134,29 @@ class KthActions(ClipBuilder):
         for number, (first, last) in enumerate(video.ranges):
             if last > len(frames):
                 logging.warning(
-                    "%s has %d frames, but sequence %d should last from %d to %d: %s.",
+                    "%s ends at frame %d, but its sequence %d should last from %d to %d: %s.",
                     *(video.name, len(frames), number, first, last),
                     "cut short" if len(frames) > first else "left out",
                 )
             # Ranges count from 1 and include their last frame.
             clip = frames[first - 1 : last]
-            if len(clip) < 2:
+            if len(clip) < 2:  # No two frames that a network could compare.
                 continue
-            factors = {
-                "action": video.action,
-                "person": video.person,
-                "scenario": video.scenario,
-                "first_frame": first,
-                "video": video.name,
-            }
+            factors = dict(action=video.action, person=video.person, scenario=video.scenario)
+            factors |= dict(first_frame=first, video=video.name)
             clips.append(Clip(f"{video.name}_{number}", clip, factors))
         if not clips:
             raise UnreadableError(
-                f"{job.name} has {len(frames)} frames, too few for its sequences {video.ranges}."
+                f"{job.name} ends at frame {len(frames)}, too early for its sequences "
+                f"{video.ranges}."
             )
         return clips
 
     def _decode(self, name: str, place: str | None) -> np.ndarray:
-        """Returns the frames of a video, those before the damage if it is damaged."""
+        """Returns the frames of a video; of a damaged one, those before the damage."""
         folder = _folder(self.builder_config)
         if place is None:
-            raise UnreadableError(f"{name} is not in {folder}, but in 00sequences.txt.")
+            raise UnreadableError(f"{name} is listed in 00sequences.txt, but not in {folder}.")
         framing = Framing(self.builder_config.image_size, channels=1, crop="none")
         if place.endswith(".zip"):
             source = _unzip(folder / place, pathlib.PurePath(name).name)
@@ -173,7 +169,7 @@ class KthActions(ClipBuilder):
         except UnreadableError as error:
             if not frames:
                 raise
-            logging.warning("%s The %d frames before are used.", error, len(frames))
+            logging.warning("%s Frames used, all before that: %d.", error, len(frames))
         if not frames:
             raise UnreadableError(f"{name} holds no frames.")
         return np.stack(frames)
@@ -188,31 +184,27 @@ def _file_name(video: Video) -> str:
 
 
 def _files(folder: pathlib.Path) -> list[raw_files.RawFile]:
-    """Returns the list of sequences, the zip files and the videos that lie in folders."""
+    """Returns the files of KTH: list of sequences, zip files and videos in folders."""
     names = ["00sequences.txt", *(f"{action}.zip" for action in ACTIONS)]
     for action in ACTIONS:
         names += (f"{action}/{path.name}" for path in (folder / action).glob("person*.avi"))
-    files = [raw_files.raw_file(folder / n, n) for n in sorted(names) if (folder / n).is_file()]
-    return files
+    return [raw_files.raw_file(folder / n, n) for n in sorted(names) if (folder / n).is_file()]
 
 
 def _listing(folder: pathlib.Path) -> dict[str, str]:
-    """Returns where each video file is: its path below the folder, or its zip file's.
-
-    A file in a folder is taken before its namesake in a zip file.
-    """
+    """Returns the path below `folder` of each video file, or of the zip file that holds it."""
     found = {}
     for file in _files(folder):
         if file.name.endswith(".zip"):
             for name in _members(file.path):
                 found.setdefault(name, file.name)
-        else:
+        else:  # A file in a folder wins over one of the same name in a zip file.
             found[pathlib.PurePosixPath(file.name).name] = file.name
     return found
 
 
 def _members(path: pathlib.Path) -> dict[str, zipfile.ZipInfo]:
-    """Returns the videos in a zip file, by file name, whatever folder they are in there."""
+    """Returns the videos in a zip file by file name, whichever folder they are in there."""
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if info.filename.endswith("_uncomp.avi")]
@@ -221,7 +213,7 @@ def _members(path: pathlib.Path) -> dict[str, zipfile.ZipInfo]:
     members = {}
     for info in infos:
         name = pathlib.PurePosixPath(info.filename).name
-        if name.startswith("."):  # macOS adds files of its own.
+        if name.startswith("."):  # macOS adds hidden copies.
             continue
         if name in members:
             raise ValueError(
@@ -235,11 +227,11 @@ def _unzip(path: pathlib.Path, name: str) -> bytes:
     info = _members(path)[name]
     if info.file_size > _MAX_BYTES:
         raise UnreadableError(
-            f"{name} in {path} has {info.file_size} bytes; allowed: at most {_MAX_BYTES}."
+            f"{name} in {path} has {info.file_size} bytes; allowed: {_MAX_BYTES} or fewer."
         )
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.read(info)
-    # A file that is encrypted, or compressed in a way that nobody knows, is a RuntimeError.
+    # RuntimeError: the file is encrypted, or compressed by an unknown method.
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise UnreadableError(f"{name} in {path} cannot be unpacked: {error}.") from error

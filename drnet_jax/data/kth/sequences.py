@@ -1,4 +1,4 @@
-"""`00sequences.txt`, the list that comes with KTH: which frames of a video show the action."""
+"""Reads `00sequences.txt`, KTH's list of the frames of each video that show the action."""
 
 import dataclasses
 import pathlib
@@ -6,7 +6,8 @@ import re
 
 ACTIONS = ("boxing", "handclapping", "handwaving", "jogging", "running", "walking")
 
-_MAX_BYTES = 1_000_000  # The original has 38,081.
+_EXAMPLE = "person01_boxing_d1 frames 1-95, 96-185"
+_MAX_BYTES = 1_000_000  # The original has 38,081: anything much larger is another file.
 _VIDEO = re.compile(rf"person(\d\d)_({'|'.join(ACTIONS)})_d([1-4])\s+(?:frames\s+(.+)|\*missing\*)")
 _RANGE = re.compile(r"(\d{1,6})\s*-\s*(\d{1,6})")
 
@@ -16,12 +17,12 @@ class Video:
     """One line of the list.
 
     Attributes:
-      name: such as `person01_boxing_d1`.
-      action: of `ACTIONS`.
+      name: name of the video, as `person01_boxing_d1`.
+      action: one of `ACTIONS`.
       person: 1 to 25.
       scenario: 1 outdoors, 2 with changes of scale, 3 in other clothes, 4 indoors.
-      ranges: (first, last) frame of each sequence, counted from 1, both included; they may
-        overlap and stand in any order. None when the list itself calls the video missing.
+      ranges: (first, last) frame of each sequence, counted from 1, both included, in any order
+        and perhaps overlapping; None if the list calls the video missing.
     """
 
     name: str
@@ -34,11 +35,11 @@ class Video:
 def read(path: pathlib.Path) -> list[Video]:
     """Returns the videos of the list at `path`, sorted by name.
 
-    Above the first video there may be any text; below it, only videos and empty lines.
+    Any text may stand above the first video, and only videos and empty lines below it.
 
     Raises:
       FileNotFoundError: there is no such file.
-      ValueError: a line is malformed or says again what another says.
+      ValueError: a line is malformed, or a video is listed twice.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -47,9 +48,9 @@ def read(path: pathlib.Path) -> list[Video]:
         )
     content = path.read_bytes()
     if len(content) > _MAX_BYTES:
-        raise ValueError(f"{path} has {len(content)} bytes; allowed: at most {_MAX_BYTES}.")
+        raise ValueError(f"{path} has {len(content)} bytes; allowed: {_MAX_BYTES} or fewer.")
     videos: dict[str, Video] = {}
-    # Latin-1 reads any byte, and what counts is ASCII.
+    # Latin-1 decodes any byte, and all that is used is ASCII.
     for number, line in enumerate(content.decode("latin-1").splitlines(), start=1):
         line = line.strip()
         if not line or not (videos or line.startswith("person")):
@@ -59,11 +60,8 @@ def read(path: pathlib.Path) -> list[Video]:
             raise ValueError(f"{path}, line {number}: {video.name} is listed twice.")
         videos[video.name] = video
     if not videos:
-        raise ValueError(f"{path} lists no videos; expected lines such as {_EXAMPLE!r}.")
+        raise ValueError(f"{path} lists no videos; expected lines like {_EXAMPLE!r}.")
     return sorted(videos.values(), key=lambda video: video.name)
-
-
-_EXAMPLE = "person01_boxing_d1 frames 1-95, 96-185"
 
 
 def _parse(line: str, where: str) -> Video:

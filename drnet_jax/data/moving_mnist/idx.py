@@ -82,7 +82,7 @@ def read_folder(folder: Folder) -> Splits:
             missing.append(name)
     if missing:
         raise FileNotFoundError(
-            f"Folder {folder} lacks {', '.join(missing)} (plain or with .gz); "
+            f"Folder {folder} has no {', '.join(missing)} (plain or with .gz); "
             "it must hold all four files of a digit set."
         )
     return {split: _read_split(*(paths[name] for name in FILES[split])) for split in FILES}

@@ -36,8 +36,8 @@ class SmallNorbConfig(ClipConfig):
     """Settings of small NORB.
 
     Attributes:
-      name: made from the settings and from what the folder holds.
-      cameras: `both` gives two clips of each sweep, `left` one.
+      name: derived from the settings and from the files in the folder.
+      cameras: `both` gives two clips of each turn, `left` one.
     """
 
     name: str = ""
@@ -53,7 +53,7 @@ class SmallNorbConfig(ClipConfig):
 
 
 class SmallNorb(ClipBuilder):
-    """A clip is one turn of a toy: 18 azimuths at one elevation, lighting and camera."""
+    """Clips of small NORB: full turns of a toy at one elevation, in one lighting, by one camera."""
 
     CONTENT = ("category", "instance")
     CARD = Card(
@@ -78,7 +78,7 @@ class SmallNorb(ClipBuilder):
     _splits: dict[str, norb_splits.Split] | None = None
 
     def factor_features(self) -> dict[str, Any]:
-        """Returns category, instance, elevation, lighting, camera, and degrees of each frame."""
+        """Returns category, instance, elevation, lighting, camera, and azimuths in degrees."""
         return {
             "category": tfds.features.ClassLabel(names=CATEGORIES),
             "instance": np.int32,
@@ -90,36 +90,25 @@ class SmallNorb(ClipBuilder):
 
     def jobs(self) -> dict[str, list[Job]]:
         """Returns a job for each toy; see the base class."""
-        splits = self._open()
-        return {split: _jobs(split, splits[split].labels) for split in SPLITS}
+        return {split: _jobs(split, self._open()[split].labels) for split in SPLITS}
 
     def make(self, job: Job) -> list[Clip]:
         """Returns the turns of a toy; see the base class."""
-        split, category, instance, sweeps = job.arguments
-        clips = []
-        for elevation, lighting, records in sweeps:
-            for camera in CAMERAS[self.builder_config.cameras]:
-                factors = {
-                    "category": category,
-                    "instance": instance,
-                    "elevation": elevation,
-                    "lighting": lighting,
-                    "camera": camera,
-                    "azimuth": _DEGREES,
-                }
-                name = f"{job.name}_elevation{elevation}_lighting{lighting}_camera{camera}"
-                clips.append(Clip(name, self._frames(split, records, camera), factors))
-        return clips
-
-    def _frames(self, split: str, records: tuple[int, ...], camera: int) -> np.ndarray:
-        try:
-            pictures = self._open()[split].pictures(records, camera)
-        # A damaged gzip file is found out only here.
-        except (ValueError, OSError) as error:
-            raise UnreadableError(str(error)) from error
+        split, category, instance, turns = job.arguments
         framing = Framing(self.builder_config.image_size, channels=1, crop="none")
-        frames = [image_files.resize(Image.fromarray(picture), framing) for picture in pictures]
-        return np.stack([np.asarray(frame) for frame in frames])[..., None]
+        clips = []
+        for elevation, lighting, records in turns:
+            for camera in CAMERAS[self.builder_config.cameras]:
+                factors = dict(category=category, instance=instance, elevation=elevation)
+                factors |= dict(lighting=lighting, camera=camera, azimuth=_DEGREES)
+                name = f"{job.name}_elevation{elevation}_lighting{lighting}_camera{camera}"
+                try:
+                    pictures = self._open()[split].pictures(records, camera)
+                except (ValueError, OSError) as error:  # A damaged record of what tfds prepared.
+                    raise UnreadableError(str(error)) from error
+                frames = [image_files.resize(Image.fromarray(p), framing) for p in pictures]
+                clips.append(Clip(name, np.stack(frames)[..., None], factors))
+        return clips
 
     def _open(self) -> dict[str, norb_splits.Split]:
         with self._opening:
@@ -133,9 +122,10 @@ def _jobs(split: str, labels: np.ndarray) -> list[Job]:
     """Returns a job for each toy of a split, given int labels `[num, 5]`.
 
     Raises:
-      ValueError: a turn lacks an azimuth, or has one twice.
+      ValueError: a turn does not have each azimuth once.
     """
     order = np.lexsort(labels.T[::-1])  # By category first, by azimuth last.
+    # (category, instance) -> (elevation, lighting) -> azimuth and number of each record.
     toys: dict[tuple, dict[tuple, list]] = {}
     for record, row in zip(order.tolist(), labels[order].tolist(), strict=True):
         toy, view = tuple(row[:2]), tuple(row[2:4])
@@ -143,14 +133,14 @@ def _jobs(split: str, labels: np.ndarray) -> list[Job]:
     jobs = []
     for (category, instance), views in toys.items():
         name = f"{split}_{CATEGORIES[category]}{instance}"
-        sweeps = []
-        for (elevation, lighting), sweep in views.items():
-            if [azimuth for azimuth, _ in sweep] != list(range(_NUM_AZIMUTHS)):
+        turns = []
+        for (elevation, lighting), turn in views.items():
+            azimuths, records = zip(*turn, strict=True)
+            if azimuths != tuple(range(_NUM_AZIMUTHS)):
                 raise ValueError(
                     f"{name} at elevation {elevation} and lighting {lighting} has azimuths "
-                    f"{[azimuth for azimuth, _ in sweep]}; expected 0 to {_NUM_AZIMUTHS - 1}, "
-                    "each once."
+                    f"{list(azimuths)}; expected 0 to {_NUM_AZIMUTHS - 1}, each once."
                 )
-            sweeps.append((elevation, lighting, tuple(record for _, record in sweep)))
-        jobs.append(Job(name, (split, category, instance, tuple(sweeps))))
+            turns.append((elevation, lighting, records))
+        jobs.append(Job(name, (split, category, instance, tuple(turns))))
     return jobs

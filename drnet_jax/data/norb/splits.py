@@ -1,4 +1,4 @@
-"""small NORB from its raw files, or from what the tfds catalog's `smallnorb` prepared."""
+"""small NORB from its raw files, or from what `smallnorb` of the tfds catalog prepared."""
 
 import io
 import pathlib
@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from drnet_jax.data.norb.files import MatrixFile
+from drnet_jax.data.norb import files
 from drnet_jax.data.readers import raw_files
 
 STEMS = {
@@ -17,7 +17,7 @@ STEMS = {
     "test": "smallnorb-5x01235x9x18x6x2x96x96-testing",
 }
 LABELS = {"category": 5, "instance": 10, "elevation": 9, "lighting": 6, "azimuth": 18}
-"""How many values each label has; all count from 0."""
+"""Number of values of each label, all counted from 0."""
 
 SIDE = 96
 CONTENTS = (
@@ -25,40 +25,50 @@ CONTENTS = (
     "tensorflow-datasets prepared"
 )
 
+# Ending of a file's name -> dtype and shape of a record.
 _PARTS = {"dat": (np.uint8, (2, SIDE, SIDE)), "cat": (np.int32, ()), "info": (np.int32, (4,))}
 
 
 class RawSplit:
-    """Pictures and labels of a split, from three binary matrices."""
+    """Pictures and labels of a split, from its three binary matrices.
+
+    Attributes:
+      labels: int32 `[num, 5]`, the columns as in `LABELS`.
+    """
 
     def __init__(self, paths: dict[str, pathlib.Path]):
-        """Checks the files; `paths` are those of `dat`, `cat` and `info`.
+        """Reads the files `paths` of `dat`, `cat` and `info`.
 
         Raises:
-          ValueError: a file is damaged, or they do not belong together.
+          ValueError: a file is damaged, or the files do not belong together.
         """
-        files = {part: MatrixFile(paths[part], *_PARTS[part]) for part in _PARTS}
-        if len({len(file) for file in files.values()}) > 1:
-            lengths = ", ".join(f"{file.path.name} {len(file)}" for file in files.values())
+        parts = {part: files.read_matrix(paths[part], *_PARTS[part]) for part in _PARTS}
+        if len({len(matrix) for matrix in parts.values()}) > 1:
+            lengths = ", ".join(f"{paths[part].name} {len(parts[part])}" for part in parts)
             raise ValueError(f"The files in {paths['dat'].parent} differ in length: {lengths}.")
-        self._pictures = files["dat"]
-        instance, elevation, azimuth, lighting = files["info"].values().T
+        self._pictures = parts["dat"]
+        instance, elevation, azimuth, lighting = parts["info"].T
+        # The raw files count azimuths in steps of 10 degrees but hold every second one only.
         if np.any(azimuth % 2):
             raise ValueError(f"{paths['info']} holds an odd azimuth; expected 0, 2, 4 to 34.")
-        category = files["cat"].values()
-        self.labels = np.stack([category, instance, elevation, lighting, azimuth // 2], axis=1)
+        columns = [parts["cat"], instance, elevation, lighting, azimuth // 2]
+        self.labels = np.stack(columns, axis=1)
         _check_labels(self.labels, str(paths["info"]))
 
     def pictures(self, records: Sequence[int], camera: int) -> np.ndarray:
-        """Returns uint8 `[num, 96, 96]` of a camera; see `MatrixFile.values` for errors."""
-        return self._pictures.values()[list(records), camera]
+        """Returns uint8 `[num, 96, 96]` of a camera."""
+        return self._pictures[list(records), camera]
 
 
 class PreparedSplit:
-    """Pictures and labels of a split, from what tfds prepared in the form of ArrayRecord."""
+    """Pictures and labels of a split, from what tfds prepared as ArrayRecord.
+
+    Attributes:
+      labels: int32 `[num, 5]`, the columns as in `LABELS`.
+    """
 
     def __init__(self, folder: pathlib.Path, split: str):
-        """Reads the labels of all records, in seconds: the pictures stay packed.
+        """Reads the labels of all records, which takes seconds: the pictures stay compressed.
 
         Raises:
           ValueError: the folder holds something else.
@@ -69,9 +79,9 @@ class PreparedSplit:
                 f"{folder} was prepared as {builder.info.file_format.value}, which needs "
                 "TensorFlow to read; allowed: file_format='array_record'."
             )
-        names = [f"label_{n}" if n != "instance" else n for n in LABELS]
-        if lacking := {"image", "image2", *names} - set(builder.info.features):
-            raise ValueError(f"{folder} is no smallnorb: it lacks {', '.join(sorted(lacking))}.")
+        names = [label if label == "instance" else f"label_{label}" for label in LABELS]
+        if missing := {"image", "image2", *names} - set(builder.info.features):
+            raise ValueError(f"{folder} is no smallnorb: it has no {', '.join(sorted(missing))}.")
         skip = {camera: tfds.decode.SkipDecoding() for camera in ("image", "image2")}
         self._source = builder.as_data_source(split=split, decoders=skip)
         self._lock = threading.Lock()
@@ -82,8 +92,8 @@ class PreparedSplit:
     def pictures(self, records: Sequence[int], camera: int) -> np.ndarray:
         """Returns uint8 `[num, 96, 96]` of a camera."""
         with self._lock:
-            packed = [self._source[i]["image2" if camera else "image"] for i in records]
-        return np.stack([np.asarray(Image.open(io.BytesIO(content))) for content in packed])
+            pngs = [self._source[i]["image2" if camera else "image"] for i in records]
+        return np.stack([np.asarray(Image.open(io.BytesIO(png))) for png in pngs])
 
 
 Split = RawSplit | PreparedSplit
@@ -93,11 +103,10 @@ def open_splits(folder: pathlib.Path) -> dict[str, Split]:
     """Returns the splits in `folder`.
 
     Raises:
-      FileNotFoundError: it does not hold all of small NORB.
+      FileNotFoundError: the folder does not hold all of small NORB.
       ValueError: a file is damaged, or an object is in both splits.
     """
-    raw = _raw_paths(folder)
-    if raw:
+    if raw := _raw_paths(folder):
         splits = {split: RawSplit(paths) for split, paths in raw.items()}
     else:
         prepared = _prepared_folder(folder)
@@ -107,38 +116,35 @@ def open_splits(folder: pathlib.Path) -> dict[str, Split]:
         category, instance = shared[0]
         raise ValueError(
             f"{folder} has instance {instance} of category {category} in both splits; "
-            "objects to test on must be new."
+            "test objects must not occur in training."
         )
     return splits
 
 
 def fingerprint(folder: pathlib.Path) -> str:
-    """Returns digits that change with the files of small NORB in `folder`.
+    """Returns hexadecimal digits that change with the files of small NORB in `folder`.
 
     Raises:
-      FileNotFoundError: it does not hold all of small NORB.
+      FileNotFoundError: the folder does not hold all of small NORB.
     """
-    raw = _raw_paths(folder)
-    paths = [path for parts in raw.values() for path in parts.values()]
-    if raw:
-        files = [raw_files.raw_file(path, path.name) for path in paths]
+    if raw := _raw_paths(folder):
+        paths = [path for parts in raw.values() for path in parts.values()]
+        found = [raw_files.raw_file(path, path.name) for path in paths]
     else:
-        files = raw_files.walk(_prepared_folder(folder))
-    return raw_files.fingerprint((file.name, file.size) for file in files)
+        found = raw_files.walk(_prepared_folder(folder))
+    return raw_files.fingerprint((file.name, file.size) for file in found)
 
 
 def _raw_paths(folder: pathlib.Path) -> dict[str, dict[str, pathlib.Path]]:
-    """Returns the raw files by split and part; empty when there is none at all.
+    """Returns the raw files by split and part; empty if there are none.
 
     Raises:
       FileNotFoundError: some of them are missing.
     """
-    names = {
-        split: {part: f"{stem}-{part}.mat" for part in _PARTS} for split, stem in STEMS.items()
-    }
     found, missing = {}, []
-    for split, parts in names.items():
-        for part, name in parts.items():
+    for split, stem in STEMS.items():
+        for part in _PARTS:
+            name = f"{stem}-{part}.mat"
             # The plain file first: it need not be decompressed.
             paths = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
             if paths:
@@ -146,12 +152,12 @@ def _raw_paths(folder: pathlib.Path) -> dict[str, dict[str, pathlib.Path]]:
             else:
                 missing.append(name)
     if found and missing:
-        raise FileNotFoundError(f"{folder} lacks {', '.join(missing)}, plain or with .gz.")
+        raise FileNotFoundError(f"{folder} has no {', '.join(missing)}, plain or with .gz.")
     return found
 
 
 def _prepared_folder(folder: pathlib.Path) -> pathlib.Path:
-    """Returns the folder that tfds can read, of the newest version, in or below `folder`.
+    """Returns the folder of the newest version that tfds prepared, `folder` itself or below it.
 
     Raises:
       FileNotFoundError: there is none.

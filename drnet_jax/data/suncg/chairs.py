@@ -1,6 +1,6 @@
-"""SUNCG chairs: one chair turning at one elevation, from the authors' pictures.
+"""SUNCG chairs from the authors' pictures: a clip is a turn of one chair at one elevation.
 
-The data set was withdrawn; this reads the copy of those who have it.
+The data set was withdrawn; this reads the copies that people still have.
 Source: drnet-py, data/suncg.py.
 """
 
@@ -26,7 +26,7 @@ from drnet_jax.data.readers.raw_files import RawFile
 
 NUM_AZIMUTHS = 36
 
-_TRAIN_FRACTION = 0.85
+_TRAIN_FRACTION = 0.85  # As in the authors' code.
 _CONTENTS = "the chairs as <object>/elevation_<number>/p200-64_<1 to 36>.png"
 _DEGREES = np.arange(NUM_AZIMUTHS, dtype=np.float32) * (360 / NUM_AZIMUTHS)
 _ELEVATION = re.compile(r"elevation_(-?\d+(?:\.\d+)?)")
@@ -35,7 +35,7 @@ _PICTURE = re.compile(r"p200-64_(\d{1,6})\.png")
 
 @dataclasses.dataclass(kw_only=True)
 class SuncgChairsConfig(ClipConfig):
-    """Settings of SUNCG chairs; `name` is made from them and from what the folder holds."""
+    """Settings of SUNCG chairs; `name` is derived from them and from the files in the folder."""
 
     name: str = ""
 
@@ -48,8 +48,9 @@ class SuncgChairsConfig(ClipConfig):
 
 
 class SuncgChairs(ClipBuilder):
-    """A clip is one turn of a chair at one elevation."""
+    """Clips of SUNCG: full turns of a chair at one elevation."""
 
+    channels = 3
     CONTENT = ("object",)
     CARD = Card(
         title="SUNCG chairs",
@@ -69,13 +70,8 @@ class SuncgChairs(ClipBuilder):
         periodic=True,
     )
 
-    @property
-    def channels(self) -> int:
-        """Channels of a frame: color."""
-        return 3
-
     def factor_features(self) -> dict[str, Any]:
-        """Returns object, elevation as in the folder's name, and degrees of each frame."""
+        """Returns object, elevation as in the folder's name, and azimuths in degrees."""
         return {
             "object": tfds.features.ClassLabel(names=list(_chairs(self.builder_config.folder))),
             "elevation": np.float32,
@@ -95,11 +91,10 @@ class SuncgChairs(ClipBuilder):
         return jobs
 
     def make(self, job: Job) -> list[Clip]:
-        """Returns the turn; see the base class."""
+        """Returns one turn; see the base class."""
         chair, elevation, files = job.arguments
         framing = Framing(self.builder_config.image_size, channels=3, crop="none")
-        pictures = _in_order(job.name, files)
-        frames = image_files.read_sequence(pictures, framing)
+        frames = image_files.read_sequence(_in_order(job.name, files), framing)
         factors = {"object": chair, "elevation": elevation, "azimuth": _DEGREES}
         return [Clip(job.name, frames, factors)]
 
@@ -112,7 +107,7 @@ def _in_order(name: str, files: tuple[tuple[str, str], ...]) -> list[tuple[str, 
     """Returns the 36 pictures of a turn by azimuth.
 
     Raises:
-      UnreadableError: one is missing, or two are of one azimuth.
+      UnreadableError: an azimuth is missing, occurs twice or is beyond 36.
     """
     by_number: dict[int, tuple[str, pathlib.Path]] = {}
     for file, path in files:
@@ -123,7 +118,7 @@ def _in_order(name: str, files: tuple[tuple[str, str], ...]) -> list[tuple[str, 
     expected = range(1, NUM_AZIMUTHS + 1)
     if missing := sorted(set(expected) - set(by_number)):
         raise UnreadableError(
-            f"{name} lacks p200-64_{missing[0]}.png, in all {len(missing)} of "
+            f"{name} has no p200-64_{missing[0]}.png; missing in all: {len(missing)} of "
             f"{NUM_AZIMUTHS} azimuths."
         )
     if extra := sorted(set(by_number) - set(expected)):
@@ -145,7 +140,7 @@ def _chairs(folder: str) -> dict[str, dict[str, list[RawFile]]]:
             chairs.setdefault(chair, {}).setdefault(rest[0], []).append(file)
     if len(chairs) < 2:
         raise ValueError(
-            f"{folder} holds {len(chairs)} chairs; expected at least 2, one of them to test on: "
+            f"{folder} holds fewer than 2 chairs, one to train and one to test on; expected "
             f"{_CONTENTS}."
         )
     return chairs
