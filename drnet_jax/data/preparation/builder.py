@@ -177,3 +177,8 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
         # tfds would warn that the class does not list these settings.
         del version
         return builder_config
+
+
+def without_frames(record: dict[str, Any]) -> dict[str, Any]:
+    """Returns the values of a decoded record except its frames, which need most of the memory."""
+    return {key: value for key, value in record.items() if key != "frames"}

@@ -17,7 +17,13 @@ from etils import epath
 
 from drnet_jax.base import files, lock, plural, progress
 from drnet_jax.data.preparation import card, contact_sheet
-from drnet_jax.data.preparation.builder import SPLITS, ClipBuilder, Job, UnreadableError
+from drnet_jax.data.preparation.builder import (
+    SPLITS,
+    ClipBuilder,
+    Job,
+    UnreadableError,
+    without_frames,
+)
 from drnet_jax.data.preparation.parts import Parts
 
 _FILE_FORMAT = "array_record"
@@ -136,8 +142,7 @@ def _run_job(builder: ClipBuilder, parts: Parts, job: Job) -> _Outcome:
             raise RuntimeError(f"{builder.CARD.title}: {job.name!r} failed: {reason}") from error
         with _writing(builder.data_path):
             parts.store(job, records)
-    decoded = [builder.deserialize(record) for record in records]
-    return [{key: record[key] for key in record if key != "frames"} for record in decoded]
+    return [without_frames(builder.deserialize(record)) for record in records]
 
 
 def _make_records(builder: ClipBuilder, job: Job) -> list[bytes]:
