@@ -1,4 +1,4 @@
-"""`labels.csv`: what a person knows about the clips of a folder."""
+"""`labels.csv`: a table of labels that the user may put beside the videos."""
 
 import csv
 import dataclasses
@@ -8,6 +8,7 @@ import pathlib
 import unicodedata
 from collections.abc import Iterable
 
+from drnet_jax.base import plural
 from drnet_jax.data.readers import raw_files
 
 FILE = "labels.csv"
@@ -30,17 +31,17 @@ class Labels:
 
 
 def read(folder: pathlib.Path, clips: Iterable[str]) -> Labels:
-    """Returns the labels in `folder`, of which there may be none.
+    """Returns the labels in `folder`; without a table, there are no columns.
 
-    The first line names the columns: `file` is the path of a clip below the folder, every other
-    one is a factor, such as `label`.
+    The first line names the columns: `file` is the path of a clip below the folder, and each of
+    the others is a factor, such as `label`.
 
     Args:
       folder: where `labels.csv` may be.
-      clips: paths of all clips below the folder.
+      clips: the paths of all clips, relative to the folder.
 
     Raises:
-      ValueError: the table is malformed, names what is not there, or leaves a clip out.
+      ValueError: the table is malformed, names a clip that does not exist, or leaves one out.
     """
     path = folder / FILE
     if not path.is_file():
@@ -52,7 +53,8 @@ def read(folder: pathlib.Path, clips: Iterable[str]) -> Labels:
     for number, line in lines[1:]:
         where = f"{path}, line {number}"
         if len(line) != len(columns):
-            raise ValueError(f"{where}: {len(line)} columns; expected {len(columns)}.")
+            found = plural.count(len(line), "column")
+            raise ValueError(f"{where}: {found}; expected {len(columns)}.")
         row = dict(zip(columns, line, strict=True))
         clip = unicodedata.normalize("NFC", row.pop("file")).replace("\\", "/").removeprefix("./")
         if clip not in clips:
@@ -61,7 +63,8 @@ def read(folder: pathlib.Path, clips: Iterable[str]) -> Labels:
             raise ValueError(f"{where}: {clip!r} is listed twice.")
         rows[clip] = row
     if missing := sorted(clips - set(rows)):
-        raise ValueError(f"{path} has no line for {missing[0]!r} and {len(missing) - 1} others.")
+        others = f" and {plural.count(len(missing) - 1, 'other')}" if missing[1:] else ""
+        raise ValueError(f"{path} has no line for {missing[0]!r}{others}.")
     values = {c: {row[c] for row in rows.values()} for c in columns if c != "file"}
     classes = {c: tuple(sorted(v, key=raw_files.natural_key)) for c, v in values.items()}
     return Labels(classes, rows)
@@ -70,7 +73,9 @@ def read(folder: pathlib.Path, clips: Iterable[str]) -> Labels:
 def _lines(path: pathlib.Path) -> list[tuple[int, list[str]]]:
     """Returns (number, stripped cells) of each line that is not empty."""
     if path.stat().st_size > _MAX_BYTES:
-        raise ValueError(f"{path} has {path.stat().st_size} bytes; allowed: at most {_MAX_BYTES}.")
+        raise ValueError(
+            f"{path} has {path.stat().st_size:,} bytes; allowed: at most {_MAX_BYTES:,}."
+        )
     try:
         text = path.read_bytes().decode("utf-8-sig")  # Spreadsheets put a mark before it.
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
