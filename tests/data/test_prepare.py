@@ -15,17 +15,12 @@ import pytest
 from array_record.python import array_record_module
 
 from drnet_jax.base import files, lock
-from drnet_jax.data.preparation import prepare
+from drnet_jax.data.preparation import prepare, write_folder
 from drnet_jax.data.preparation.builder import SPLITS, Clip, Job
-from drnet_jax.data.preparation.parts import Parts
 from tests.helpers import squares
 
 create = functools.partial(squares.create, kind=squares.CountingToy)
 prepare_clips = functools.partial(prepare.prepare_clips, max_skipped=0)
-
-
-def parts_of(builder):
-    return Parts(builder.data_path.with_name(".1.0.0.parts"))
 
 
 def contents(folder):
@@ -83,9 +78,9 @@ def test_bytes_do_not_depend_on_the_threads(tmp_path, undisturbed, workers, caps
 
 def test_a_complete_data_set_is_left_alone(prepared, undisturbed, capsys):
     again = create(prepared.data_path.parent.parent.parent)
-    parts_of(again).folder.mkdir()  # As after a crash between the last two steps.
+    prepare._parts(again).mkdir()  # As after a crash between the last two steps.
     assert contents(prepare_clips(again)) == undisturbed
-    assert not parts_of(again).folder.exists()
+    assert not prepare._parts(again).exists()
     assert again.made == []
     assert capsys.readouterr().out == ""
     assert len(again.as_data_source("train")) == 8
@@ -109,13 +104,14 @@ def test_killed_in_any_stage_goes_on_to_the_same_bytes(tmp_path, undisturbed):
 def test_damaged_parts_are_made_anew(tmp_path, undisturbed):
     builder = create(tmp_path)
     intact, *damaged = builder.jobs()["train"]
-    parts = parts_of(builder)
     for job in (intact, *damaged):
-        parts.store(job, [builder.serialize(clip) for clip in builder.make(job)])
+        records = [builder.serialize(clip) for clip in builder.make(job)]
+        files.write_checked(prepare._part(builder, job), records)
     for job, keep in zip(damaged, (0, 700, None), strict=True):
-        stored = bytearray(parts.path(job).read_bytes())
+        path = prepare._part(builder, job)
+        stored = bytearray(path.read_bytes())
         stored[len(stored) // 2] ^= 1
-        parts.path(job).write_bytes(stored[:keep])
+        path.write_bytes(stored[:keep])
     builder.made.clear()
     assert contents(prepare_clips(builder)) == undisturbed
     assert intact.name not in builder.made
@@ -123,16 +119,13 @@ def test_damaged_parts_are_made_anew(tmp_path, undisturbed):
 
 
 def test_parts_are_of_one_job_alone(tmp_path):
-    parts = Parts(tmp_path)
-    parts.store(Job("é", (1,)), [])
-    parts.store(Job("é", (2, "a")), [b"", b"record"])
-    assert parts.load(Job("é", (1,))) == []
-    assert parts.load(Job("é", (2, "a"))) == [b"", b"record"]
-    assert parts.load(Job("é", (3,))) is None
+    jobs = [Job("é"), Job("é", (1,)), Job("é", (1, "a")), Job("e", (1,))]
+    assert len({prepare._part(create(tmp_path), job) for job in jobs}) == 4
+    assert prepare._part(create(tmp_path), jobs[1]) == prepare._part(create(tmp_path), jobs[1])
 
 
 def test_large_splits_are_several_files(tmp_path, monkeypatch):
-    monkeypatch.setattr(prepare, "_FILE_BYTES", 20 * squares.SIZE**2)
+    monkeypatch.setattr(write_folder, "_FILE_BYTES", 20 * squares.SIZE**2)
     builder = create(tmp_path)
     names = {path.name for path in prepare_clips(builder).glob("*train*")}
     assert len(names) == 3
@@ -159,7 +152,7 @@ def test_too_many_skipped_inputs_are_refused(tmp_path):
         prepare_clips(builder, max_skipped=0.2)
     assert str(error.value) == (
         "Moving squares: 2 of 8 inputs cannot be used, the first: train é 1.avi has no video in "
-        "it; at most 0.2 of all are allowed: mend them, or allow more by "
+        "it; at most 0.2 of all are allowed: fix them, or allow more with "
         "config.data.max_skipped=0.25."
     )
     assert not prepare.is_prepared(builder)

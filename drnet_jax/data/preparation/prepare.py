@@ -1,22 +1,26 @@
-"""Preparing a data set: runs its jobs over the cores and leaves a complete folder, or none."""
+"""Prepares a data set: runs its jobs on all cores and leaves a complete folder, or none.
+
+What happens to a user's file: `ClipBuilder.make` turns it into clips, `ClipBuilder.serialize` turns
+each clip into a record, and the records are all that is kept, first in one file for each job and
+in the end in the folder that tfds can read.
+"""
 
 import collections
 import concurrent.futures
 import contextlib
 import functools
+import hashlib
 import math
 import os
-import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-import tensorflow_datasets as tfds
 from absl import logging
-from array_record.python import array_record_module
 from etils import epath
 
+from drnet_jax import __version__
 from drnet_jax.base import files, lock, plural, progress
-from drnet_jax.data.preparation import card, contact_sheet
+from drnet_jax.data.preparation import card, write_folder
 from drnet_jax.data.preparation.builder import (
     SPLITS,
     ClipBuilder,
@@ -24,14 +28,11 @@ from drnet_jax.data.preparation.builder import (
     UnreadableError,
     without_frames,
 )
-from drnet_jax.data.preparation.parts import Parts
 
-_FILE_FORMAT = "array_record"
-_FILE_BYTES = 256 * 2**20  # Frames in one file of records; readers open files in parallel.
-_MOST_WARNINGS = 10
+_MOST_WARNINGS = 10  # The card lists all skipped inputs.
 
-# What became of a job: its records without their frames, or why there are none.
 _Outcome = list[dict[str, Any]] | str
+"""What became of a job: its decoded records without their frames, or why its input is unusable."""
 
 
 def is_prepared(builder: ClipBuilder) -> bool:
@@ -44,8 +45,8 @@ def prepare_clips(
 ) -> epath.Path:
     """Makes all clips of `builder`, unless they already exist.
 
-    A preparation that was stopped, in whatever way, continues after the jobs that were finished
-    and ends with the same bytes as one that was not. A second process waits for the first.
+    A preparation that was interrupted, even killed, continues with the jobs that are left, and
+    the result has the same bytes. A second process waits for the first.
 
     Args:
       builder: the data set; afterwards it can be read from.
@@ -64,38 +65,50 @@ def prepare_clips(
     folder = builder.data_path
     if "://" in os.fspath(folder):
         raise ValueError(f"Clips can be prepared in a local folder only, not in {folder}.")
-    parts = Parts(folder.with_name(f".{folder.name}.parts"))
-    if not is_prepared(builder) or parts.folder.exists():
+    parts = _parts(builder)
+    if not is_prepared(builder) or parts.exists():
         with _locked(builder):
             if not is_prepared(builder):
-                _make_and_write(builder, parts, max_skipped, workers or _num_cores())
+                _make_and_write(builder, max_skipped, workers or _num_cores())
             with _writing(folder):
-                parts.delete()
+                parts.rmtree(missing_ok=True)
     # The builder may have been created before the data set was complete.
     builder.info.read_from_directory(folder)
     return folder
 
 
-def _make_and_write(builder: ClipBuilder, parts: Parts, max_skipped: float, workers: int) -> None:
+def _parts(builder: ClipBuilder) -> epath.Path:
+    """Returns the folder where a preparation keeps what it has finished."""
+    return builder.data_path.with_name(f".{builder.data_path.name}.parts")
+
+
+def _part(builder: ClipBuilder, job: Job) -> epath.Path:
+    """Returns the file for the records of `job`, so that a later process need not make them.
+
+    Only the same version of drnet_jax finds it again, and only for the same job: records that
+    were made in another way are never taken for those that would be made now.
+    """
+    identity = repr((__version__, job.name, job.arguments))
+    return _parts(builder) / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.records"
+
+
+def _make_and_write(builder: ClipBuilder, max_skipped: float, workers: int) -> None:
     jobs = builder.jobs()
     _check_jobs(builder, jobs)
     title, num_jobs = builder.CARD.title, sum(len(split) for split in jobs.values())
-    print(
-        f"Preparing {title}: {plural.count(num_jobs, 'job')}, in {builder.data_path}.", flush=True
-    )
-    outcomes = _run_jobs(builder, parts, jobs, workers)
-    skipped = [
-        (job.name, outcomes.pop(job.name))
-        for split in SPLITS
-        for job in jobs[split]
-        if isinstance(outcomes[job.name], str)
-    ]
-    made = {split: [job for job in jobs[split] if job.name in outcomes] for split in SPLITS}
-    _check_names(title, outcomes)
-    records = {s: [record for job in made[s] for record in outcomes[job.name]] for s in SPLITS}
-    _check_skipped(title, card.Contents(records, skipped), num_jobs, max_skipped)
+    num_jobs_text = plural.count(num_jobs, "job")
+    print(f"Preparing {title}: {num_jobs_text}, in {builder.data_path}.", flush=True)
+    outcomes = _run_jobs(builder, jobs, workers)
+    skipped = [(name, reason) for name, reason in outcomes.items() if isinstance(reason, str)]
+    made = {name: clips for name, clips in outcomes.items() if not isinstance(clips, str)}
+    kept = {split: [job for job in jobs[split] if job.name in made] for split in SPLITS}
+    clips = {split: [clip for job in kept[split] for clip in made[job.name]] for split in SPLITS}
+    contents = card.Contents(clips, skipped)
+    _check_skipped(title, contents, num_jobs, max_skipped)
+    _check_names(title, made)
+    records = {split: _load_records(builder, kept[split]) for split in SPLITS}
     with _writing(builder.data_path):
-        _write(builder, parts, made, card.Contents(records, skipped))
+        write_folder.write(builder, records, contents)
 
 
 def _check_jobs(builder: ClipBuilder, jobs: dict[str, list[Job]]) -> None:
@@ -111,27 +124,28 @@ def _check_jobs(builder: ClipBuilder, jobs: dict[str, list[Job]]) -> None:
 
 
 def _run_jobs(
-    builder: ClipBuilder, parts: Parts, jobs: dict[str, list[Job]], workers: int
+    builder: ClipBuilder, jobs: dict[str, list[Job]], workers: int
 ) -> dict[str, _Outcome]:
-    """Returns the outcome of each job, by name and in order; the records go to `parts`."""
+    """Returns the outcome of each job, by name; its records are kept in a file of `_parts`."""
     with _writing(builder.data_path):
-        parts.folder.mkdir(parents=True, exist_ok=True)
+        _parts(builder).mkdir(parents=True, exist_ok=True)
     # Threads: decoders and compiled programs release the interpreter lock.
     pool = concurrent.futures.ThreadPoolExecutor(workers)
-    run = functools.partial(_run_job, builder, parts)
+    run = functools.partial(_run_job, builder)
     futures = {job.name: pool.submit(run, job) for split in SPLITS for job in jobs[split]}
     try:
         with progress.progress_bar("Making", len(futures), "job") as bar:
             for future in concurrent.futures.as_completed(futures.values()):
-                future.result()  # Raises what the job raised: the first failure stops all.
+                future.result()  # Raises the error of the first job that fails, which stops all.
                 bar.update()
     finally:
         pool.shutdown(cancel_futures=True)
     return {name: future.result() for name, future in futures.items()}
 
 
-def _run_job(builder: ClipBuilder, parts: Parts, job: Job) -> _Outcome:
-    records = parts.load(job)
+def _run_job(builder: ClipBuilder, job: Job) -> _Outcome:
+    """Makes and keeps the records of `job`, unless an earlier process did."""
+    records = files.read_checked(_part(builder, job))
     if records is None:
         try:
             records = _make_records(builder, job)
@@ -141,7 +155,7 @@ def _run_job(builder: ClipBuilder, parts: Parts, job: Job) -> _Outcome:
             reason = f"{type(error).__name__}: {_one_line(error)}"
             raise RuntimeError(f"{builder.CARD.title}: {job.name!r} failed: {reason}") from error
         with _writing(builder.data_path):
-            parts.store(job, records)
+            files.write_checked(_part(builder, job), records)
     return [without_frames(builder.deserialize(record)) for record in records]
 
 
@@ -166,116 +180,32 @@ def _check_skipped(title: str, contents: card.Contents, num_jobs: int, max_skipp
         needed = math.ceil(100 * len(skipped) / num_jobs) / 100
         raise ValueError(
             f"{what}; at most {max_skipped:.3g} of all are allowed: "
-            f"mend them, or allow more by config.data.max_skipped={needed:g}."
+            f"fix them, or allow more with config.data.max_skipped={needed:g}."
         )
-    for split, records in contents.splits.items():
-        if not records:
+    for split, clips in contents.splits.items():
+        if not clips:
             raise ValueError(f"The split {split!r} would have no clips. {what}.")
 
 
-def _check_names(title: str, outcomes: dict[str, list[dict[str, Any]]]) -> None:
+def _check_names(title: str, made: dict[str, list[dict[str, Any]]]) -> None:
     makers: dict[bytes, str] = {}
-    for job, records in outcomes.items():
-        for name in (record["name"] for record in records):
-            if name in makers:
-                raise ValueError(
-                    f"{title}: two clips are named {name.decode()!r}, of {makers[name]!r} and of "
-                    f"{job!r}; names must differ."
-                )
-            makers[name] = job
-
-
-def _write(
-    builder: ClipBuilder, parts: Parts, jobs: dict[str, list[Job]], contents: card.Contents
-) -> None:
-    """Writes all files into a folder that gets its final name when it is complete."""
-    folder = builder.data_path
-    # Processes that were killed may have left some.
-    for stale in folder.parent.glob(f"incomplete.*_{folder.name}"):
-        stale.rmtree()
-    unfinished = folder.with_name(f"incomplete.drnet_jax_{folder.name}")
-    unfinished.mkdir()
-    try:
-        shown = _write_records(builder, parts, jobs, contents, unfinished)
-        # Names of files need not be UTF-8.
-        text = card.text(builder, contents).encode(errors="backslashreplace")
-        files.write_atomically(unfinished / "card.md", text)
-        sheet = contact_sheet.png(builder, contents, shown)
-        files.write_atomically(unfinished / "contact_sheet.png", sheet)
-        _flush(unfinished)
-        unfinished.rename(folder)
-    except BaseException:
-        unfinished.rmtree()  # The disk may be full.
-        raise
-
-
-def _write_records(
-    builder: ClipBuilder,
-    parts: Parts,
-    jobs: dict[str, list[Job]],
-    contents: card.Contents,
-    folder: epath.Path,
-) -> dict[str, list[dict[str, Any]]]:
-    """Writes the records as tfds lays them out; returns the decoded ones to draw, by split."""
-    builder.info.set_file_format(_FILE_FORMAT, override=True)
-    infos, shown = [], {split: [] for split in SPLITS}
-    num_clips = sum(len(records) for records in contents.splits.values())
-    with progress.progress_bar("Writing", num_clips, "clip") as bar:
-        for split, decoded in contents.splits.items():
-            chosen = contact_sheet.choose(len(decoded))
-            records = _load_records(parts, jobs[split])
-            template = tfds.core.ShardedFileTemplate(
-                folder, dataset_name=builder.name, split=split, filetype_suffix=_FILE_FORMAT
+    for job, name in ((job, clip["name"]) for job, clips in made.items() for clip in clips):
+        if name in makers:
+            raise ValueError(
+                f"{title}: two clips are named {name.decode()!r}, of {makers[name]!r} and of "
+                f"{job!r}; names must differ."
             )
-            numbers = _numbers_by_file(builder, [record["length"] for record in decoded])
-            paths = template.sharded_filepaths(len(numbers))
-            for path, in_file in zip(paths, numbers, strict=True):
-                # Groups of one record, as tfds writes them: reading one unpacks no other.
-                writer = array_record_module.ArrayRecordWriter(os.fspath(path), "group_size:1")
-                for number in in_file:
-                    record = next(records)
-                    writer.write(record)
-                    if number in chosen:
-                        shown[split].append(builder.deserialize(record))
-                    bar.update()
-                writer.close()
-            sizes = [len(in_file) for in_file in numbers]
-            num_bytes = sum(path.stat().length for path in paths)
-            infos.append(tfds.core.SplitInfo(split, sizes, num_bytes, template))
-    builder.info.set_splits(tfds.core.SplitDict(infos))
-    builder.info.write_to_directory(folder)
-    return shown
+        makers[name] = job
 
 
-def _load_records(parts: Parts, jobs: list[Job]) -> Iterator[bytes]:
+def _load_records(builder: ClipBuilder, jobs: list[Job]) -> Iterator[bytes]:
     for job in jobs:
-        records = parts.load(job)
+        records = files.read_checked(_part(builder, job))
         if records is None:
             raise ValueError(
-                f"What was made of {job.name!r} in {parts.folder} is lost; start again."
+                f"What was made of {job.name!r} in {_parts(builder)} is lost; start again."
             )
         yield from records
-
-
-def _numbers_by_file(builder: ClipBuilder, lengths: list[int]) -> list[list[int]]:
-    """Returns the numbers of the clips in each file of records."""
-    frame_bytes = math.prod(builder.info.features["frames"].shape[1:])
-    by_file: list[list[int]] = [[]]
-    filled = 0
-    for number, length in enumerate(lengths):
-        if by_file[-1] and filled + length * frame_bytes > _FILE_BYTES:
-            by_file.append([])
-            filled = 0
-        by_file[-1].append(number)
-        filled += length * frame_bytes
-    return by_file
-
-
-def _flush(folder: epath.Path) -> None:
-    """Writes the files of `folder` through to the disk, in case the power fails after a rename."""
-    for path in folder.iterdir():
-        with pathlib.Path(path).open("rb") as file:
-            os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
