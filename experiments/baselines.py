@@ -1,20 +1,22 @@
-"""Baselines by the same loop: what each part of DrNET is good for.
+"""Baselines trained by the same loop: what each part of DrNET contributes.
 
-The method, without its adversarial term, on consecutive frames as in the authors' PyTorch code, and
-with one encoder (autoencoder and LSTM); and the last observed frame, repeated. Runs are in
-`<workdir>`, `<workdir>_no_adversary`, `<workdir>_consecutive` and `<workdir>_one_encoder`.
+The method is compared with DrNET without the adversarial term, on consecutive frames as in the
+authors' PyTorch code, and with one encoder (autoencoder and LSTM), and with copying the last
+observed frame. The runs are in `<workdir>`, `<workdir>_no_adversary`, `<workdir>_consecutive` and
+`<workdir>_one_encoder`.
 
   python -m experiments.baselines --data=mnist --preset=quick
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ml_collections
 import numpy as np
-from etils import epath
 
-from experiments.shared import figure, plot, probed, runs, variations
+from drnet_jax.base.wording import interval
+from experiments.shared import plot, probed, runs, script, variations
+from experiments.shared.figure import Figure, Table
 
 COPY = "copy last frame"
 PICTURES = ("reconstruction", "swap", "prediction")
@@ -23,11 +25,11 @@ LEAKS = ("auc", "class")
 Row = dict[str, dict[str, Any] | None]
 
 
-def draw(out: epath.Path, *trained: runs.Trained) -> None:
-    """Prints the table, and writes its numbers and bars of them.
+def draw(*trained: runs.Trained) -> Iterator[Figure]:
+    """Yields bars of the scores of all methods.
 
     Raises:
-      ValueError: when two runs are the same method.
+      ValueError: if two runs are the same method.
     """
     rows: dict[str, Row] = {}
     for each in trained:
@@ -41,41 +43,38 @@ def draw(out: epath.Path, *trained: runs.Trained) -> None:
         "swap": scores["swap"] and scores["swap"]["copy_content_frame"]["psnr"],
         "prediction": scores["prediction"]["copy_last_frame"]["psnr"],
     }
-    print(table(rows, titles(scores)))
-    data = trained[0].run.config.data.name
-    figure.write(
-        out,
-        f"baselines_{data}",
+    means = {
+        name: np.array([row[name]["mean"] if row[name] else np.nan for row in rows.values()])
+        for name in (*PICTURES, *LEAKS)
+    }
+    yield Figure(
+        f"baselines_{trained[0].run.config.data.name}",
         picture(rows, titles(scores)),
-        "Above: the higher the better. Below: what pose says of content, best at chance. The one "
-        "encoder's only code counts as pose; it has nothing to swap. Means over held-out clips "
-        "and 95 % intervals.",
-        trained,
-        arrays={
-            name: np.array([row[name]["mean"] if row[name] else np.nan for row in rows.values()])
-            for name in (*PICTURES, *LEAKS)
-        }
-        | {"methods": np.array(list(rows))},
+        "Above, higher is better. Below: what pose reveals of content, best at chance. The only "
+        "code of the one encoder counts as pose; there is nothing to swap. Means over held-out "
+        "clips with 95 % intervals.",
+        [table(rows, titles(scores))],
+        arrays=means | {"methods": np.array(list(rows))},
         numbers={"scores": rows},
     )
 
 
 def method(config: ml_collections.ConfigDict) -> str:
-    """Returns what a run is to be called, from its settings."""
+    """Returns the name of the method that a run with these settings is."""
     if config.model.content_encoder == "none":
         return "one encoder"
-    if config.data.get("consecutive", False):
+    if config.data.get("consecutive", False):  # Older runs do not have the setting.
         return "consecutive frames"
     beta = config.drnet.adversarial_weight
     return f"DrNET, beta = {beta:g}" if beta else "beta = 0"
 
 
 def read(scores: Mapping[str, Any], *, has_content: bool) -> Row:
-    """Returns a run's scores by name, None where one is not defined.
+    """Returns the scores of a run by name, None where one is not defined.
 
-    They are PSNR of reconstruction, swap and prediction; `auc` of a fresh discriminator on poses,
-    of the same objects on other tracks where there are such; `class`, the kind of object read from
-    pose by a linear probe.
+    `reconstruction`, `swap` and `prediction` are PSNR. `auc` is that of a fresh discriminator on
+    poses, of the same objects on other tracks if possible. `class` is the kind of object that a
+    linear probe reads from pose.
     """
     swap = scores["swap"]
     return {
@@ -88,7 +87,7 @@ def read(scores: Mapping[str, Any], *, has_content: bool) -> Row:
 
 
 def titles(scores: Mapping[str, Any]) -> dict[str, str]:
-    """Returns what each score is called in the table and below the bars."""
+    """Returns the title of each score in the table and below the bars."""
     pairs = scores["leakage"]["discriminator"]
     return {
         "reconstruction": "reconstruction",
@@ -99,16 +98,16 @@ def titles(scores: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def table(rows: Mapping[str, Row], heads: Mapping[str, str]) -> str:
-    """Returns the lines of the table; `heads` are the titles."""
+def table(rows: Mapping[str, Row], heads: Mapping[str, str]) -> Table:
+    """Returns the scores of each method, below the titles `heads`."""
     digits = dict.fromkeys(PICTURES, 2) | {"auc": 3, "class": 3}
     lines = [
-        [name, *(figure.interval(row[key], n) if row[key] else "-" for key, n in digits.items())]
+        [name, *(interval(row[key], n) if row[key] else "-" for key, n in digits.items())]
         for name, row in rows.items()
     ]
-    known = [row["class"]["chance"] for row in rows.values() if row["class"]]
-    lines.append(["chance", "-", "-", "-", "0.500", f"{known[0]:.3f}" if known else "-"])
-    return figure.table(["PSNR [dB]; AUC; share right", *heads.values()], lines)
+    chances = [f"{row['class']['chance']:.3f}" for row in rows.values() if row["class"]]
+    lines.append(["chance", "-", "-", "-", "0.500", *(chances or ["-"])[:1]])
+    return Table(["PSNR [dB], AUC, accuracy", *heads.values()], lines)
 
 
 def picture(rows: Mapping[str, Row], heads: Mapping[str, str]) -> np.ndarray:
@@ -116,13 +115,13 @@ def picture(rows: Mapping[str, Row], heads: Mapping[str, str]) -> np.ndarray:
     trained = {method: row for method, row in rows.items() if method != COPY}
     psnr = {heads[name]: {method: rows[method][name] for method in rows} for name in PICTURES}
     leaks = {heads[name]: {method: trained[method][name] for method in trained} for name in LEAKS}
-    known = [row["class"]["chance"] for row in trained.values() if row["class"]]
-    references = {"chance, AUC": 0.5} | ({"chance, class": known[0]} if known else {})
+    chances = [row["class"]["chance"] for row in trained.values() if row["class"]]
+    references = {"chance, AUC": 0.5} | ({"chance, class": chances[0]} if chances else {})
     return plot.stack(
         plot.bars(psnr, y_label="PSNR [dB]"),
-        plot.bars(leaks, y_label="share", references=references),
+        plot.bars(leaks, y_label="AUC, accuracy", references=references),
     )
 
 
 if __name__ == "__main__":
-    runs.start(draw, "mnist", "norb", "suncg", "kth", variations=variations.ALL)
+    script.start(draw, "mnist", "norb", "suncg", "kth", variations=variations.ALL)

@@ -1,65 +1,68 @@
 """Figure 4 of the paper: swap grids of small NORB with and without the adversarial term.
 
-The second run is the preset's with a weight of 0, in `<workdir>_no_adversary`.
+The second run has beta = 0, the weight of the adversarial term, and is in `<workdir>_no_adversary`.
 
   python -m experiments.fig4_norb_adversarial --preset=quick
 """
 
-import numpy as np
-from etils import epath
+from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
+
+from drnet_jax.base.wording import interval
 from drnet_jax.pictures import drawing
 from drnet_jax.pictures import grids as viz
-from experiments.shared import figure, held_out, runs, variations
+from experiments.shared import held_out, runs, script, variations
+from experiments.shared.figure import Figure, Table
 
 NUM_CLIPS = 6
 
 
-def draw(out: epath.Path, trained: runs.Trained, without: runs.Trained) -> None:
-    """Writes both grids, of the same frames, and prints the scores of both runs.
+def draw(trained: runs.Trained, without: runs.Trained) -> Iterator[Figure]:
+    """Yields the grids of both runs, of the same frames, with their scores.
 
     Raises:
-      ValueError: when the second run has an adversarial term.
+      ValueError: if the second run has an adversarial term.
     """
     weight = without.run.config.drnet.adversarial_weight
     if weight:
         raise ValueError(f"{without.run.workdir} has adversarial_weight={weight}; expected 0.")
     contents, poses = held_out.pairs(trained.run, "figure 4", NUM_CLIPS)
-    grids, panels, numbers = {}, [], {}
+    grids, panels, numbers, tables, leaks = {}, [], {}, [], []
     for name, each in (("with", trained), ("without", without)):
         grids[name] = held_out.swap(each.model, contents, poses)
         weight, scores = each.run.config.drnet.adversarial_weight, each.scores
-        numbers[name] = {"adversarial_weight": weight} | {
-            part: scores[part] for part in ("swap", "discriminator", "leakage")
-        }
+        parts = {part: scores[part] for part in ("swap", "discriminator", "leakage")}
+        numbers[name] = {"adversarial_weight": weight} | parts
         panels.append(_titled(viz.swap_grid(poses, contents, grids[name]), weight, scores))
-        print(f"{name} adversarial term, beta = {weight:g}")
-        print(held_out.swap_scores(scores))
-        print(leakage(scores))
-    figure.write(
-        out,
+        title = f"{name} adversarial term, beta = {weight:g}"
+        tables.append(held_out.swap_table(scores, title))
+        leaks.append((title, _auc(scores)))
+    tables.append(Table(("AUC of a fresh discriminator on poses", "chance 0.5"), leaks))
+    yield Figure(
         "fig4_norb_adversarial",
         np.concatenate(panels, axis=1),
-        "Objects of the first column, turned as those of the top row are: with the adversarial "
-        "term (left) and without (right). All are held out. Scores: mean over held-out clips and "
-        "95 % interval.",
-        [trained, without],
+        "Objects of the first column in the orientations of those in the top row, with the "
+        "adversarial term (left) and without it (right). All are held out. Scores are means over "
+        "held-out clips with 95 % intervals.",
+        tables,
         arrays=dict(contents=contents, poses=poses) | grids,
         numbers=numbers,
     )
 
 
-def leakage(scores: dict) -> str:
+def _auc(scores: dict[str, Any]) -> str:
     """Returns how well a fresh discriminator tells poses of one clip from poses of two."""
-    auc = scores["leakage"]["discriminator"]["same_clip"]
-    return f"AUC of a fresh discriminator on poses (chance 0.5): {figure.interval(auc, 3)}"
+    return interval(scores["leakage"]["discriminator"]["same_clip"], 3)
 
 
-def _titled(picture: np.ndarray, weight: float, scores: dict) -> np.ndarray:
-    """Returns `picture` with the weight of the adversarial term and two scores above."""
-    lines = [f"beta = {weight:g}", leakage(scores)]
+def _titled(picture: np.ndarray, weight: float, scores: dict[str, Any]) -> np.ndarray:
+    """Returns `picture` below the weight of the adversarial term and two scores."""
+    lines = [f"beta = {weight:g}"]
+    lines.append(f"AUC of a fresh discriminator on poses (chance 0.5): {_auc(scores)}")
     if scores["swap"] is not None:
-        lines[0] += f", swap PSNR {figure.interval(scores['swap']['model']['psnr'], 2)} dB"
+        lines[0] += f", swap PSNR {interval(scores['swap']['model']['psnr'], 2)} dB"
     title = drawing.blank(picture.shape[1], len(lines) * drawing.LINE + drawing.MARGIN)
     for i, words in enumerate(lines):
         place = (drawing.MARGIN, drawing.MARGIN + i * drawing.LINE + drawing.LINE // 2)
@@ -69,4 +72,4 @@ def _titled(picture: np.ndarray, weight: float, scores: dict) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    runs.start(draw, "norb", variations=variations.ADVERSARY)
+    script.start(draw, "norb", variations=variations.ADVERSARY)

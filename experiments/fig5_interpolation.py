@@ -3,32 +3,34 @@
 python -m experiments.fig5_interpolation --data=suncg --preset=quick
 """
 
+from collections.abc import Iterator
+
 import numpy as np
-from etils import epath
 
 from drnet_jax.pictures import drawing
 from drnet_jax.pictures import grids as viz
-from experiments.shared import figure, held_out, runs
+from experiments.shared import held_out, runs, script
+from experiments.shared.figure import Figure
 
 NUM_ROWS = 7
 NUM_STEPS = 9
 
 
 def interpolate(model, starts: np.ndarray, ends: np.ndarray, num_steps: int) -> np.ndarray:
-    """Returns uint8 `[batch, num_steps, height, width, channels]`.
+    """Returns uint8 frames `[batch, num_steps, height, width, channels]`.
 
-    Content is that of `starts`, the pose goes from theirs to that of `ends`; both are frames
-    `[batch, height, width, channels]`. So the first frame is the reconstruction of the start.
+    `starts` and `ends` are frames `[batch, height, width, channels]`. The content is that of
+    `starts`, and the pose moves from theirs to that of `ends`. The first frame is therefore the
+    reconstruction of the start.
     """
     start, end = (np.asarray(model.pose(frames))[:, None] for frames in (starts, ends))
     share = np.linspace(0, 1, num_steps, dtype=np.float32)[:, None]
     return held_out.decode(model, starts, (1 - share) * start + share * end)
 
 
-def draw(out: epath.Path, trained: runs.Trained) -> None:
-    """Writes a row for every pair of held-out clips."""
+def draw(trained: runs.Trained) -> Iterator[Figure]:
+    """Yields a row of frames for each pair of held-out clips, with the scores of swaps."""
     starts, ends = held_out.pairs(trained.run, "interpolation", NUM_ROWS)
-    print(held_out.swap_scores(trained.scores))
     between = interpolate(trained.model, starts, ends, NUM_STEPS)
     shares = [f"{share:.3g}" for share in np.linspace(0, 1, NUM_STEPS)]
     picture = viz.labeled_rows(
@@ -41,18 +43,16 @@ def draw(out: epath.Path, trained: runs.Trained) -> None:
             ("real", drawing.OBSERVED, 1),
         ],
     )
-    name = trained.run.config.data.name
-    figure.write(
-        out,
-        f"fig5_interpolation_{name}",
+    yield Figure(
+        f"fig5_interpolation_{trained.run.config.data.name}",
         picture,
-        "Content of the left frame; the pose goes in a straight line from that of the left frame "
-        "(0) to that of the right one (1), which is of another clip. All are held out.",
-        [trained],
+        "The content is that of the frame on the left. The pose moves in a straight line from that "
+        "frame (0) to the frame on the right (1), which is of another clip. All are held out.",
+        [held_out.swap_table(trained.scores)],
         arrays=dict(starts=starts, ends=ends, between=between),
         numbers={"swap": trained.scores["swap"]},
     )
 
 
 if __name__ == "__main__":
-    runs.start(draw, "suncg", "norb")
+    script.start(draw, "suncg", "norb")

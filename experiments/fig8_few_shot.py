@@ -1,29 +1,28 @@
-"""Figure 8 of the paper: actions told from pose by a classifier with few labeled clips.
+"""Figure 8 of the paper: actions recognized from pose with few labeled clips.
 
-Read from `evaluation.json` of the run, and of an autoencoder that does not separate pose and
-content, whose run is in `<workdir>_one_encoder`.
+The scores come from `evaluation.json` of the run and of an autoencoder that does not separate pose
+and content, whose run is in `<workdir>_one_encoder`.
 
   python -m experiments.fig8_few_shot --preset=quick
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from etils import epath
 
+from drnet_jax.base.wording import interval
 from drnet_jax.evaluation import few_shot
-from experiments.shared import actions, figure, plot, runs, variations
+from experiments.shared import actions, plot, runs, script, variations
+from experiments.shared.figure import Figure, Table, at_step
 
-Curves = dict[str, dict[str, Any]]
 
-
-def draw(out: epath.Path, trained: runs.Trained, autoencoder: runs.Trained) -> None:
-    """Writes the curves, and prints them as a table.
+def draw(trained: runs.Trained, autoencoder: runs.Trained) -> Iterator[Figure]:
+    """Yields accuracy over the number of labeled clips.
 
     Raises:
-      ValueError: when the second run has a content encoder, or a run has no such scores, or they
-        are not of the same clips.
+      ValueError: if the second run has a content encoder, a run has no scores of this kind, or the
+        two were not scored on the same clips.
     """
     same = ("num_frames", "num_clips")
     own, baseline = actions.read_both("few_shot", same, trained, autoencoder)
@@ -32,9 +31,7 @@ def draw(out: epath.Path, trained: runs.Trained, autoencoder: runs.Trained) -> N
         f"{actions.MODEL}, content": own["content"],
         "autoencoder": baseline["pose"],
     }
-    print(_table(curves))
-    figure.write(
-        out,
+    yield Figure(
         "fig8_few_shot",
         plot.curves(
             {name: {"x": curve["num_labeled"]} | curve for name, curve in curves.items()},
@@ -44,34 +41,33 @@ def draw(out: epath.Path, trained: runs.Trained, autoencoder: runs.Trained) -> N
             log_x=True,
         ),
         _caption(own),
-        [trained, autoencoder],
+        [_table(curves)],
         arrays={name: np.array(curve["mean"]) for name, curve in curves.items()},
         numbers={"few_shot": curves} | {name: own[name] for name in same},
     )
 
 
-def _table(curves: Curves) -> str:
+def _table(curves: Mapping[str, Mapping[str, Any]]) -> Table:
     first = next(iter(curves.values()))
     numbers = first["num_labeled"]
     rows = [
-        (name, *(actions.cell(curve, at, 3) for at in range(len(numbers))))
+        (name, *(interval(at_step(curve, i), 3) for i in range(len(numbers))))
         for name, curve in curves.items()
     ]
     heads = [f"{number:g} of each" for number in numbers[:-1]] + [f"all, {numbers[-1]:.1f}"]
     heads.insert(0, f"accuracy with labeled clips (chance {first['chance']:.3f})")
-    return figure.table(heads, rows)
+    return Table(heads, rows)
 
 
 def _caption(record: Mapping[str, Any]) -> str:
     num_clips = record["num_clips"]
     return (
-        f"Logistic regression on codes of {record['num_frames']} frames in a row, or on the "
-        f"content of the first; accuracy on {num_clips['test']} clips of held-out people, mean of "
-        f"{few_shot.NUM_DRAWS} random draws of the labeled clips. Bands: the middle 95 % of the "
-        f"draws; on the right all {num_clips['train']} training clips are labeled, and nothing "
-        "is drawn."
+        f"Logistic regression on the poses of {record['num_frames']} consecutive frames, or on the "
+        f"content of the first one. Accuracy on {num_clips['test']} clips of held-out people, mean "
+        f"of {few_shot.NUM_DRAWS} random draws of the labeled clips. Bands: the middle 95 % of the "
+        f"draws. The last point uses all {num_clips['train']} training clips, so nothing is drawn."
     )
 
 
 if __name__ == "__main__":
-    runs.start(draw, "kth", variations=variations.ENCODERS)
+    script.start(draw, "kth", variations=variations.ENCODERS)

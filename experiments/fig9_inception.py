@@ -1,33 +1,34 @@
 """Figure 9 of the paper: Inception score of generated people, step by step.
 
-Read from `evaluation.json` of the run, and of the autoencoder with an LSTM, whose run is in
-`<workdir>_one_encoder`. The judge sees every other of five frames, so the score begins where all of
-them are generated.
+The scores come from `evaluation.json` of the run and of the autoencoder with an LSTM, whose run is
+in `<workdir>_one_encoder`. The judge sees every other of five frames, so the scores start at the
+first step at which all of them are generated.
 
   python -m experiments.fig9_inception --preset=quick
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from etils import epath
 
-from experiments.shared import actions, figure, plot, runs, variations
+from drnet_jax.base.wording import interval
+from experiments.shared import actions, plot, runs, script, variations
+from experiments.shared.figure import Figure, Table, at_step
 
 SHOWN = (5, 10, 20, 30, 40, 60, 80, 100)
 """Steps in the table."""
 
 POOR = 0.75
-"""Accuracy of a judge below which its verdicts say little."""
+"""A judge of lower accuracy is not reliable."""
 
 
-def draw(out: epath.Path, trained: runs.Trained, autoencoder: runs.Trained) -> None:
-    """Writes the scores over steps, and prints some of them.
+def draw(trained: runs.Trained, autoencoder: runs.Trained) -> Iterator[Figure]:
+    """Yields the Inception score over steps.
 
     Raises:
-      ValueError: when the second run has a content encoder, or a run has no such scores, or they
-        are not of the same clips.
+      ValueError: if the second run has a content encoder, a run has no scores of this kind, or the
+        two were not scored on the same clips.
     """
     same = ("steps", "num_clips", "judge.names", "judge.num_steps")
     own, baseline = actions.read_both("actions", same, trained, autoencoder)
@@ -37,9 +38,7 @@ def draw(out: epath.Path, trained: runs.Trained, autoencoder: runs.Trained) -> N
         actions.AUTOENCODER: baseline["model"],
     }
     steps = own["steps"]
-    print(_table(scores, steps))
-    figure.write(
-        out,
+    yield Figure(
         "fig9_inception",
         plot.curves(
             {name: {"x": steps} | score["inception_score"] for name, score in scores.items()},
@@ -48,45 +47,38 @@ def draw(out: epath.Path, trained: runs.Trained, autoencoder: runs.Trained) -> N
             references={"no action recognized": 1.0},
         ),
         _caption(own["judge"], own["num_clips"]),
-        [trained, autoencoder],
+        [_table(scores, steps)],
         arrays={"steps": np.array(steps)}
         | {name: np.array(score["inception_score"]["mean"]) for name, score in scores.items()},
-        numbers={
-            "judge": own["judge"],
-            "steps": steps,
-            "num_clips": own["num_clips"],
-            "scores": scores,
-        },
+        numbers={name: own[name] for name in ("judge", "steps", "num_clips")} | {"scores": scores},
     )
 
 
-def _table(scores: Mapping[str, Mapping[str, Any]], steps: Sequence[int]) -> str:
+def _table(scores: Mapping[str, Mapping[str, Any]], steps: Sequence[int]) -> Table:
+    kinds = {"score": "inception_score", "recognized": "accuracy"}
     rows = []
     for step in sorted({*SHOWN, steps[-1]} & set(steps)):
         at = steps.index(step)
         cells = [
-            actions.cell(score[name], at, 2)
-            for name in ("inception_score", "accuracy")
+            interval(at_step(score[key], at), 2)
+            for key in kinds.values()
             for score in scores.values()
         ]
         rows.append((str(step), *cells))
-    heads = [f"{what}: {name}" for what in ("score", "recognized") for name in scores]
-    return figure.table(("step", *heads), rows)
+    return Table(("step", *(f"{kind}: {name}" for kind in kinds for name in scores)), rows)
 
 
 def _caption(judge: Mapping[str, Any], num_clips: Sequence[int]) -> str:
-    own, chance = judge["accuracy"], judge["chance"]
-    words = (
+    accuracy, chance = judge["accuracy"], judge["chance"]
+    return (
         f"exp(E KL(p(y|x) || p(y))) of a judge of {len(judge['names'])} actions that sees every "
-        "other of five frames, all of them generated; bands are 95 % intervals over clips. On real "
-        f"clips of held-out people it is right in {figure.interval(own, 2)} (chance {chance:.2f})"
-    )
-    words += ". " if own["mean"] >= POOR else ", too seldom to rely on. "
-    return words + (
-        f"The score depends on the number of clips: {num_clips[0]} at the first step and "
-        f"{num_clips[-1]} at the last, those whose real frames go on so long, the same for all."
+        "other of five generated frames; bands are 95 % intervals over clips. Its accuracy on real "
+        f"clips of held-out people is {interval(accuracy, 2)} (chance {chance:.2f})"
+        f"{'' if accuracy['mean'] >= POOR else ', too low to rely on'}. The score depends on the "
+        f"number of clips: {num_clips[0]} at the first step and {num_clips[-1]} at the last, those "
+        "whose real frames last that long, the same for all."
     )
 
 
 if __name__ == "__main__":
-    runs.start(draw, "kth", variations=variations.ENCODERS)
+    script.start(draw, "kth", variations=variations.ENCODERS)

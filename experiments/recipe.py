@@ -1,78 +1,66 @@
-"""Which recipe learns Moving MNIST fastest? The same time of training for each, on a few seeds.
+"""Which recipe learns Moving MNIST fastest? Each gets the same training time on a few seeds.
 
-Swaps are scored on the way, for all recipes on the same clips. Their digits are held out of the
-training digits (config.data.validation): the test digits are for scores, not for choices. What is
-finished is kept in --out and used again. How many steps fit is measured once for each recipe: the
-machine must do nothing else then.
+Swaps are scored during training, on the same clips for all recipes. The digits of these clips are
+held out of the training digits (config.data.validation), since choices must not depend on the test
+digits. Finished results are kept in --out and reused. The number of steps that fit into the budget
+is measured once for each recipe: the machine must be idle otherwise.
 
   python -m experiments.recipe --preset=quick --budget=60 --seeds=3
 """
 
-import dataclasses
 import importlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 import ml_collections
 import numpy as np
-from absl import app, flags, logging
+from absl import flags
 from etils import epath
 
+from drnet_jax.base.wording import interval
 from drnet_jax.runs import checks as settings
 from drnet_jax.runs import metrics_writer as writer
-from drnet_jax.runs import run as run_lib
-from drnet_jax.runs import runtime
-from drnet_jax.runs.run import Run
-from experiments.shared import figure, plot, runs
+from drnet_jax.runs.run import create_run
+from experiments.shared import figure as figure_lib
+from experiments.shared import plot, script
 from experiments.shared.budget import SHARES, Referee, fit, steps_that_fit
+from experiments.shared.figure import Figure, Table, at_step
 
 PRESETS = ("quick", "smoke")
 
 NUM_CLIPS = 200
 
+Columns = Mapping[str, np.ndarray]
 
-def paper(config: ml_collections.ConfigDict) -> None:
-    """Takes the paper's weights, optimizer and frames, on its DCGAN of a quarter of the width."""
-    config.model.update(content_encoder="dcgan", pose_encoder="dcgan", decoder="dcgan", width=16)
-    config.data.update(zero_speeds=True, max_frame_gap=20)
-    config.drnet.update(learning_rate=0.002, schedule="constant", warmup_steps=0, beta1=0.5)
-    _paper_weights(config)
-
-
-def scaled_weights(config: ml_collections.ConfigDict) -> None:
-    """Lets reconstruction count a hundred times as much as in the paper."""
-    paper(config)
-    config.drnet.update(similarity_weight=0.01, adversarial_weight=0.001)
-
-
-def far_frames(config: ml_collections.ConfigDict) -> None:
-    """Compares frames far apart, too, of digits that never stand still; cosine decay."""
-    scaled_weights(config)
-    config.data.update(zero_speeds=False, max_frame_gap=500)
-    config.drnet.update(schedule="cosine")
-
-
-def attention_paper_weights(config: ml_collections.ConfigDict) -> None:
-    """Changes no more of the preset than the weights, to the paper's."""
-    _paper_weights(config)
-
-
-def shipped(config: ml_collections.ConfigDict) -> None:
-    """Leaves the preset as it is."""
-    del config
-
-
-def _paper_weights(config: ml_collections.ConfigDict) -> None:
-    config.drnet.update(similarity_weight=1.0, adversarial_weight=0.1)
-
+_PAPER_WEIGHTS = {"drnet.similarity_weight": 1.0, "drnet.adversarial_weight": 0.1}
+_DCGAN = {f"model.{network}": "dcgan" for network in ("content_encoder", "pose_encoder", "decoder")}
+_PAPER = {
+    **_PAPER_WEIGHTS,
+    **_DCGAN,
+    "model.width": 16,  # A quarter of the paper's.
+    "data.zero_speeds": True,
+    "data.max_frame_gap": 20,
+    "drnet.learning_rate": 0.002,
+    "drnet.schedule": "constant",
+    "drnet.warmup_steps": 0,
+    "drnet.beta1": 0.5,
+}
+# Against both other terms, reconstruction has a hundred times the weight of the paper.
+_SCALED = _PAPER | {"drnet.similarity_weight": 0.01, "drnet.adversarial_weight": 0.001}
+# Frames are up to 500 steps apart, of digits that never stand still.
+_FAR = {"data.zero_speeds": False, "data.max_frame_gap": 500, "drnet.schedule": "cosine"}
 
 RECIPES = {
-    recipe.__name__: recipe
-    for recipe in (paper, scaled_weights, far_frames, attention_paper_weights, shipped)
+    "paper": _PAPER,
+    "scaled_weights": _SCALED,
+    "far_frames": _SCALED | _FAR,
+    "attention_paper_weights": _PAPER_WEIGHTS,
+    "shipped": {},
 }
+"""Changes to the settings of the preset, by recipe."""
 
 
 def base_config(preset: str, data_dir: str | None = None) -> ml_collections.ConfigDict:
@@ -90,55 +78,50 @@ def recipe_config(
 ) -> ml_collections.ConfigDict:
     """Returns the settings of one of `RECIPES`."""
     config = ml_collections.ConfigDict(base.to_dict())
-    RECIPES[recipe](config)
+    config.update_from_flattened_dict(RECIPES[recipe])
     config.seed = seed
     return config
 
 
 def measure(
     base: ml_collections.ConfigDict, out: epath.Path, budget: float, seeds: Iterable[int]
-) -> tuple[Referee, list[dict[str, Any]]]:
-    """Returns the record of every recipe with every seed, trained where it is not in `out` yet.
+) -> list[dict[str, Any]]:
+    """Returns the record of every recipe with every seed; trains those that `out` does not have.
 
-    A recipe is trained for as many steps with every seed, those that fit into the first's budget.
+    A recipe is trained for the same number of steps with every seed: as many as fit into the budget
+    with the first one.
 
     Raises:
-      ValueError: when `out` has a record of another budget or of other settings.
+      ValueError: if `out` has a record of another budget, device or settings.
     """
-    # The workdirs are names alone: nothing is written there.
-    referee = Referee(run_lib.create_run(base, out / "referee"))
-    todo = [(seed, recipe) for seed in seeds for recipe in RECIPES]
-    kept = {key: _kept(*_place(base, out, *key), budget) for key in todo}
-    num_steps = {recipe: record["num_steps"] for (_, recipe), record in kept.items() if record}
-    records = []
-    for number, (seed, recipe) in enumerate(todo, 1):
-        path, config = _place(base, out, seed, recipe)
-        record, name = kept[seed, recipe], path.stem
-        if record is None:
-            if recipe not in num_steps:
-                num_steps[recipe] = steps_that_fit(config, out / name, budget)
-            config.drnet.num_steps = num_steps[recipe]
-            print(f"[{number}/{len(todo)}] {name}: {config.drnet.num_steps:,} steps.", flush=True)
-            record = {
-                "recipe": recipe,
-                "seed": seed,
-                "budget": budget,
-                "num_steps": config.drnet.num_steps,
-                "data": referee.run.source.note,
-                "device": _device(),
-                "settings": config.to_dict(),
-                "scores": fit(config, out / name, referee),
-            }
-            writer.write_json(path, record)
-        records.append(record)
-    return referee, records
-
-
-def _place(
-    base: ml_collections.ConfigDict, out: epath.Path, seed: int, recipe: str
-) -> tuple[epath.Path, ml_collections.ConfigDict]:
-    """Returns where the record of a recipe with a seed is kept, and its settings."""
-    return out / f"{recipe}_seed{seed}.json", recipe_config(base, recipe, seed)
+    todo = {
+        f"{recipe}_seed{seed}": (recipe, recipe_config(base, recipe, seed))
+        for seed in seeds
+        for recipe in RECIPES
+    }
+    records = {name: _kept(out / f"{name}.json", todo[name][1], budget) for name in todo}
+    num_steps = {record["recipe"]: record["num_steps"] for record in records.values() if record}
+    # The workdirs are only names: nothing is written to them.
+    referee = Referee(create_run(base, out / "referee"))
+    for number, (name, (recipe, config)) in enumerate(todo.items(), 1):
+        if records[name]:
+            continue
+        if recipe not in num_steps:
+            num_steps[recipe] = steps_that_fit(config, out / name, budget)
+        config.drnet.num_steps = num_steps[recipe]
+        print(f"[{number}/{len(todo)}] {name}: {num_steps[recipe]:,} steps.", flush=True)
+        records[name] = {
+            "recipe": recipe,
+            "seed": config.seed,
+            "budget": budget,
+            "num_steps": num_steps[recipe],
+            "data": referee.run.source.note,
+            "device": _device(),
+            "settings": config.to_dict(),
+            "scores": fit(config, out / name, referee),
+        }
+        writer.write_json(out / f"{name}.json", records[name])
+    return list(records.values())
 
 
 def _device() -> str:
@@ -147,7 +130,7 @@ def _device() -> str:
 
 
 def _kept(path: epath.Path, config: ml_collections.ConfigDict, budget: float) -> dict | None:
-    """Returns the finished record at `path`, or None; checks that it is of the same question."""
+    """Returns the finished record at `path`, or None; checks that it answers the same question."""
     if not path.exists():
         return None
     try:
@@ -156,135 +139,111 @@ def _kept(path: epath.Path, config: ml_collections.ConfigDict, budget: float) ->
         raise ValueError(f"{path} is damaged: {error}.") from None
     if record["budget"] != budget:
         raise ValueError(
-            f"{path} is of --budget={record['budget']:g}; expected {budget:g}: give another --out."
+            f"{path} has --budget={record['budget']:g}; expected {budget:g}. Choose another --out."
         )
     if record["device"] != _device():
         raise ValueError(
-            f"{path} was measured on {record['device']}; expected {_device()}: give another --out."
+            f"{path} was measured on {record['device']}; expected {_device()}. Choose another "
+            "--out."
         )
     asked = config.to_dict()
     asked["drnet"]["num_steps"] = record["num_steps"]
     if difference := settings.difference(record["settings"], asked):
-        raise ValueError(f"{path} has other settings, give another --out: {difference}.")
+        raise ValueError(f"{path} has other settings, choose another --out: {difference}.")
     return record
 
 
-@dataclasses.dataclass(frozen=True)
-class Behind:
-    """What `figure.write` says on the runs behind the figure, none of which is kept."""
-
-    run: Run
-    note: str
-    record: dict[str, Any]
-
-
-def draw(out: epath.Path, referee: Referee, records: list[dict[str, Any]]) -> None:
-    """Writes both plots as one figure, and prints the table."""
+def draw(records: Sequence[Mapping[str, Any]]) -> Figure:
+    """Returns both plots as one figure."""
+    first, budget = records[0]["scores"][0], records[0]["budget"]
     values = {
         name: np.array([[score[name] for score in r["scores"]] for r in records], float)
-        for name in records[0]["scores"][0]
+        for name in first
     }
     names = np.array([record["recipe"] for record in records])
-    first, budget = records[0]["scores"][0], records[0]["budget"]
-    num_seeds = len({record["seed"] for record in records})
-    print(_tables(names, values, budget))
-    panels = [
+    psnr, identity = (_series(names, values, key) for key in ("swap_psnr", "identity_kept"))
+    picture = plot.stack(
         plot.curves(
-            _drawn({name: _series(names == name, values, key) for name in RECIPES}),
+            _finite(psnr),
             x_label="seconds of training",
-            y_label=label,
-            references={words: first[answer] for words, answer in answers.items()},
-        )
-        for key, label, answers in (
-            ("swap_psnr", "swap PSNR [dB]", {"mean frame": "mean_frame_psnr"}),
-            (
-                "identity_kept",
-                "identity kept",
-                {"true swaps": "identity_of_truth", "chance": "identity_by_chance"},
-            ),
-        )
+            y_label="swap PSNR [dB]",
+            references={"mean frame": first["mean_frame_psnr"]},
+        ),
+        plot.curves(
+            _finite(identity),
+            x_label="seconds of training",
+            y_label="identity kept",
+            references={
+                "true swaps": first["identity_of_truth"],
+                "chance": first["identity_by_chance"],
+            },
+        ),
+    )
+    steps = {name: int(values["step"][names == name][0, -1]) for name in RECIPES}
+    tables = [
+        _table(f"{title}, mean and range", scores, steps, budget, digits)
+        for title, scores, digits in (("swap PSNR [dB]", psnr, 2), ("identity", identity, 3))
     ]
-    note = (
-        f"{records[0]['data']}. {budget:g} s of training each, seeds: {num_seeds}, on "
-        f"{records[0]['device']}."
-    )
-    figure.write(
-        out,
+    return Figure(
         "recipe",
-        plot.stack(*panels),
-        f"Swaps of {NUM_CLIPS} pairs of clips of held-out digits while training goes on: against "
-        "the truth, and the share of digits in view that a judge takes for what they are. Lines "
-        "are means over seeds, bands their whole range.",
-        [Behind(referee.run, note, {"data": records[0]["data"], "stand_in": False})],
+        picture,
+        f"Swaps of {NUM_CLIPS} pairs of clips of held-out digits during training: PSNR against the "
+        "true frames, and the share of visible digits that a judge recognizes. Lines are means "
+        "over seeds, bands the range over seeds.",
+        tables,
         arrays=values | {"recipe": names},
-        numbers={"budget": budget, "trained": records},
+        numbers={"budget": budget, "trained": list(records)},
     )
 
 
-def _series(chosen: np.ndarray, values: dict[str, np.ndarray], key: str) -> dict[str, np.ndarray]:
-    of_seeds = values[key][chosen]
-    ends = {"low": of_seeds.min(axis=0), "high": of_seeds.max(axis=0)}
-    return {"x": values["seconds"][chosen].mean(axis=0), "mean": of_seeds.mean(axis=0)} | ends
+def _series(names: np.ndarray, values: Columns, key: str) -> dict[str, Columns]:
+    """Returns a line for each recipe: the mean of a score over seeds, with its range."""
+    series = {}
+    for name in RECIPES:
+        of_seeds = values[key][names == name]  # [seeds, times]
+        ends = {"low": of_seeds.min(axis=0), "high": of_seeds.max(axis=0)}
+        seconds = values["seconds"][names == name].mean(axis=0)
+        series[name] = {"x": seconds, "mean": of_seeds.mean(axis=0)} | ends
+    return series
 
 
-def _drawn(series: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
+def _finite(series: Mapping[str, Columns]) -> dict[str, Columns]:
     """Returns the points at which no seed has diverged, by the name that the plot shows."""
-    finite = {name: np.isfinite(each["mean"]) for name, each in series.items()}
-    return {
-        name.replace("_", " "): {key: column[finite[name]] for key, column in each.items()}
-        for name, each in series.items()
-        if finite[name].any()
-    }
+    drawn = {}
+    for name, each in series.items():
+        finite = np.isfinite(each["mean"])
+        if finite.any():
+            drawn[name.replace("_", " ")] = {key: col[finite] for key, col in each.items()}
+    return drawn
 
 
-def _tables(names: np.ndarray, values: dict[str, np.ndarray], budget: float) -> str:
-    """Returns a table for each score: means over seeds and their range."""
-    tables = []
-    for key, title, digits in (
-        ("swap_psnr", "swap PSNR [dB]", 2),
-        ("identity_kept", "identity", 3),
-    ):
-        rows = []
-        for name in RECIPES:
-            each = _series(names == name, values, key)
-            ends = zip(each["mean"], each["low"], each["high"], strict=True)
-            cells = (
-                figure.interval(dict(mean=mean, low=low, high=high), digits)
-                for mean, low, high in ends
-            )
-            rows.append((name, f"{int(values['step'][names == name][0, -1]):,}", *cells))
-        heads = (
-            f"{title}, mean and range",
-            "steps",
-            *(f"about {share * budget:.3g} s" for share in SHARES),
-        )
-        tables.append(figure.table(heads, rows))
-    return "\n\n".join(tables)
+def _table(
+    title: str, series: Mapping[str, Columns], steps: Mapping[str, int], budget: float, digits: int
+) -> Table:
+    heads = [title, "steps", *(f"about {share * budget:.3g} s" for share in SHARES)]
+    rows = []
+    for name, each in series.items():
+        cells = [interval(at_step(each, i), digits) for i in range(len(SHARES))]
+        rows.append((name, f"{steps[name]:,}", *cells))
+    return Table(heads, rows)
 
 
-def main(argv: list[str]) -> None:
-    """Trains what is not there yet and draws the figure; a mistake is one line."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-    given = flags.FLAGS
-    runtime.keep_freed_memory()
-    runtime.keep_compiled_programs()
-    out = epath.Path(given.out)
-    with runs.errors_in_one_line():
-        base = base_config(given.preset, given.data_dir)
-        draw(out, *measure(base, out, given.budget, range(1, given.seeds + 1)))
-
-
-def _define_flags() -> None:
-    """Declares the command line; not on import, as other programs have flags of these names."""
-    flags.DEFINE_enum("preset", "quick", PRESETS, "The settings that recipes change.")
-    flags.DEFINE_float("budget", 60, "Seconds of training of each recipe and seed.", 0.1)
-    flags.DEFINE_integer("seeds", 3, "How many seeds.", 1)
-    flags.DEFINE_string("data_dir", None, "Where prepared digits are kept.")
-    flags.DEFINE_string("out", "runs/figures/recipe", "Where records and the figure go.")
+def _make_figure() -> None:
+    given, out = flags.FLAGS, epath.Path(flags.FLAGS.out)
+    base = base_config(given.preset, given.data_dir)
+    records = measure(base, out, given.budget, range(1, given.seeds + 1))
+    first = records[0]
+    note = (
+        f"{first['data']}. {given.budget:g} s of training each, seeds: {given.seeds}, on "
+        f"{first['device']}."
+    )
+    # The trained runs are not kept, so there is no workdir to name.
+    run = {"data": first["data"], "note": note, "stand_in": False}
+    figure_lib.write(out, draw(records), [run], "recipe")
 
 
 if __name__ == "__main__":
-    _define_flags()
-    logging.set_verbosity(logging.WARNING)
-    app.run(main)
+    script.define_flags(PRESETS, out="runs/figures/recipe")
+    flags.DEFINE_float("budget", 60, "Seconds of training for each recipe and seed.", 0.1)
+    flags.DEFINE_integer("seeds", 3, "Number of seeds.", 1)
+    script.launch(_make_figure)

@@ -1,15 +1,17 @@
 """All figures and tables of the paper, one after the other, and one page with all of them.
 
-Each script runs in a process of its own and uses finished runs again, so the same command goes on
-where it stopped. What a script says is in <out>/<name>.log; the page is <out>/index.html. The
-comparison of recipes, experiments.recipe, is not part of it.
+Each script runs in a process of its own and reuses finished runs, so the same command continues
+where it was stopped. The output of a script is in <out>/<name>.log, and the page is
+<out>/index.html. The comparison of recipes, experiments.recipe, is not included.
 
   python -m experiments.run_all --preset=quick
 """
 
+import ast
 import contextlib
 import dataclasses
 import os
+import pathlib
 import shlex
 import signal
 import subprocess
@@ -17,14 +19,12 @@ import sys
 import time
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 from etils import epath
 
 from drnet_jax.runs import environment
 from drnet_jax.runs import metrics_writer as writer
-from experiments.shared import page
-
-PRESETS = ("full", "quick", "smoke")
+from experiments.shared import page, script
 
 DATA = {
     "fig3_mnist": "mnist",
@@ -40,9 +40,9 @@ DATA = {
     "baselines": "mnist",
     "sweep_pose_dim_beta": "norb",
 }
-"""The scripts in the paper's order, and the data that each is asked to use."""
+"""The scripts in the order of the paper, and the --data of each."""
 
-_SECONDS_TO_SAVE = 20  # For a script that trains, when it is stopped.
+_SECONDS_TO_SAVE = 20  # For a script that is stopped while it trains.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,16 +50,18 @@ class Outcome:
     """How a script ended.
 
     Attributes:
-      name: of the script.
-      command: that started it.
+      name: name of the script.
+      command: its command line.
       code: its exit status, 0 for success.
-      seconds: it took.
+      seconds: its running time.
+      last_line: the last line of its output.
     """
 
     name: str
     command: str
     code: int
     seconds: float
+    last_line: str
 
 
 def command_of(name: str, *, preset: str, out: str, runs: str, data_dir: str | None) -> list[str]:
@@ -69,39 +71,48 @@ def command_of(name: str, *, preset: str, out: str, runs: str, data_dir: str | N
     return [*command, f"--data_dir={data_dir}"] if data_dir else command
 
 
+def title_of(name: str) -> str:
+    """Returns the first line of a script's docstring."""
+    # Parsed, not imported: importing all scripts takes longer than the page.
+    source = (pathlib.Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+    return ast.get_docstring(ast.parse(source)).splitlines()[0].rstrip(".")
+
+
 def run_script(name: str, command: Sequence[str], log: epath.Path) -> Outcome:
-    """Runs a script, shows what it says and keeps that in `log`.
+    """Runs a script, shows its output and keeps it in `log`.
 
     Raises:
-      KeyboardInterrupt: when it comes; the script has been stopped then, and may have saved.
+      KeyboardInterrupt: after a signal; the script has been stopped and may have saved its state.
     """
     started = time.monotonic()
-    # Lines at once, and Ctrl-C for us alone: a script that gets it twice would not save.
-    settings = os.environ | {"PYTHONUNBUFFERED": "1"}
+    # In a session of its own, so that Ctrl-C reaches only us: a script that gets it twice would
+    # not save its state. Unbuffered, so that its lines are shown at once.
     child = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=settings,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
         start_new_session=True,
     )
-    with log.open("wb") as file:
+    with child.stdout, log.open("wb") as file:
         try:
-            while said := child.stdout.read1():
-                file.write(said)
+            while output := child.stdout.read1():
+                file.write(output)
                 file.flush()
-                sys.stdout.buffer.write(said)
+                sys.stdout.buffer.write(output)
                 sys.stdout.buffer.flush()
             code = child.wait()
         except KeyboardInterrupt:
             file.write(_stop(child))
             raise
-    child.stdout.close()
-    return Outcome(name, shlex.join(command), code, time.monotonic() - started)
+    # A progress bar returns to the start of its line.
+    lines = log.read_bytes().decode(errors="replace").replace("\r", "\n").split("\n")
+    last_line = next((line for line in reversed(lines) if line.strip()), "no output")
+    return Outcome(name, shlex.join(command), code, time.monotonic() - started, last_line)
 
 
 def _stop(child: subprocess.Popen) -> bytes:
-    """Asks a script to stop, kills it and its children if it does not; returns its last words."""
+    """Asks a script to stop, else kills it and its children; returns the rest of its output."""
     child.send_signal(signal.SIGINT)
     try:
         return child.communicate(timeout=_SECONDS_TO_SAVE)[0]
@@ -111,11 +122,15 @@ def _stop(child: subprocess.Popen) -> bytes:
         return child.communicate()[0]
 
 
-def run_all(names: Sequence[str], out: epath.Path, **settings: str | None) -> list[Outcome]:
-    """Runs scripts, says how far it is, and returns how each ended."""
-    outcomes = []
+def run_scripts(names: Sequence[str], out: epath.Path, **settings: str | None) -> list[Outcome]:
+    """Runs scripts, prints the progress, and returns how each ended."""
+    outcomes: list[Outcome] = []
     for number, name in enumerate(names, 1):
-        print(f"[{number}/{len(names)}] {name}{_remaining(outcomes, names)}", flush=True)
+        remaining = ""
+        if outcomes:
+            mean = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
+            remaining = f", about {mean * (len(names) - len(outcomes)) / 60:.0f} min to go"
+        print(f"[{number}/{len(names)}] {name}{remaining}", flush=True)
         command = command_of(name, out=str(out), **settings)
         outcome = run_script(name, command, out / f"{name}.log")
         writer.write_json(out / "outcomes" / f"{name}.json", dataclasses.asdict(outcome))
@@ -125,15 +140,8 @@ def run_all(names: Sequence[str], out: epath.Path, **settings: str | None) -> li
     return outcomes
 
 
-def _remaining(outcomes: Sequence[Outcome], names: Sequence[str]) -> str:
-    if not outcomes:
-        return ""
-    mean = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
-    return f", about {mean * (len(names) - len(outcomes)) / 60:.0f} min to go"
-
-
 def chosen(only: Sequence[str]) -> list[str]:
-    """Returns the scripts named in `only`, all of them if it is empty, in the paper's order.
+    """Returns the scripts named in `only` in the order of the paper; all of them if it is empty.
 
     Raises:
       ValueError: for an unknown name.
@@ -144,47 +152,35 @@ def chosen(only: Sequence[str]) -> list[str]:
 
 
 def make(names: Sequence[str], out: epath.Path, **settings: str | None) -> int:
-    """Runs scripts, builds the page, says what failed, and returns the exit status."""
+    """Runs scripts, builds the page, prints what failed, and returns the exit status."""
     out.mkdir(parents=True, exist_ok=True)
-    outcomes = run_all(names, out, **settings)
-    command = shlex.join(["python", "-m", "experiments.run_all", *sys.argv[1:]])
-    # Not before: this takes hold of the devices, which the scripts need.
-    record = environment.describe("") | {"command": command}
-    print(f"Open {page.write(out, list(DATA), record)}")
-    failed = [outcome.name for outcome in outcomes if outcome.code]
-    for name in failed:
-        print(f"{name} failed: {page.last_line(out / f'{name}.log')}")
+    outcomes = run_scripts(names, out, **settings)
+    # Only now: this initializes the devices, which the scripts need.
+    titles = {name: title_of(name) for name in DATA}
+    print(f"Open {page.write(out, titles, environment.describe(data_note=''))}")
+    failed = [outcome for outcome in outcomes if outcome.code]
+    for outcome in failed:
+        print(f"{outcome.name} failed: {outcome.last_line}")
     return 1 if failed else 0
 
 
-def main(argv: list[str]) -> None:
-    """Runs what the flags say; a mistake is one line, and so is Ctrl-C."""
-    if len(argv) > 1:
-        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
+def start() -> None:
+    """Entry point of `python -m experiments.run_all`."""
+    script.define_flags()
+    flags.DEFINE_list("only", [], f"Names of scripts, all by default: {', '.join(DATA)}.")
+    flags.DEFINE_string("runs", "runs", "Folder of the runs, which are <runs>/<data>_<preset>.")
+    script.launch(_make_from_flags)
+
+
+def _make_from_flags() -> None:
+    # A process that is started by `nohup ... &` ignores SIGINT, and so would the scripts, which
+    # could then not be stopped. A scheduler's SIGTERM stops them like Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     given = flags.FLAGS
-    # Stopped by a scheduler, too, no script is left running.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = {name: given[name].value for name in ("preset", "runs", "data_dir")}
-    try:
-        status = make(chosen(given.only), epath.Path(given.out), **settings)
-    except (ValueError, OSError) as error:
-        print(str(error).splitlines()[0], file=sys.stderr)
-        status = 2
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from there.")
-        status = 130
-    sys.exit(status)
-
-
-def _define_flags() -> None:
-    """Declares the command line; not on import, as other programs have flags of these names."""
-    flags.DEFINE_enum("preset", "quick", PRESETS, "Settings of runs that are still to be trained.")
-    flags.DEFINE_list("only", [], f"Names of scripts: {', '.join(DATA)}. All by default.")
-    flags.DEFINE_string("runs", "runs", "Runs are in <runs>/<data>_<preset>.")
-    flags.DEFINE_string("data_dir", None, "Where prepared data are kept, for runs yet to train.")
-    flags.DEFINE_string("out", "runs/figures", "Where figures, logs and the page go.")
+    sys.exit(make(chosen(given.only), epath.Path(given.out), **settings))
 
 
 if __name__ == "__main__":
-    _define_flags()
-    app.run(main)
+    start()

@@ -1,34 +1,14 @@
-"""Clips whose motion has a name, and the baseline that figures of them show beside the model."""
+"""Scores of actions, and the autoencoder that their figures show beside the model."""
 
+import functools
+import operator
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from drnet_jax.data.source import Clips
-from drnet_jax.runs.run import Run
-from experiments.shared import figure, runs
+from experiments.shared import runs
 
 MODEL, AUTOENCODER, REAL = "DrNET", "autoencoder + LSTM", "real frames"
-
-
-def labels(run: Run, split: str, clips: Clips) -> tuple[np.ndarray, list[str]]:
-    """Returns what clips show, int `[clips]`, and the names of all classes.
-
-    Raises:
-      ValueError: for data of which it is not known.
-    """
-    known = run.source.truth.labels(split, clips)
-    if known is None:
-        raise ValueError(f"{run.config.data.name} has no labels of motion; KTH has.")
-    return known
-
-
-def cell(score: Mapping[str, Sequence[float]], at: int, digits: int) -> str:
-    """Returns number `at` of a score that has lists, with its interval."""
-    one = {name: score[name][at] for name in ("mean", "low", "high")}
-    return figure.interval(one, digits)
 
 
 def check_baseline(autoencoder: runs.Trained) -> None:
@@ -43,34 +23,32 @@ def check_baseline(autoencoder: runs.Trained) -> None:
 def read_both(
     name: str, same: Sequence[str], trained: runs.Trained, autoencoder: runs.Trained
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns part `name` of both runs' `evaluation.json`.
+    """Returns part `name` of the scores of both runs.
 
     Args:
-      name: of the part.
-      same: what must be equal in both, dotted names inside the part.
-      trained: the model's run.
-      autoencoder: the baseline's.
+      name: name of the part.
+      same: dotted names of entries of the part that must be equal in both.
+      trained: the run of the model.
+      autoencoder: the run of the baseline.
 
     Raises:
-      ValueError: when the second run has a content encoder, or a run has no such part, or the two
-        are not of the same clips.
+      ValueError: if the second run has a content encoder, a run has no part of this name, or the
+        two were not scored on the same clips.
     """
     check_baseline(autoencoder)
-    found = []
+    parts, settings = [], []
     for each in (trained, autoencoder):
         part, config = runs.part(each, name), each.run.config
-        settings = {"seed": config.seed, "data.fingerprint": config.data.fingerprint}
-        found.append((part, settings | {f"{name}.{key}": _at(part, key) for key in same}))
-    (own, first), (baseline, second) = found
-    for key, value in first.items():
-        if second[key] != value:
+        compared = {"seed": config.seed, "data.fingerprint": config.data.fingerprint}
+        for key in same:
+            compared[f"{name}.{key}"] = functools.reduce(operator.getitem, key.split("."), part)
+        parts.append(part)
+        settings.append(compared)
+    for key, value in settings[0].items():
+        if settings[1][key] != value:
             workdirs = f"{autoencoder.run.workdir} and {trained.run.workdir}"
-            values = " and ".join(textwrap.shorten(str(v), 60) for v in (second[key], value))
-            raise ValueError(f"{workdirs} differ in {key}: {values}; expected the same.")
-    return own, baseline
-
-
-def _at(part: Mapping[str, Any], key: str) -> Any:
-    for name in key.split("."):
-        part = part[name]
-    return part
+            values = [textwrap.shorten(str(each[key]), 60) for each in reversed(settings)]
+            raise ValueError(
+                f"{workdirs} differ in {key}: {' and '.join(values)}; expected the same."
+            )
+    return tuple(parts)

@@ -1,4 +1,4 @@
-"""Training for a fixed time, and scores of swaps on the way."""
+"""Training for a fixed time, and scores of swaps during training."""
 
 import contextlib
 import dataclasses
@@ -12,26 +12,26 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from drnet_jax.commands import train
 from drnet_jax.evaluation import swaps
 from drnet_jax.evaluation.judges import objects as judge_lib
 from drnet_jax.evaluation.score import mean_training_frame
 from drnet_jax.models.state import DrnetState
 from drnet_jax.runs.run import Run, create_run
 from drnet_jax.training.stages import Stage
+from experiments.shared.runs import drnet_stage
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
-"""Of the budget, after which the state is scored."""
+"""Shares of the budget after which the state is scored."""
 
 _WARM_STEPS, _STEPS_AT_ONCE = 5, 20
-_SHARE_TO_MEASURE = 0.1  # Of the budget, to find how long a step takes.
+_SHARE_TO_MEASURE = 0.1  # The part of the budget in which the time of a step is measured.
 
 
 class Referee:
-    """What every recipe is scored by: the same held-out clips, one judge and one mean frame."""
+    """Scores all recipes on the same held-out clips, with one judge and one mean frame."""
 
     def __init__(self, run: Run):
-        """Takes clips, judge and mean frame from the data of `run`, when they are needed."""
+        """Uses the data of `run` for clips, judge and mean frame; they are made when needed."""
         self.run = run
 
     @functools.cached_property
@@ -43,9 +43,9 @@ class Referee:
         return mean_training_frame(self.run)
 
     def score(self, run: Run, state: DrnetState) -> dict[str, float | None]:
-        """Returns scores of swaps by the networks of another run, and trivial ones.
+        """Returns scores of swaps by the networks of another run, and those of trivial answers.
 
-        Those of a run that has diverged are None.
+        Scores that are not finite, since the run has diverged, are None.
         """
         judging = dataclasses.replace(self.run, networks=run.networks)
         record = swaps.score(judging, state, None, self._judge, self._mean_frame)
@@ -63,9 +63,9 @@ class Referee:
 
 
 def steps_that_fit(config: ml_collections.ConfigDict, workdir: epath.Path, budget: float) -> int:
-    """Returns how many steps of training take `budget` seconds on this machine, once compiled."""
+    """Returns how many compiled training steps this machine makes in `budget` seconds."""
     run = create_run(config, workdir)
-    stage = train.drnet_stage(run)
+    stage = drnet_stage(run)
     with contextlib.closing(stage.inputs(0)) as inputs:
         state = _advance(stage, run.init_drnet(), inputs, _WARM_STEPS)
         started, num_steps = time.monotonic(), 0
@@ -78,14 +78,14 @@ def steps_that_fit(config: ml_collections.ConfigDict, workdir: epath.Path, budge
 def fit(
     config: ml_collections.ConfigDict, workdir: epath.Path, referee: Referee
 ) -> list[dict[str, float | None]]:
-    """Trains for `config.drnet.num_steps` and returns the scores after each of `SHARES`.
+    """Trains for `config.drnet.num_steps` steps and returns the scores after each of `SHARES`.
 
-    Each has the step, and the seconds of training until then: compiling and scoring do not count.
+    Each has its step and the seconds of training before it, without compilation and scoring.
     """
     run = create_run(config, workdir)
-    stage, state = train.drnet_stage(run), run.init_drnet()
+    stage, state = drnet_stage(run), run.init_drnet()
     with contextlib.closing(stage.inputs(0)) as inputs:
-        _advance(stage, run.init_drnet(), inputs, 1)  # Compiles.
+        _advance(stage, run.init_drnet(), inputs, 1)  # Compiles, which does not count.
     step, seconds, scores = 0, 0.0, []
     with contextlib.closing(stage.inputs(0)) as inputs:
         for share in SHARES:
@@ -99,9 +99,9 @@ def fit(
 
 
 def _advance(stage: Stage, state, inputs: Iterator[Any], num_steps: int):
-    """Returns the state `num_steps` later, when it is there."""
+    """Returns the state `num_steps` later, once it is computed."""
     for number in range(num_steps):
         state, _ = stage.step(1, state, next(inputs))
         if number % _STEPS_AT_ONCE == 0:
-            jax.block_until_ready(state)  # Else batches would pile up on a fast device.
+            jax.block_until_ready(state)  # Keeps batches from piling up on a fast device.
     return jax.block_until_ready(state)

@@ -1,4 +1,4 @@
-"""What a model makes of held-out clips: swaps and rollouts, as uint8 frames."""
+"""A model on held-out clips: swaps and rollouts as uint8 frames."""
 
 from typing import Any
 
@@ -8,17 +8,19 @@ import numpy as np
 from drnet_jax import api
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import as_uint8
-from drnet_jax.commands import generate
+from drnet_jax.base.wording import ANSWERS, interval
 from drnet_jax.evaluation.held_out import observe
+from drnet_jax.pictures import grids as viz
 from drnet_jax.runs.run import Run
-from experiments.shared import figure
+from experiments.shared import runs
+from experiments.shared.figure import Figure, Table
 
 
 def pairs(run: Run, name: str, num_pairs: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns uint8 frames `[num_pairs, height, width, channels]` of different clips, twice.
+    """Returns two batches of uint8 frames `[num_pairs, height, width, channels]`.
 
-    Where the data tell, the two of a pair do not show the same content either. The same seed and
-    `name` give the same frames.
+    The frames of a pair are of different clips and, where the data allow it, of different content.
+    They depend only on the seed of the run and on `name`.
     """
     first = run.source.sample("test", prng.stream(run.key, f"{name} first"), num_pairs)
     key = prng.stream(run.key, f"{name} second")
@@ -28,43 +30,63 @@ def pairs(run: Run, name: str, num_pairs: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def decode(model: api.Model, content_frames: np.ndarray, poses: jax.Array) -> np.ndarray:
-    """Returns uint8 `[batch, poses, ...]`: the content of each frame in each of its poses.
+    """Returns the content of each frame in each of its poses, uint8 `[batch, num_poses, ...]`.
 
-    `content_frames` are `[batch, height, width, channels]`, `poses` `[batch, poses, pose_dim]`.
+    `content_frames` are `[batch, height, width, channels]`, `poses` are `[batch, num_poses, dim]`.
     """
     return jax.device_get(as_uint8(model.decode(model.content(content_frames), poses)))
 
 
 def swap(model: api.Model, contents: np.ndarray, poses: np.ndarray) -> np.ndarray:
-    """Returns uint8 `[contents, poses, ...]`: each content frame in the pose of each pose frame."""
+    """Returns each content frame in the pose of each pose frame, uint8 `[contents, poses, ...]`."""
     codes = model.pose(poses)
     return decode(model, contents, np.broadcast_to(codes, (len(contents), *codes.shape)))
+
+
+def swap_figure(
+    name: str, trained: runs.Trained, stream: str, num_clips: int, caption: str
+) -> Figure:
+    """Returns a swap grid of `num_clips` contents and poses, with the scores of swaps.
+
+    The clips depend only on the seed of the run and on `stream`.
+    """
+    contents, poses = pairs(trained.run, stream, num_clips)
+    swapped = swap(trained.model, contents, poses)
+    return Figure(
+        name,
+        viz.swap_grid(poses, contents, swapped),
+        caption,
+        [swap_table(trained.scores)],
+        arrays=dict(contents=contents, poses=poses, swapped=swapped),
+        numbers={"swap": trained.scores["swap"]},
+    )
 
 
 def roll_out(
     run: Run, model: api.Model, clips: Any, num_steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns observed frames, generated ones and what really followed, all uint8.
+    """Returns observed frames, generated frames, and the frames that really followed.
 
-    `clips` are sampled ones of the test split. Shapes are `[num_clips, time, height, width,
-    channels]`; after the end of a clip the truth is `generate.NO_TRUTH`.
+    All are uint8 `[num_clips, time, height, width, channels]`. After the end of a clip the real
+    frames are `runs.NO_TRUTH`. `clips` are clips of the test split, as its source samples them.
     """
-    observed, truth = observe(run, clips, num_steps, past_end=generate.NO_TRUTH)
+    observed, truth = observe(run, clips, num_steps, past_end=runs.NO_TRUTH)
     return observed, jax.device_get(model.rollout(observed, num_steps)), truth
 
 
-def swap_scores(scores: dict[str, Any]) -> str:
-    """Returns a table of the swaps in `evaluation.json`, against the truth and trivial answers."""
+def swap_table(scores: dict[str, Any], title: str = "") -> Table:
+    """Returns the scores of swaps in `evaluation.json`, beside those of trivial answers."""
     if scores["swap"] is None:
-        return "Nobody knows what a swap of these data ought to look like: no scores."
+        words = "No scores of swaps: the true frames are unknown for these data."
+        return Table((), (), f"{title}\n{words}" if title else words)
     names = ("model", "copy_content_frame", "copy_pose_frame", "mean_frame")
     rows = [
         (
-            f"{name.replace('_', ' ')}, t+{record['horizon']}",
-            figure.interval(record[name]["psnr"], 2),
-            figure.interval(record[name]["ssim"], 3),
+            f"{ANSWERS[name]}, t+{record['horizon']}",
+            interval(record[name]["psnr"], 2),
+            interval(record[name]["ssim"], 3),
         )
         for record in scores["swap"]["by_horizon"]
         for name in names
     ]
-    return figure.table(("swap of held-out clips", "PSNR [dB]", "SSIM"), rows)
+    return Table(("swap of held-out clips", "PSNR [dB]", "SSIM"), rows, title)

@@ -1,13 +1,15 @@
-"""What probes found in content and pose, read from `evaluation.json`."""
+"""What probes read from content and pose, as stored in `evaluation.json`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+Score = dict[str, Any]
+
 
 def identity(scores: Mapping[str, Any]) -> str | None:
-    """Returns the factor that says what kind of object is shown: `category`, `digit 1`, ...
+    """Returns the factor that names the kind of object: `category`, `digit 1` and so on.
 
-    It is the first factor of content that was probed; None where nothing is known about frames.
+    It is the first factor of content that was probed; None for data without factors.
     """
     probes = scores["leakage"]["probes"] or []
     return next((probe["factor"] for probe in probes if probe["of"] == "content"), None)
@@ -21,18 +23,19 @@ def pose_factors(scores: Mapping[str, Any]) -> list[str]:
 
 def score(
     scores: Mapping[str, Any], factor: str | None, code: str, kind: str = "linear"
-) -> dict[str, Any] | None:
-    """Returns how well a factor is read from a code: `mean`, `low`, `high`, `chance` and `on`.
+) -> Score | None:
+    """Returns how well a probe reads a factor: `mean`, `low`, `high`, `chance` and `on`.
 
     Args:
-      scores: what `evaluation.json` has.
-      factor: its name, see above.
-      code: content or pose.
-      kind: of the probe, linear or mlp.
+      scores: the content of `evaluation.json`.
+      factor: name of the factor.
+      code: "content" or "pose".
+      kind: of the probe, "linear" or "mlp".
 
     Returns:
-      The score on objects that probes never saw; on other clips of the same objects for factors
-      that only say which object it is. `on` says which of the two. None where there is neither.
+      The score on objects that probes never saw (`on` is "held_out_objects"). Factors that identify
+      an object are scored on other clips of the same objects ("held_out_clips"). None if there is
+      neither score.
     """
     for probe in scores["leakage"]["probes"] or []:
         if (probe["factor"], probe["code"], probe["probe"]) == (factor, code, kind):
@@ -42,23 +45,23 @@ def score(
     return None
 
 
-def auc(scores: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Returns how well a fresh discriminator tells pairs of poses.
+def auc(scores: Mapping[str, Any]) -> Score | None:
+    """Returns how well a fresh discriminator tells whether two poses belong together.
 
-    They are of the same objects on other tracks where such clips can be made, else of one clip:
-    those the motion alone may tell.
+    It is scored on the same objects on other tracks where such clips can be made. Otherwise it is
+    scored on pairs of one clip, which the motion alone may give away.
     """
     pairs = scores["leakage"]["discriminator"]
     return pairs["same_objects"] or pairs["same_clip"]
 
 
-def mean(records: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:
-    """Returns the mean of several scores, and of the ends of their intervals; None for none.
+def mean(records: Sequence[Mapping[str, Any] | None]) -> Score | None:
+    """Returns the mean of several scores and of the ends of their intervals; None for no scores.
 
-    That interval is too wide rather than too narrow: errors of several scores even out.
+    The interval is too wide rather than too narrow, since errors of several scores average out.
     """
-    known = [record for record in records if record is not None]
-    if not known:
+    present = [record for record in records if record is not None]
+    if not present:
         return None
-    keys = [key for key in ("mean", "low", "high", "chance") if key in known[0]]
-    return {key: sum(record[key] for record in known) / len(known) for key in keys}
+    keys = [key for key in ("mean", "low", "high", "chance") if key in present[0]]
+    return {key: sum(record[key] for record in present) / len(present) for key in keys}

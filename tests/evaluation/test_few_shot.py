@@ -1,6 +1,4 @@
-"""Few labeled clips: scores that are known beforehand, those of tiny runs, and the figure."""
-
-import copy
+"""Few labeled clips: scores that are known beforehand, and those of tiny runs."""
 
 import numpy as np
 import pytest
@@ -9,11 +7,8 @@ from sklearn.linear_model import LogisticRegression
 from drnet_jax.data.recorded import RecordedClips
 from drnet_jax.evaluation import few_shot, probes
 from drnet_jax.models import inference
-from experiments import fig8_few_shot
 from tests.evaluation.test_evaluate import check_documented
-from tests.experiments.test_experiments import written
-from tests.helpers import finished
-from tests.helpers.people import autoencoder, finish_both, people  # noqa: F401 (fixtures)
+from tests.helpers.people import autoencoder, people  # noqa: F401 (fixtures)
 
 RNG = np.random.default_rng(0)
 CLASSES = np.repeat(np.arange(3), 12)
@@ -140,48 +135,3 @@ def test_data_without_labels_or_long_clips_have_none(people, monkeypatch):  # no
         assert few_shot.score(run, state) is None
     monkeypatch.setattr(type(run.source.builder), "LABEL", "")
     assert few_shot.score(run, state) is None
-
-
-def curve(mean):
-    columns = {"mean": [mean, mean + 0.1], "low": [mean - 0.05] * 2, "high": [mean + 0.2] * 2}
-    return {"num_labeled": [1, 4.0], **columns, "chance": 0.25}
-
-
-RECORD = {
-    "num_frames": 24,
-    "num_clips": {"train": 24, "test": 20},
-    "pose": curve(0.6),
-    "content": curve(0.4),
-}
-
-
-def test_figure(tmp_path_factory, tmp_path, capsys):
-    baseline = RECORD | {"pose": curve(0.35), "content": None}
-    pair = finish_both(
-        finished.finish, tmp_path_factory, {"few_shot": RECORD}, {"few_shot": baseline}
-    )
-    fig8_few_shot.draw(tmp_path, *pair)
-    record, arrays = written(tmp_path, "fig8_few_shot")
-    assert record["few_shot"] == {
-        "DrNET, pose": RECORD["pose"],
-        "DrNET, content": RECORD["content"],
-        "autoencoder": baseline["pose"],
-    }
-    assert record["num_clips"] == RECORD["num_clips"]
-    np.testing.assert_allclose(arrays["autoencoder"], [0.35, 0.45])
-    printed = capsys.readouterr().out
-    assert "0.600 [0.550, 0.800]" in printed and "0.350 [0.300, 0.550]" in printed
-    assert "20 clips of held-out people" in record["caption"]
-
-
-def test_scores_of_other_clips_are_refused(tmp_path_factory, tmp_path):
-    baseline = copy.deepcopy(RECORD)
-    baseline["num_clips"]["test"] = 19
-    pair = finish_both(
-        finished.finish, tmp_path_factory, {"few_shot": RECORD}, {"few_shot": baseline}
-    )
-    expected = r"kth differ in few_shot.num_clips: {.*19} and {.*20}; expected the same\.$"
-    with pytest.raises(ValueError, match=expected):
-        fig8_few_shot.draw(tmp_path, *pair)
-    with pytest.raises(ValueError, match=r"has content_encoder='dcgan_unet'; expected 'none'\.$"):
-        fig8_few_shot.draw(tmp_path, *pair[::-1])

@@ -1,4 +1,6 @@
-"""Curves, heat maps and bars: what is drawn are the numbers."""
+"""Line plots, heat maps and bar charts show their numbers."""
+
+import functools
 
 import matplotlib as mpl
 import numpy as np
@@ -7,122 +9,102 @@ import pytest
 from drnet_jax.pictures.drawing import CANVAS, GENERATED, MUTED, OBSERVED
 from experiments.shared import plot
 
-STEPS = np.arange(1.0, 41.0)
+draw_curves = functools.partial(plot.curves, x_label="x", y_label="y")
+draw_row = functools.partial(
+    plot.heat_maps, rows=["r"], columns=["a", "b"], row_name="row", column_name="column"
+)
 
 
-def band(mean, low, high):
-    return dict(
-        x=STEPS, **{k: np.full(40, v) for k, v in dict(mean=mean, low=low, high=high).items()}
-    )
-
-
-def rows_of(picture, color, at_least):
-    """Returns the rows that have so many pixels of a color."""
-    close = np.abs(picture.astype(int) - color).max(-1) <= 12
-    return np.flatnonzero(close.sum(axis=1) >= at_least)
+def band(mean, low, high, x=None):
+    x = np.arange(1.0, 41.0) if x is None else x
+    return {"x": x} | {k: x * 0 + v for k, v in dict(mean=mean, low=low, high=high).items()}
 
 
 def interval(mean):
     return dict(mean=mean, low=mean - 0.02, high=mean + 0.03)
 
 
+def close(picture, color, tolerance=2):
+    """Returns which pixels have about the given color."""
+    return (np.abs(picture.astype(int) - np.round(color)) <= tolerance).all(-1)
+
+
+def cividis(share):
+    return 255 * np.array(mpl.colormaps["cividis"](share)[:3])
+
+
+def groups(counts, at_least):
+    """Returns groups of neighboring places whose counts are high enough."""
+    places = np.flatnonzero(counts >= at_least)
+    return np.split(places, np.flatnonzero(np.diff(places) > 2) + 1)
+
+
 @pytest.mark.parametrize("low", [0.1, 0.4])
 def test_bands_and_lines_are_where_the_numbers_are(low):
-    references = {"none": 0.0, "all": 1.0}
-    picture = plot.curves(
-        {"a": band(0.75, low, 0.8)}, x_label="x", y_label="y", references=references
-    )
-    assert picture.dtype == np.uint8
-    assert picture.ndim == 3
-    assert picture.shape[2] == 3
+    picture = draw_curves({"a": band(0.75, low, 0.8)}, references={"none": 0.0, "all": 1.0})
+    assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
     # The lowest of three is the axis.
-    top, bottom, _ = (group.mean() for group in runs_of(rows_of(picture, MUTED, 300)))
-    shade = np.round(0.78 * np.array(CANVAS) + 0.22 * np.array(OBSERVED))
-    close = (np.abs(picture.astype(int) - shade) <= 2).all(-1).sum(axis=1) >= 300
-    filled = np.flatnonzero(close)
-    height = bottom - top
-    assert (bottom - filled.max()) / height == pytest.approx(low, abs=0.02)
-    assert (bottom - filled.min()) / height == pytest.approx(0.8, abs=0.02)
-    line = rows_of(picture, OBSERVED, 300)
-    assert (bottom - line.mean()) / height == pytest.approx(0.75, abs=0.02)
+    muted = close(picture, MUTED, 12).sum(axis=1)
+    top, bottom, _ = (group.mean() for group in groups(muted, 150))
+    shade = 0.78 * np.array(CANVAS) + 0.22 * np.array(OBSERVED)
+    filled = np.flatnonzero(close(picture, shade).sum(axis=1) >= 300)
+    line = np.flatnonzero(close(picture, OBSERVED, 12).sum(axis=1) >= 300)
+    rows = np.array([filled.max(), filled.min(), line.mean()])
+    np.testing.assert_allclose((bottom - rows) / (bottom - top), [low, 0.8, 0.75], atol=0.02)
 
 
 def test_logarithmic_axes_have_decades_at_equal_distances():
-    x = np.array([1.0, 10.0, 100.0])
-    series = {"a": dict(x=x, mean=x * 0 + 0.5, low=x * 0 + 0.4, high=x * 0 + 0.6)}
-    picture = plot.curves(series, x_label="x", y_label="y", log_x=True)
+    series = {"a": band(0.5, 0.4, 0.6, x=np.array([1.0, 10.0, 100.0]))}
+    picture = draw_curves(series, log_x=True)
     # Markers are the only objects of full color above and below the line.
-    columns = (picture == OBSERVED).all(-1).sum(axis=0)
-    centers = [group.mean() for group in runs_of(np.flatnonzero(columns >= 5))]
+    columns = close(picture, OBSERVED, 0).sum(axis=0)
+    *centers, _ = (group.mean() for group in groups(columns, 5))
+    # The last marker is in the legend.
     assert len(centers) == 3
     assert np.diff(centers)[0] == pytest.approx(np.diff(centers)[1], abs=2)
 
 
-def runs_of(numbers):
-    """Returns runs of neighboring numbers."""
-    return np.split(numbers, np.flatnonzero(np.diff(numbers) > 2) + 1)
-
-
 def test_series_differ_in_more_than_color():
-    series = {name: band(mean, mean, mean) for name, mean in (("a", 0.2), ("b", 0.8))}
-    picture = plot.curves(series, x_label="x", y_label="y")
-    solid, dashed = (rows_of(picture, color, 200) for color in (OBSERVED, GENERATED))
-    counts = [
-        (picture[rows] == color).all(-1).sum(axis=1).max()
-        for rows, color in ((solid, OBSERVED), (dashed, GENERATED))
-    ]
-    assert counts[1] < 0.9 * counts[0]
+    picture = draw_curves({"a": band(0.2, 0.2, 0.2), "b": band(0.8, 0.8, 0.8)})
+    solid, dashed = (close(picture, color, 0).sum(axis=1).max() for color in (OBSERVED, GENERATED))
+    assert dashed < 0.9 * solid
 
 
 def test_cells_have_the_colors_of_their_numbers():
-    least, greatest = (
-        np.round(255 * np.array(mpl.colormaps["cividis"](end)[:3])) for end in (0.0, 1.0)
-    )
-    places = {}
-    for name, values in (("up", [[1.0, 5.0]]), ("down", [[5.0, 1.0]])):
-        picture = plot.heat_maps(
-            {"score": np.array(values)},
-            rows=["r"],
-            columns=["a", "b"],
-            row_name="row",
-            column_name="column",
-        )
-        places[name] = [
-            np.flatnonzero((np.abs(picture - color) <= 1).all(-1).sum(axis=0) > 20).mean()
-            for color in (least, greatest)
-        ]
-    assert places["up"][0] < places["up"][1]
-    np.testing.assert_allclose(places["up"], places["down"][::-1], atol=2)
+    def ends(values):
+        """Returns the columns of the cells with the lowest and the highest color."""
+        picture = draw_row({"score": np.array([values])})
+        counts = (close(picture, cividis(end), 1).sum(axis=0) for end in (0.0, 1.0))
+        return [np.flatnonzero(count > 20).mean() for count in counts]
+
+    low, high = ends([1.0, 5.0])
+    assert low < high
+    np.testing.assert_allclose([high, low], ends([5.0, 1.0]), atol=2)
 
 
-def test_cells_of_a_given_range_do_not_make_much_of_little():
-    words = dict(rows=["r"], columns=["a", "b"], row_name="row", column_name="column")
+def test_a_given_range_does_not_exaggerate_small_differences():
     panels = {"score": np.array([[0.50, 0.51]])}
-    middle = np.round(255 * np.array(mpl.colormaps["cividis"](0.5)[:3]))
-    counts = [
-        (np.abs(plot.heat_maps(panels, ranges=ends, **words) - middle).max(-1) <= 6).sum()
+    fitted, given = (
+        close(draw_row(panels, ranges=ends), cividis(0.5), 6).sum()
         for ends in (None, {"score": (0.0, 1.0)})
-    ]
-    assert counts[0] < 1_000
-    assert counts[1] > 5_000
+    )
+    assert fitted < 1_000
+    assert given > 5_000
 
 
 def test_cells_without_a_number_are_empty():
-    def draw(value):
-        values = np.array([[1.0, value], [2.0, 3.0]])
-        words = dict(row_name="row", column_name="column")
-        return plot.heat_maps({"s": values}, rows=["r", "s"], columns=["a", "b"], **words)
-
-    empty, full = ((draw(value) == CANVAS).all(-1).sum() for value in (np.nan, 1.5))
+    empty, full = (
+        close(draw_row({"s": np.array([[1.0, value]])}), CANVAS, 0).sum() for value in (np.nan, 1.5)
+    )
     assert empty - full > 2_000
 
 
 def test_bars_are_as_high_as_their_numbers():
     scores = {"a": {"x": interval(0.8)}, "b": {"x": interval(0.4)}, "c": {"x": None}}
     picture = plot.bars(scores, y_label="share", references={"chance": 0.2})
-    columns = (picture[58:] == OBSERVED).all(-1).sum(axis=0)
-    high, low = (columns[group].max() for group in runs_of(np.flatnonzero(columns > 40)))
-    # The dashed line is drawn behind.
+    columns = close(picture, OBSERVED, 0).sum(axis=0)
+    # The dashed line is drawn behind the bars.
+    high, low = (columns[group].max() for group in groups(columns, 41))
     assert high / low == pytest.approx(2, abs=0.05)
 
 
@@ -134,19 +116,6 @@ def test_pictures_are_stacked_on_the_canvas():
     assert (whole[3:, 4:] == CANVAS).all()
 
 
-def test_labels_do_not_overlap_and_stay_near():
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        places, sizes = rng.uniform(0, 1, 6), rng.uniform(0.03, 0.1, 6)
-        moved = plot._spread(places, sizes)
-        order = np.argsort(places)
-        gaps = np.diff(moved[order]) - (sizes[order][1:] + sizes[order][:-1]) / 2
-        assert gaps.min() > -1e-9
-        assert np.all(moved + sizes / 2 < 1 + 1e-9)
-    apart = np.array([0.9, 0.1, 0.5])
-    np.testing.assert_array_equal(plot._spread(apart, np.full(3, 0.1)), apart)
-
-
 GOOD = {k: [1.0, 2.0] for k in ("x", "mean", "low", "high")}
 
 
@@ -155,33 +124,37 @@ GOOD = {k: [1.0, 2.0] for k in ("x", "mean", "low", "high")}
     [
         ({}, False, r"^Expected 1 to 6 series, got 0\.$"),
         ({str(i): GOOD for i in range(7)}, False, r"^Expected 1 to 6 series, got 7\.$"),
-        ({"a": {"x": [1.0], "mean": [1.0]}}, False, r"^a lacks high, low\.$"),
+        ({"a": {"x": [1.0], "mean": [1.0]}}, False, r"^a has no high, low\.$"),
         ({"a": GOOD | {"low": [1.0]}}, False, r"^a has lengths .*'low': 1.*; expected one length"),
-        ({"a": GOOD | {"mean": [1.0, np.nan]}}, False, r"^a has numbers in mean that are not"),
+        ({"a": GOOD | {"mean": [1.0, np.nan]}}, False, r"^a has values in mean that are not"),
         ({"a": GOOD | {"x": [0.0, 1.0]}}, True, r"^Expected x above 0 on a .* axis, got 0\.$"),
     ],
 )
 def test_series_that_cannot_be_drawn(series, log_x, message):
     with pytest.raises(ValueError, match=message):
-        plot.curves(series, x_label="x", y_label="y", log_x=log_x)
-
-
-def test_tables_that_cannot_be_drawn():
-    words = dict(rows=["r"], columns=["a", "b"], row_name="row", column_name="column")
-    with pytest.raises(ValueError, match=r"^s has shape \(2, 1\); expected \(1, 2\): 1 rows and 2"):
-        plot.heat_maps({"s": np.ones((2, 1))}, **words)
-    with pytest.raises(ValueError, match=r"^Expected at least 1 panel, got 0\.$"):
-        plot.heat_maps({}, **words)
+        draw_curves(series, log_x=log_x)
 
 
 @pytest.mark.parametrize(
-    ("groups", "message"),
+    ("panels", "message"),
     [
-        ({}, r"^Expected 1 to 6 bars in a group, got 0\.$"),
-        ({"g": {"a": {"mean": 1.0}}}, r"^g, a lacks high, low\.$"),
-        ({"g": {"a": interval(np.inf)}}, r"^g, a has numbers that are not finite: inf"),
+        ({}, r"^Expected at least 1 panel, got 0\.$"),
+        ({"s": np.ones((2, 1))}, r"^s has shape \(2, 1\); expected \(1, 2\), the numbers"),
     ],
 )
-def test_bars_that_cannot_be_drawn(groups, message):
+def test_tables_that_cannot_be_drawn(panels, message):
     with pytest.raises(ValueError, match=message):
-        plot.bars(groups, y_label="y")
+        draw_row(panels)
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ({}, r"^Expected 1 to 6 bars in a group, got 0\.$"),
+        ({"g": {"a": {"mean": 1.0}}}, r"^g, a has no high, low\.$"),
+        ({"g": {"a": interval(np.inf)}}, r"^g, a has values in mean, low, high that are not"),
+    ],
+)
+def test_bars_that_cannot_be_drawn(scores, message):
+    with pytest.raises(ValueError, match=message):
+        plot.bars(scores, y_label="y")

@@ -1,120 +1,83 @@
-"""All scripts in a row, and the page of what they left."""
+"""All scripts in a row, and the page of their figures."""
 
-import ast
-import html.parser
+import html
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-import types
 
 import numpy as np
 import pytest
 
-from experiments import run_all as all_scripts
+from experiments import run_all
 from experiments.shared import figure, page
 from tests.conftest import ROOT
 
-SCRIPTS = ROOT / "experiments"
-
-
-def stand_in_run(note, *, stand_in):
-    """Returns what `figure.write` asks of a run."""
-    source = types.SimpleNamespace(stand_in=stand_in)
-    record = {"workdir": "runs/x", "data": note, "stand_in": stand_in}
-    return types.SimpleNamespace(
-        run=types.SimpleNamespace(source=source), note=f"{note}. 9 training steps.", record=record
-    )
+TITLES = {name: run_all.title_of(name) for name in run_all.DATA}
 
 
 @pytest.fixture
-def folder(tmp_path, capsys):
-    """A folder as two scripts leave it: one with two figures, and one that failed."""
-    print("Data: of training\ndrnet: 10%\rdrnet: 100%\nruns/x has settings of its own: a is b.")
-    print("Open runs/x/report.html\nW1122 20:20:05.4096 13 registry.py:70] STAND-IN: chairs.")
-    print("swap  <PSNR>\nmodel  24.7")
+def folder(tmp_path):
+    """A folder as three scripts leave it: one has two figures, one failed, and one said nothing."""
     rng = np.random.default_rng(0)
+    table = figure.Table(("swap", "<PSNR>"), [("model", "24.7")], "A title")
     for name, stand_in in (("one", False), ("two", True)):
         picture = rng.integers(0, 255, (40, 300, 3), np.uint8)
-        run = stand_in_run(f"data & {name}", stand_in=stand_in)
-        figure.write(tmp_path, name, picture, f"A <{name}>.", [run], arrays={}, numbers={})
-    (tmp_path / "fig3_mnist.log").write_text(capsys.readouterr().out)
-    (tmp_path / "table1_norb.log").write_text("first\nIt broke.\n\n")
+        drawn = figure.Figure(name, picture, f"A <{name}>.", [table], {}, {})
+        run = {"workdir": "runs/x", "note": f"data & {name}. 9 training steps."}
+        run |= {"stand_in": stand_in, "other_settings": "a is b" if stand_in else None}
+        figure.write(tmp_path, drawn, [run, run], "fig3_mnist")
     (tmp_path / "outcomes").mkdir()
-    for name, code in (("fig3_mnist", 0), ("table1_norb", 2)):
-        outcome = all_scripts.Outcome(name, "command", code, 1234.4)
+    for name, code, line in (("fig3_mnist", 0, "ok"), ("table1_norb", 2, "It <broke>.")):
+        outcome = run_all.Outcome(name, "command", code, 1234.4, line)
         (tmp_path / "outcomes" / f"{name}.json").write_text(json.dumps(vars(outcome)))
+        (tmp_path / f"{name}.log").touch()
+    (tmp_path / "broken.json").write_text("{")
     return tmp_path
 
 
-class Tags(html.parser.HTMLParser):
-    """Collects the attributes of some tags, and the text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.found, self.text = {"img": [], "a": [], "section": []}, ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.found.get(tag, []).append(dict(attrs))
-
-    def handle_data(self, data):
-        self.text += data
-
-
 def test_page_has_every_figure_and_what_belongs_to_it(folder):
-    path = page.write(folder, list(all_scripts.DATA), {"python": "3.x", "packages": {"jax": "1"}})
+    path = page.write(folder, TITLES, {"python": "3.x", "data": "", "packages": {"jax": "0.x"}})
     text = path.read_text()
-    tags = Tags(text)
-    assert [section.get("id") for section in tags.found["section"]] == [
-        "fig3_mnist",
-        "table1_norb",
-        None,
-    ]
-    assert [(image["src"], image["alt"]) for image in tags.found["img"]] == [
-        ("one.png", "A <one>."),
-        ("two.png", "A <two>."),
-    ]
-    targets = [link["href"] for link in tags.found["a"]]
+    assert re.findall('<section id="(.+)">', text) == ["fig3_mnist", "table1_norb"]
+    images = re.findall('<img .*src="(.+?)".* alt="(.+?)"', text)
+    assert images == [("one.png", "A &lt;one&gt;."), ("two.png", "A &lt;two&gt;.")]
+    targets = re.findall('href="(.+?)"', text)
     for target in targets:
         name = target.removeprefix("#")
         assert f'id="{name}"' in text if target.startswith("#") else (folder / target).exists()
     for name in ("one", "two"):
         assert {f"{name}.{kind}" for kind in ("png", "npz", "json")} <= set(targets)
-    assert "swap  <PSNR>\nmodel  24.7" in tags.text
-    assert text.count("Stand-in data") == 1
-    assert "data & two" in tags.text
-    assert "1,234 s" in tags.text
-    assert "runs/x has settings of its own: a is b." in tags.text
-    assert "Failed, what is here may be older: It broke." in tags.text
-    assert "Figure 3 of the paper" in tags.text
-    assert "drnet: 100%" not in tags.text
-    assert "3.x" in tags.text
-
-
-def test_what_a_script_printed_is_taken_apart(folder):
-    printed = page.read_log(folder / "fig3_mnist.log")
-    assert printed.figures == ["one", "two"]
-    assert printed.tables == "swap  <PSNR>\nmodel  24.7"
-    assert printed.warnings == ["runs/x has settings of its own: a is b."]
-
-
-def test_a_figure_that_is_gone_is_named(folder):
+    assert text.count('<tr><th scope="row">model</th><td>24.7</td></tr>') == 2
+    assert text.count('<th scope="col">&lt;PSNR&gt;</th>') == 2
+    assert text.count("Stand-in data") == text.count('class="tag warning"') == 1
+    for words in (
+        "A title",
+        "data & two. 9 training steps.",
+        "1,234 s",
+        "runs/x has its own settings: a is b.",
+        "Failed; the results below may be older: It <broke>.",
+        "Figure 3 of the paper",
+        "3.x",
+        "0.x",
+    ):
+        assert html.escape(words) in text
     (folder / "two.png").unlink()
-    assert "two</code>.png" not in page.write(folder, ["fig3_mnist"], {}).read_text()
-    text = (folder / "index.html").read_text()
+    text = page.write(folder, TITLES, {}).read_text()
     assert "<code>two.png</code> cannot be opened." in text
+    assert 'href="two.npz"' not in text and 'src="one.png"' in text
 
 
-def test_what_a_script_says_is_shown_and_kept(tmp_path, capfdbinary):
-    command = [sys.executable, "-c", "import sys; print('out'); sys.exit('err')"]
-    outcome = all_scripts.run_script("name", command, tmp_path / "name.log")
-    assert outcome.code == 1
+def test_output_of_a_script_is_shown_and_kept(tmp_path, capfdbinary):
+    code = "import sys; print('out'); print('50%', end='\\r'); sys.exit('err')"
+    outcome = run_all.run_script("name", [sys.executable, "-c", code], tmp_path / "name.log")
+    assert (outcome.code, outcome.last_line) == (1, "err")
     assert outcome.seconds > 0
-    assert (tmp_path / "name.log").read_bytes() == b"out\nerr\n"
-    assert capfdbinary.readouterr().out == b"out\nerr\n"
+    assert (tmp_path / "name.log").read_bytes() == b"out\n50%\rerr\n"
+    assert capfdbinary.readouterr().out == b"out\n50%\rerr\n"
 
 
 def fake_command(name, *, out, **settings):
@@ -125,23 +88,24 @@ def fake_command(name, *, out, **settings):
 
 
 def test_a_script_that_fails_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(all_scripts, "command_of", fake_command)
+    monkeypatch.setattr(run_all, "command_of", fake_command)
     names = ["fig3_mnist", "fig4_norb_adversarial", "table1_norb"]
     settings = dict(preset="smoke", runs="runs", data_dir=None)
-    assert all_scripts.make(names, tmp_path / "new", **settings) == 1
+    assert run_all.make(names, tmp_path / "new", **settings) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "fig4_norb_adversarial failed: No such data."
     assert any(line.startswith("[3/3] table1_norb: done, ") for line in lines)
     assert any(line.startswith("[3/3] table1_norb, about 0 min to go") for line in lines)
     assert (tmp_path / "new" / "index.html").exists()
-    assert all_scripts.make(["fig3_mnist"], tmp_path / "new", **settings) == 0
-    # What failed before is still there.
+    assert run_all.make(["fig3_mnist"], tmp_path / "new", **settings) == 0
+    # The page still shows the earlier failure.
     assert "No such data." in (tmp_path / "new" / "index.html").read_text()
 
 
 STOPPED = """
-import pathlib, sys
-from experiments import all as all_scripts
+import signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from experiments import run_all
 child = '''
 import pathlib, signal, sys, time
 def stop(*_):
@@ -151,13 +115,13 @@ signal.signal(signal.SIGINT, stop)
 print("running")
 time.sleep(60)
 '''
-all_scripts.command_of = lambda name, **_: [sys.executable, "-c", child]
-all_scripts._define_flags()
-all_scripts.app.run(all_scripts.main)
+run_all.command_of = lambda name, **_: [sys.executable, "-c", child]
+run_all.start()
 """
 
 
 def test_ctrl_c_stops_the_script_and_then_all(tmp_path):
+    """Even in a process that was started with SIGINT ignored, as by `nohup ... &`."""
     (tmp_path / "stopped.py").write_text(STOPPED)
     process = subprocess.Popen(
         [sys.executable, "stopped.py", f"--out={tmp_path / 'out'}"],
@@ -174,46 +138,34 @@ def test_ctrl_c_stops_the_script_and_then_all(tmp_path):
     rest, _ = process.communicate(timeout=30)
     assert time.monotonic() - started < 10
     assert process.returncode == 130
-    assert rest.strip() == "Stopped. The same command goes on from there."
+    assert rest.strip() == "Stopped. The same command continues from there."
     assert (tmp_path / "saved").exists()
 
 
 def test_unknown_scripts_are_refused_in_a_line():
-    command = [sys.executable, "-m", "experiments.run_all", "--only=fig3_mnist,fig99"]
+    """By the former name of the command, which still works."""
+    command = [sys.executable, "-m", "experiments.all", "--only=fig3_mnist,fig99"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("--only=fig99; allowed: fig3_mnist, fig4_norb_adversarial, ")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_scripts_come_in_the_papers_order():
-    assert all_scripts.chosen([]) == list(all_scripts.DATA)
-    assert all_scripts.chosen(["table1_norb", "fig3_mnist"]) == ["fig3_mnist", "table1_norb"]
+def test_scripts_are_in_the_order_of_the_paper():
+    assert run_all.chosen([]) == list(run_all.DATA)
+    assert run_all.chosen(["table1_norb", "fig3_mnist"]) == ["fig3_mnist", "table1_norb"]
 
 
-@pytest.mark.parametrize("name", all_scripts.DATA)
-def test_every_script_is_there_and_takes_its_data(name):
-    """The data that a script is given are those that it takes by default."""
-    calls = [
-        node
-        for node in ast.walk(ast.parse((SCRIPTS / f"{name}.py").read_text()))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "runs.start"
-    ]
-    assert [call.args[1].value for call in calls] == [all_scripts.DATA[name]]
+@pytest.mark.parametrize("name", run_all.DATA)
+def test_every_script_exists_and_takes_its_data_by_default(name):
+    source = (ROOT / "experiments" / f"{name}.py").read_text()
+    assert f'    script.start(draw, "{run_all.DATA[name]}"' in source
+    assert f"python -m experiments.{name} " in source
 
 
-def test_commands_say_which_run():
+def test_commands_name_the_run():
     given = dict(preset="quick", out="o", runs="r", data_dir="d")
-    command = all_scripts.command_of("fig5_interpolation", **given)
-    assert command[1:] == [
-        "-m",
-        "experiments.fig5_interpolation",
-        "--preset=quick",
-        "--out=o",
-        "--data=suncg",
-        "--workdir=r/suncg_quick",
-        "--data_dir=d",
-    ]
-    assert "--data_dir" not in str(
-        all_scripts.command_of("baselines", **given | {"data_dir": None})
-    )
+    command = run_all.command_of("fig5_interpolation", **given)
+    expected = "-m experiments.fig5_interpolation --preset=quick --out=o --data=suncg"
+    assert command[1:] == [*expected.split(), "--workdir=r/suncg_quick", "--data_dir=d"]
+    assert "--data_dir" not in str(run_all.command_of("baselines", **given | {"data_dir": None}))

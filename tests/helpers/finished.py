@@ -1,8 +1,24 @@
-"""Finished runs whose scores are written by hand, for scripts that only read those."""
+"""Finished runs whose scores are written by hand, for scripts that only read scores."""
 
 from drnet_jax.runs import metrics_writer as writer
 from drnet_jax.runs import run as run_lib
 from experiments.shared import runs
+from tests.test_configs import load
+
+TRIVIAL = ("copy_content_frame", "copy_pose_frame", "mean_frame")
+
+
+def tiny(name, data_dir):
+    """Returns settings of configs/<name>.py that make everything as small as possible."""
+    config = load(name, "smoke")
+    config.data.update(image_size=16, data_dir=str(data_dir))
+    config.model.update(width=2, content_dim=4, pose_dim=3, discriminator_width=8)
+    config.drnet.update(batch_size=4, num_steps=2)
+    config.predictor.update(batch_size=4, num_steps=2, hidden_dim=8, num_observed=3)
+    config.evaluation.update(num_clips=4, batch_size=4, horizon=3, rollout_steps=6)
+    config.evaluation.update(probe_clips=60)
+    config.rollout.update(num_clips=2, num_steps=8, frames_at_once=16)
+    return config
 
 
 def interval(mean, chance=None):
@@ -24,7 +40,7 @@ def probe(factor, code, kind, seen, unseen, *, of="content", chance=0.2):
 
 
 def scores(*probes, swap=20.0, auc=0.6, same_objects=None):
-    """Returns what scripts here read of an `evaluation.json`."""
+    """Returns those parts of an `evaluation.json` that tables read."""
     pictures = {"psnr": interval(swap)}
     trivial = {name: {"psnr": interval(17.0 - i)} for i, name in enumerate(TRIVIAL)}
     pairs = {"same_clip": interval(auc, 0.5), "same_clip_by_factors": None}
@@ -41,11 +57,8 @@ def scores(*probes, swap=20.0, auc=0.6, same_objects=None):
     }
 
 
-TRIVIAL = ("copy_content_frame", "copy_pose_frame", "mean_frame")
-
-
 def finish(config, workdir, record):
-    """Returns a run without networks, and leaves the scores in `record` in its workdir."""
+    """Returns a run without networks, with the scores in `record` in its workdir."""
     run = run_lib.create_run(config, workdir)
     writer.write_json(workdir / "config.json", run.config.to_dict())
     writer.write_json(workdir / "evaluation.json", record)

@@ -1,4 +1,4 @@
-"""Inception score of generated steps: by hand, by a judge that learned, of a run, the figure."""
+"""Inception score of generated steps: computed by hand, by a trained judge, and of a run."""
 
 import dataclasses
 import types
@@ -14,12 +14,8 @@ from drnet_jax.evaluation.held_out import roll_out
 from drnet_jax.evaluation.judges import actions as action_judge
 from drnet_jax.evaluation.judges import classifier
 from drnet_jax.evaluation.judges.actions import SPAN, ActionJudge
-from experiments import fig9_inception
-from experiments.shared import actions
 from tests.evaluation.test_evaluate import check_documented
-from tests.experiments.test_experiments import written
-from tests.helpers import finished
-from tests.helpers.people import finish_both, people  # noqa: F401 (a fixture)
+from tests.helpers.people import people  # noqa: F401 (a fixture)
 
 NAMES = ["down", "sideways", "still"]
 
@@ -180,44 +176,6 @@ def test_data_without_labels_or_long_clips_have_none(people, monkeypatch):  # no
         assert action_judge.score(*people) is None
     monkeypatch.setattr(type(people[0].source.builder), "LABEL", "")
     assert action_judge.score(*people) is None
-
-
-def steps_of(mean):
-    return {"mean": [mean, mean + 0.5], "low": [mean - 0.25] * 2, "high": [mean + 1] * 2}
-
-
-def record_of(score):
-    answer = {"inception_score": steps_of(score), "accuracy": steps_of(score / 10)}
-    judge = {"accuracy": {"mean": 0.4, "low": 0.3, "high": 0.5}, "chance": 0.25}
-    judge |= {"names": ["up", "down"], "num_steps": 2}
-    return {
-        "judge": judge,
-        "steps": [5, 6],
-        "num_clips": [20, 18],
-        "model": answer,
-        "truth": {"inception_score": steps_of(5.5), "accuracy": steps_of(0.9)},
-    }
-
-
-def test_figure(tmp_path_factory, tmp_path, capsys):
-    pair = [{"actions": record_of(score)} for score in (3.5, 2.5)]
-    fig9_inception.draw(tmp_path, *finish_both(finished.finish, tmp_path_factory, *pair))
-    record, arrays = written(tmp_path, "fig9_inception")
-    assert "0.40 [0.30, 0.50] (chance 0.25), too seldom to rely on" in record["caption"]
-    assert "20 at the first step and 18 at the last" in record["caption"]
-    for name, score in ((actions.REAL, 5.5), (actions.MODEL, 3.5), (actions.AUTOENCODER, 2.5)):
-        assert record["scores"][name]["inception_score"] == steps_of(score)
-        np.testing.assert_array_equal(arrays[name], [score, score + 0.5])
-    assert "3.50 [3.25, 4.50]" in capsys.readouterr().out
-
-
-def test_verdicts_of_other_judges_are_refused(tmp_path_factory, tmp_path):
-    pair = [{"actions": record_of(score)} for score in (3.5, 2.5)]
-    pair[1]["actions"]["judge"]["num_steps"] = 3
-    runs = finish_both(finished.finish, tmp_path_factory, *pair)
-    expected = r"differ in actions.judge.num_steps: 3 and 2; expected the same\.$"
-    with pytest.raises(ValueError, match=expected):
-        fig9_inception.draw(tmp_path, *runs)
 
 
 def test_judge_of_people(people, monkeypatch):  # noqa: F811 (a fixture)
