@@ -41,9 +41,8 @@ def builders():
 
 @pytest.fixture(scope="module")
 def made(builders):
-    """Clips of the training jobs by name of the stand-in: of people the first two, else all."""
-    jobs = {name: builders[name].jobs()["train"] for name in NAMES}
-    jobs["kth"] = jobs["kth"][:2]
+    """Clips of the first two training jobs by name of the stand-in."""
+    jobs = {name: builders[name].jobs()["train"][:2] for name in NAMES}
     return {name: [builders[name].make(job) for job in jobs[name]] for name in NAMES}
 
 
@@ -76,7 +75,7 @@ def test_bytes_do_not_depend_on_threads_or_order(builders, made, name):
     jobs = builders[name].jobs()["train"][:2]
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         together = list(pool.map(builders[name].make, reversed(jobs)))[::-1]
-    for a, b in zip(itertools.chain(*made[name][:2]), itertools.chain(*together), strict=True):
+    for a, b in zip(itertools.chain(*made[name]), itertools.chain(*together), strict=True):
         assert a.name == b.name
         np.testing.assert_array_equal(a.frames, b.frames)
         for key in a.factors:
@@ -164,8 +163,11 @@ def difference(first, second):
 
 
 @pytest.mark.parametrize("name", TURNTABLES)
-def test_poses_can_be_told_from_pictures(made, name):
-    for clip in (clips[0] for clips in made[name]):
+def test_poses_can_be_told_from_pictures(name):
+    first_view = dict(suncg=dict(elevations=(12,)), norb=dict(elevations=(30,), num_lightings=1))
+    builder = create(name, **first_view[name])
+    for job in builder.jobs()["train"]:
+        (clip,) = builder.make(job)
         for first, second in itertools.combinations(clip.frames, 2):
             most, part = difference(first, second)
             assert most > 40 and part > 0.015, clip.name
