@@ -1,4 +1,4 @@
-"""KTH: six actions of 25 persons in four scenarios, from the official videos.
+"""KTH from the official videos: six actions of 25 persons in four scenarios.
 
 Source: Schuldt, Laptev & Caputo 2004; drnet-py, data/kth.py.
 """
@@ -79,7 +79,7 @@ class KthActions(ClipBuilder):
             "person13_handclapping_d3 does not exist; person01_boxing_d4 breaks off early, so "
             "its last clip is short."
         ),
-        license="For non-commercial use, says its home page; cite the paper.",
+        license="For non-commercial use, according to its home page; cite the paper.",
         homepage="https://www.csc.kth.se/cvap/actions/",
         citation=(
             "Schuldt, Laptev, Caputo: Recognizing human actions: a local SVM approach. ICPR 2004."
@@ -89,7 +89,7 @@ class KthActions(ClipBuilder):
     )
 
     def factor_features(self) -> dict[str, Any]:
-        """Returns action, person 1-25, scenario 1-4, video and first frame (1 is its first)."""
+        """Returns action, person 1-25, scenario 1-4, video, and first frame counted from 1."""
         return {
             "action": tfds.features.ClassLabel(names=ACTIONS),
             "person": np.int32,
@@ -112,7 +112,7 @@ class KthActions(ClipBuilder):
         test_persons = TEST_PERSONS[self.builder_config.persons]
         jobs = {"train": [], "test": []}
         for video in videos:
-            file = _file_name(video)
+            file = f"{video.name}_uncomp.avi"
             if video.ranges is None or (video.name == MISSING and file not in found):
                 logging.info("%s is missing, as in the official data set.", video.name)
                 continue
@@ -169,7 +169,7 @@ class KthActions(ClipBuilder):
         except UnreadableError as error:
             if not frames:
                 raise
-            logging.warning("%s Frames used, all before that: %d.", error, len(frames))
+            logging.warning("%s The frames before that are used: %d.", error, len(frames))
         if not frames:
             raise UnreadableError(f"{name} holds no frames.")
         return np.stack(frames)
@@ -177,10 +177,6 @@ class KthActions(ClipBuilder):
 
 def _folder(config: KthConfig) -> pathlib.Path:
     return raw_files.open_folder(config.folder, _CONTENTS)
-
-
-def _file_name(video: Video) -> str:
-    return f"{video.name}_uncomp.avi"
 
 
 def _files(folder: pathlib.Path) -> list[raw_files.RawFile]:

@@ -64,7 +64,7 @@ class SmallNorb(ClipBuilder):
             "lightings and two cameras. Official split by instance: 4, 6, 7, 8, 9 train and "
             "0, 1, 2, 3, 5 test. Other sizes than 96 are resized, bilinear and antialiased."
         ),
-        license="For research, not to be sold, says its home page; cite the paper.",
+        license="For research, not to be sold, according to its home page; cite the paper.",
         homepage="https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/",
         citation=(
             "LeCun, Huang, Bottou: Learning methods for generic object recognition with "
