@@ -179,13 +179,23 @@ def test_frames_do_not_depend_on_their_batch():
 
 
 def test_rendering_may_be_mapped_over_scenes():
-    scenes = [scene_of("ellipsoid", [0, 0.3, 0], [x, 0.3, 0.3]) for x in (0.1, 0.3)]
-    view = Camera((0, 0.3, 0), 0, 20, 5.0, 0.8, 0.8).view(Light(30, 50), 0.0)
-    backdrop = np.full((8, 8, 1), 0.6, np.float32)
+    model = Model()
+    model.box([0, 0.2, 0], [0.2, 0.2, 0.2], GRAY)
+    model.cylinder([0, 0.5, 0], [0, 0.9, 0], 0.1, GRAY)
+    scenes = [scene_of("ellipsoid", [0, 0.3, 0], [0.3] * 3), model.scene()]
     several = jax.tree.map(lambda *x: np.stack(x), *scenes)
-    frames = jax.jit(jax.vmap(raycast.render, in_axes=(0, None, None)))(several, view, backdrop)
-    alone = draw(scenes, [view] * 2, backdrop)
-    np.testing.assert_allclose(frames.astype(int), alone.astype(int), atol=1)
+    origins, directions = rays_at(np.array([0, 0.3, 0]))
+    rays = jnp.float32(origins), jnp.float32(directions)
+    together = jax.jit(jax.vmap(cast, in_axes=(0, None, None)))(several, *rays)
+    for number, scene in enumerate(scenes):
+        alone = first_hits(scene, *rays)
+        np.testing.assert_allclose(together[0][number], alone[0], rtol=1e-5)
+        np.testing.assert_array_equal(together[1][number], alone[1])
+        np.testing.assert_allclose(together[2][number], alone[2], atol=1e-5)
+    view = Camera((0, 0.3, 0), 0, 20, 5.0, 0.8, 0.8).view(Light(30, 50), 0.0)
+    backdrop = np.full((SIZE, SIZE, 1), 0.6, np.float32)
+    frames = jax.eval_shape(jax.vmap(raycast.render, (0, None, None)), several, view, backdrop)
+    assert frames.shape == (2, SIZE, SIZE, 1)
 
 
 def test_too_many_primitives_are_refused():

@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from drnet_jax.data.kth import sequences as kth_sequences
-from drnet_jax.data.kth.sequences import ACTIONS, Video
+from drnet_jax.data.kth.sequences import ACTIONS
 from drnet_jax.data.preparation.builder import (
     Card,
     Clip,
