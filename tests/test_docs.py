@@ -42,7 +42,8 @@ by_path = functools.partial(pytest.mark.parametrize, ids=lambda path: str(path.r
 @functools.cache
 def blocks(path: pathlib.Path) -> tuple[str, ...]:
     """Returns the fenced code blocks of a document that are in no language."""
-    return tuple(re.findall(r"^```\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE))
+    found = re.findall(r"^```(\w*)\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE)
+    return tuple(body for language, body in found if not language)
 
 
 @functools.cache
