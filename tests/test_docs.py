@@ -257,6 +257,16 @@ def test_inline_code_names_files_that_exist(path):
             assert any((home / code).exists() for home in homes), f"There is no `{code}`."
 
 
+def test_functions_of_the_tour_exist():
+    text = " ".join(prose(ROOT / "docs" / "code.md").split())
+    named = re.findall(r"`([\w/]+\.py)` `([\w.]+)`", text)
+    assert len(named) > 30
+    for file, name in named:
+        nodes = ast.walk(ast.parse((ROOT / "drnet_jax" / file).read_text()))
+        defined = {node.name for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef)}
+        assert set(name.split(".")) <= defined, f"{file} has no {name}."
+
+
 def test_readme_is_short():
     assert len(README.read_text().splitlines()) <= 120
 
