@@ -1,29 +1,29 @@
-"""Frames on a canvas: the strokes that every picture of this package is made of.
+"""Frames, text and lines on a canvas: the strokes that every picture consists of.
 
-Frames are NumPy arrays `[..., height, width, channels]`, uint8 or float in [0, 1], of one or three
-channels. They are only ever repeated pixel by pixel, never interpolated: a picture shows what the
-model made.
+Frames are NumPy arrays `[..., height, width, channels]`, uint8 or float in [0, 1], with one or
+three channels. They are enlarged by repeating pixels, never by interpolation, so that a picture
+shows exactly what the model made.
 """
 
 import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 Color = tuple[int, int, int]
 
-# A dark slate: black frames stand out from it, and it sits well on light and on dark pages.
+# A dark slate, from which black frames stand out, and which suits light and dark pages.
 CANVAS: Color = (52, 58, 68)
 TEXT: Color = (228, 232, 237)
 MUTED: Color = (172, 180, 192)
-# Two of the Okabe-Ito colors, told apart by every kind of color vision.
+# Two of the Okabe-Ito colors, which every kind of color vision can tell apart.
 OBSERVED: Color = (86, 180, 233)
 GENERATED: Color = (230, 159, 0)
 
 GUTTER = 4  # Between frames of one kind.
-GAP = 16  # Between what went in and what came out.
+GAP = 16  # Between inputs and outputs.
 MARGIN = 8
 LINE = 22  # Height of a line of text.
 
@@ -38,7 +38,7 @@ def to_rgb(frames: np.ndarray) -> np.ndarray:
     if frames.ndim < 3 or frames.shape[-1] not in (1, 3):
         raise ValueError(f"Expected frames of 1 or 3 channels, got shape {frames.shape}.")
     if frames.dtype != np.uint8:
-        # Refuses what is wrong, not all but what is right: bfloat16 is no kind of np.floating.
+        # Not a test for np.floating, which bfloat16 would fail.
         if frames.dtype.kind in "biu":
             raise ValueError(f"Expected frames of dtype uint8 or float, got {frames.dtype}.")
         frames = np.round(np.clip(frames.astype(np.float32), 0, 1) * 255).astype(np.uint8)
@@ -51,7 +51,7 @@ def enlarge(frames: np.ndarray, factor: int) -> np.ndarray:
 
 
 def enlargement(frames: np.ndarray, *, at_least: int) -> int:
-    """Returns the smallest factor that makes `frames` at least so many pixels high."""
+    """Returns the smallest factor that makes `frames` at least `at_least` pixels high."""
     return max(1, math.ceil(at_least / frames.shape[-3]))
 
 
@@ -61,15 +61,28 @@ def blank(width: int, height: int) -> Image.Image:
 
 
 def paste(picture: Image.Image, frame: np.ndarray, x: int, y: int) -> None:
-    """Puts `frame`, uint8 `[height, width, 3]`, into `picture` with its top left at `(x, y)`."""
+    """Puts `frame`, uint8 `[height, width, 3]`, into `picture`, its top left corner at `(x, y)`."""
     picture.paste(Image.fromarray(frame), (x, y))
+
+
+def paste_row(
+    picture: Image.Image,
+    frames: Iterable[np.ndarray | None],
+    lefts: Sequence[int],
+    top: int,
+    factor: int,
+) -> None:
+    """Puts enlarged `frames` `[height, width, 1 or 3]` side by side; None leaves a place empty."""
+    for frame, x in zip(frames, lefts, strict=True):
+        if frame is not None:
+            paste(picture, enlarge(to_rgb(frame), factor), x, top)
 
 
 def text(
     picture: Image.Image, words: str, xy: Sequence[int], color: Color, *, anchor: str, size: int
 ) -> None:
-    """Writes `words` at `xy`; `anchor` is Pillow's, such as "lm" for left and middle."""
-    # The built-in font has no letters beyond ASCII: accents go, the rest becomes question marks.
+    """Writes `words` at `xy`; `anchor` is Pillow's, e.g. "lm" for left and middle."""
+    # The built-in font has only ASCII: accents are dropped, other letters become question marks.
     letters = unicodedata.normalize("NFKD", words)
     words = "".join(c for c in letters if not unicodedata.combining(c))
     words = words.encode("ascii", "replace").decode()
@@ -79,13 +92,13 @@ def text(
 
 
 def heading(picture: Image.Image, words: str, color: Color, x: int, end: int) -> None:
-    """Writes `words` at the top from `x` on and underlines the columns from `x` to `end`."""
+    """Writes `words` at the top, starting at `x`, and underlines them from `x` to `end`."""
     text(picture, words, (x, LINE // 2), color, anchor="lm", size=15)
     ImageDraw.Draw(picture).rectangle((x, LINE + 1, end - 1, LINE + 2), fill=color)
 
 
 def arrow_label(words: str) -> Image.Image:
-    """Returns a small picture of `words` and an arrow to the right."""
+    """Returns a small picture of `words` followed by an arrow to the right."""
     font = ImageFont.load_default(size=15)
     start = round(font.getlength(words)) + 8
     picture = blank(start + 32, LINE)

@@ -1,17 +1,17 @@
-"""The report of a run: one HTML file that needs nothing beside it, made from the run's folder."""
+"""The report of a run: one self-contained HTML file, made from the files in the run's folder."""
 
-import importlib.resources
-import string
+from collections.abc import Mapping
+from typing import Any
 
 from etils import epath
 
-from drnet_jax.base import files
-from drnet_jax.report import evaluated, motion, sections
+from drnet_jax.base import files, wording
+from drnet_jax.report import markup
 from drnet_jax.report.inputs import Inputs
 
 
 def refresh(workdir: epath.PathLike) -> None:
-    """Writes the report anew where there is one: it means that the run is finished."""
+    """Writes the report again if there is one, that is, if the run is finished."""
     if (epath.Path(workdir) / "report.html").exists():
         write(workdir)
 
@@ -19,37 +19,57 @@ def refresh(workdir: epath.PathLike) -> None:
 def write(workdir: epath.PathLike) -> epath.Path:
     """Writes `report.html` into `workdir` and returns its path.
 
-    It can be made at any time: what the run has not written yet is named as missing.
+    This works at any time: the report names what the run has not written yet.
 
     Args:
-      workdir: folder of a run, local or `gs://`. Read are `config.json`, `environment.json`,
+      workdir: folder of a run, local or `gs://`, with `config.json`, `environment.json`,
         `metrics.jsonl`, `evaluation.json` and the pictures in `samples/`.
 
     Raises:
       ValueError: when there is no such folder.
     """
+    # Imports matplotlib, which would delay the start of training by a second.
+    from drnet_jax.report import charts
+
     workdir = epath.Path(workdir)
     if not workdir.is_dir():
         raise ValueError(f"No report without a run: {str(workdir)!r} is not a folder.")
     inputs = Inputs.read(workdir)
-    folder = importlib.resources.files(__name__)
-    page = string.Template(folder.joinpath("page.html").read_text(encoding="utf-8")).substitute(
-        style=folder.joinpath("style.css").read_text(encoding="utf-8"),
-        title=sections.title(inputs),
-        head=sections.head(inputs),
-        headline=sections.headline(inputs),
-        swap=sections.swap(inputs),
-        rollout=sections.rollout(inputs),
-        scores=sections.scores(inputs),
-        horizons=evaluated.horizons(inputs),
-        judged=evaluated.judged(inputs),
-        leakage=evaluated.leakage(inputs),
-        actions=motion.actions(inputs),
-        neighbors=motion.neighbors(inputs),
-        curves=sections.curves(inputs),
-        progress=sections.progress(inputs),
-        settings=sections.settings(inputs),
-        environment=sections.environment(inputs),
-        reproduce=sections.reproduce(inputs),
+    command = inputs.environment.get("command")
+    revision = inputs.environment.get("git_revision")
+    page = markup.render(
+        "page.html",
+        title=workdir.name or str(workdir),
+        data=_data(inputs),
+        inputs=inputs,
+        charts=charts,
+        answers=wording.ANSWERS,
+        best_trivial=_best_trivial(inputs),
+        curves=charts.curves(inputs),
+        environment={k: v for k, v in inputs.environment.items() if k != "command"},
+        command=" ".join(map(str, command)) if isinstance(command, list) else command,
+        revision=None if revision == "unknown" else revision,
     )
     return files.write_atomically(workdir / "report.html", page)
+
+
+def _data(inputs: Inputs) -> dict[str, Any]:
+    """Returns name, note and split of the data, and whether they stand in for others."""
+    scored = inputs.evaluation.get("data") or inputs.environment.get("data") or {}
+    scored = scored if isinstance(scored, Mapping) else {"note": scored}
+    configured = inputs.config.get("data")
+    configured = configured if isinstance(configured, Mapping) else {}
+    return {
+        "name": scored.get("name") or configured.get("name"),
+        "note": scored.get("note") or inputs.environment.get("data"),
+        "split": scored.get("split"),
+        "stand_in": scored.get("stand_in"),
+    }
+
+
+def _best_trivial(inputs: Inputs) -> tuple[str, float] | None:
+    """Returns name and PSNR in dB of the trivial answer that is best at swaps."""
+    answers = ("copy_content_frame", "copy_pose_frame", "mean_frame")
+    scores = {key: inputs.number("swap", key, "psnr", "mean") for key in answers}
+    scores = {wording.ANSWERS[key]: psnr for key, psnr in scores.items() if psnr is not None}
+    return max(scores.items(), key=lambda item: item[1]) if scores else None

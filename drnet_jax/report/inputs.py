@@ -1,4 +1,4 @@
-"""What a run left in its folder, read so that whatever is missing or broken is simply absent."""
+"""The files that a run left in its folder; whatever is missing or broken reads as absent."""
 
 import dataclasses
 import itertools
@@ -14,6 +14,7 @@ from drnet_jax.runs import renamed
 Curves = dict[str, dict[str, list[tuple[int, float]]]]
 """(step, value) pairs, ascending by step, of each metric of each stage."""
 
+# A page holds its pictures in base64, and browsers get slow at tens of megabytes.
 _MOST_PICTURE_BYTES = 8_000_000
 
 
@@ -23,10 +24,10 @@ class Inputs:
 
     Attributes:
       workdir: the folder.
-      config: settings as they were nested; empty when absent, as are the next two.
+      config: nested settings; empty when absent, as are the next three.
       environment: versions, devices, command.
-      evaluation: scores.
-      curves: what was logged in training.
+      evaluation: scores, under their present names.
+      curves: metrics logged in training.
     """
 
     workdir: epath.Path
@@ -37,7 +38,7 @@ class Inputs:
 
     @classmethod
     def read(cls, workdir: epath.Path) -> "Inputs":
-        """Reads all but the pictures."""
+        """Reads everything except the pictures."""
         return cls(
             workdir=workdir,
             config=read_json(workdir / "config.json"),
@@ -47,72 +48,75 @@ class Inputs:
         )
 
     def picture(self, name: str) -> bytes | None:
-        """Returns `samples/<name>`, or None where it is absent or too large to be put in a page."""
-        path = self.workdir / "samples" / name
+        """Returns the file `samples/<name>`, or None if it is absent or too large for a page."""
         try:
-            data = path.read_bytes()
+            data = (self.workdir / "samples" / name).read_bytes()
         except OSError:
             return None
         return data if len(data) <= _MOST_PICTURE_BYTES else None
 
-    def step_pictures(self, stage: str) -> dict[int, str]:
-        """Returns the names of the pictures made while training `stage`, by ascending step."""
+    def step_pictures(self, stage: str, count: int) -> dict[int, bytes]:
+        """Returns at most `count` pictures made while training `stage`, by ascending step."""
         folder = self.workdir / "samples" / stage
-        if not folder.is_dir():
-            return {}
         names = {path.stem.removeprefix("step_"): path.name for path in folder.glob("step_*.png")}
         by_step = {int(step): f"{stage}/{name}" for step, name in names.items() if step.isdigit()}
-        return dict(sorted(by_step.items()))
-
-    def score(self, *path: str) -> dict[str, float] | None:
-        """Returns mean, low and high of a score of the evaluation; None when it is not there.
-
-        An end of the interval that is absent is the mean.
-        """
-        node = self.at(*path)
-        if not isinstance(node, Mapping) or not _is_number(node.get("mean")):
-            return None
-        ends = (node.get(end) for end in ("low", "high"))
-        low, high = (end if _is_number(end) else node["mean"] for end in ends)
-        return {"mean": node["mean"], "low": low, "high": high}
+        pictures = {step: self.picture(by_step[step]) for step in spread(sorted(by_step), count)}
+        return {step: picture for step, picture in pictures.items() if picture}
 
     def at(self, *path: str) -> Any:
-        """Returns what the evaluation holds under nested names; None when it is not there."""
+        """Returns the evaluation's entry under nested names, or None."""
         node: Any = self.evaluation
         for key in path:
             node = node.get(key) if isinstance(node, Mapping) else None
         return node
 
-    def score_over_steps(self, *path: str) -> dict[str, list[float]] | None:
-        """Returns mean, low and high of a score of rollouts at each of their steps, or None."""
-        return self.columns(self.rollout_steps(), "rollout", *path)
+    def number(self, *path: str) -> float | None:
+        """Returns the evaluation's number under nested names, or None."""
+        value = self.at(*path)
+        return value if _is_number(value) else None
 
-    def columns(self, steps: Sequence[float], *path: str) -> dict[str, list[float]] | None:
-        """Returns mean, low and high of a score at each of `steps`, None when it is not there."""
-        node = self.at(*path)
-        if not isinstance(node, Mapping) or not steps:
+    def score(self, *path: str) -> dict[str, float] | None:
+        """Returns `mean`, `low` and `high` of a score, or None.
+
+        A score without an interval has its mean at both ends.
+        """
+        mean = self.number(*path, "mean")
+        if mean is None:
             return None
-        columns = {end: node.get(end) for end in ("mean", "low", "high")}
-        return columns if all(_is_column(c, len(steps)) for c in columns.values()) else None
+        low, high = (self.number(*path, end) for end in ("low", "high"))
+        return {
+            "mean": mean,
+            "low": mean if low is None else low,
+            "high": mean if high is None else high,
+        }
 
-    def rollout_steps(self) -> list[int]:
-        """Returns the steps at which rollouts were scored, ascending and above 0; may be none."""
-        return self.ascending("rollout", "steps")
+    def rows(
+        self, paths: Mapping[str, Sequence[str]], scores: Sequence[Sequence[str]]
+    ) -> list[tuple[str, list[dict[str, float] | None]]]:
+        """Returns the `scores` under each of `paths`, by its name; empty rows are left out."""
+        rows = [(name, [self.score(*path, *key) for key in scores]) for name, path in paths.items()]
+        return [(name, cells) for name, cells in rows if any(cells)]
+
+    def series(self, steps: Sequence[float], *path: str) -> dict[str, list[float]] | None:
+        """Returns `mean`, `low` and `high` of a score, lists as long as `steps`, or None."""
+        columns = {end: self.at(*path, end) for end in ("mean", "low", "high")}
+        if not steps or not all(map(_are_numbers, columns.values())):
+            return None
+        return columns if all(len(c) == len(steps) for c in columns.values()) else None
 
     def ascending(self, *path: str) -> list[float]:
-        """Returns the numbers under nested names; none unless they ascend and are above 0."""
+        """Returns the list of numbers under nested names; empty unless 0 < first < second < ..."""
         steps = self.at(*path)
-        if not _is_column(steps, None):
+        if not _are_numbers(steps):
             return []
-        ascending = all(a < b for a, b in itertools.pairwise([0, *steps]))
-        return steps if ascending else []
+        return steps if all(a < b for a, b in itertools.pairwise([0, *steps])) else []
 
 
 def read_curves(path: epath.Path) -> Curves:
-    """Returns the scalars of a JSON-lines file; lines and values that cannot be used are skipped.
+    """Returns the numbers in a file of JSON lines; unusable lines and values are skipped.
 
-    A run that was killed may leave half a line, and one that was resumed a step twice, of which
-    the later one counts.
+    A run that was killed may leave half a line, and a resumed run may log a step twice: the later
+    value counts.
     """
     try:
         lines = path.read_bytes().decode(errors="replace").splitlines()
@@ -138,14 +142,14 @@ def read_curves(path: epath.Path) -> Curves:
 
 
 def spread(items: Sequence[Any], count: int) -> list[Any]:
-    """Returns at most `count` of `items`, evenly spaced, with the first and the last."""
+    """Returns at most `count` of `items`, evenly spaced, including the first and the last."""
     if len(items) <= count:
         return list(items)
     return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
 
 
 def read_json(path: epath.Path) -> Mapping[str, Any]:
-    """Returns the object in a file; an empty one where there is none that can be read."""
+    """Returns the JSON object in a file; an empty one if the file is missing or broken."""
     try:
         record = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -157,8 +161,5 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _is_column(value: Any, length: int | None) -> bool:
-    """Returns whether `value` is a list of numbers, of so many if `length` is given."""
-    if not isinstance(value, list) or not all(map(_is_number, value)):
-        return False
-    return length is None or len(value) == length
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(map(_is_number, values))

@@ -1,20 +1,49 @@
-"""Small pieces of HTML; every value from outside is escaped here."""
+"""Pages from jinja2 templates, and the way numbers are written on them."""
 
 import base64
+import functools
 import html
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import jinja2
 
-def escape(value: Any) -> str:
-    """Returns `value` as text that is safe between tags and in quoted attributes."""
-    return html.escape(str(value), quote=True)
+from drnet_jax.base import wording
+
+_MINUS = "\N{MINUS SIGN}"
+
+
+def render(template: str, **values: Any) -> str:
+    """Returns the page that a template of this package makes of `values`, which are escaped."""
+    return _environment().get_template(template).render(values)
+
+
+@functools.cache  # Templates are compiled once for all pages.
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("drnet_jax.report", ""),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "base64": lambda data: base64.b64encode(data).decode(),
+        "count": count,
+        "number": number,
+        "percent": lambda share, digits=0: f"{share:.{digits}%}",
+        "plain": plain,
+        "rounded": wording.rounded,
+        "settings_groups": settings_groups,
+        "signed": lambda value: f"{value:+.2f}".replace("-", _MINUS),
+    }
+    return environment
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Returns `value` with so many significant digits; a minus sign, not a hyphen."""
+    """Returns `value` with `digits` significant digits, and a minus sign where it is negative."""
     if value == 0:
         return "0"
     exponent = math.floor(math.log10(abs(value)))
@@ -23,25 +52,43 @@ def number(value: float, digits: int = 3) -> str:
         text = f"{mantissa}e{int(power)}"
     else:
         text = f"{value:.{max(0, digits - 1 - exponent)}f}"
-    return text.replace("-", "\N{MINUS SIGN}")
+    return text.replace("-", _MINUS)
 
 
-def signed(value: float) -> str:
-    """Returns `value` with its sign and two decimals."""
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+def count(amount: Any, noun: str) -> str:
+    """Returns `amount` and `noun`, in the plural unless it is 1; the noun alone for None."""
+    words = noun if amount == 1 else f"{noun}s"
+    if amount is None:
+        return words
+    return f"{amount:,} {words}" if isinstance(amount, int) else f"{amount} {words}"
+
+
+def plain(value: Any) -> str:
+    """Returns a setting as text: lists without brackets, strings without quotation marks."""
+    if isinstance(value, list):
+        return ", ".join(map(plain, value))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def settings_groups(record: Mapping[str, Any], group: str = "") -> dict[str, dict[str, Any]]:
+    """Returns nested settings as one flat group for each level, by its dotted name."""
+    groups: dict[str, dict[str, Any]] = {group: {}}
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            groups |= settings_groups(value, f"{group}.{key}" if group else str(key))
+        else:
+            groups[group][str(key)] = value
+    return {name: settings for name, settings in groups.items() if settings}
+
+
+def escape(value: Any) -> str:
+    """Returns `value` as text that is safe between tags and in quoted attributes."""
+    return html.escape(str(value), quote=True)
 
 
 def missing(words: str) -> str:
     """Returns the line that stands where something is not there; `words` are ours, not escaped."""
     return f'<p class="missing">{words}</p>'
-
-
-def image(data: bytes, alt: str, kind: str, css: str = "") -> str:
-    """Returns an `<img>` that carries its own `data`; `kind` is "png" or "gif"."""
-    encoded = base64.b64encode(data).decode()
-    return (
-        f'<img class="pixels {css}" alt="{escape(alt)}" src="data:image/{kind};base64,{encoded}">'
-    )
 
 
 def wide(content: str, label: str) -> str:
