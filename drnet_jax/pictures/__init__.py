@@ -1,1 +1,1 @@
-"""Swap grids, rollout strips and animations, drawn from arrays."""
+"""Pictures drawn from arrays: swap grids, rollout strips and animations."""

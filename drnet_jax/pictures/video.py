@@ -1,4 +1,4 @@
-"""Moving pictures of rollouts, and the files they are kept in."""
+"""Animations of rollouts, and the GIF and MP4 files that hold them."""
 
 import fractions
 import io
@@ -12,12 +12,12 @@ from PIL import Image, ImageDraw
 from drnet_jax.base import files
 from drnet_jax.pictures import drawing
 
-_HEADER = 32
+_HEADER = 32  # Height of the counter above the frames.
 _LABELS = 56  # Width of the column that names the rows.
 
 
 def playback_steps(num_steps: int, *, dense: int = 100, stride: int = 5) -> list[int]:
-    """Returns the time steps to animate: each of the first `dense`, then every `stride`-th."""
+    """Returns the time steps to animate: the first `dense`, then every `stride`-th."""
     return [t for t in range(1, num_steps + 1) if t <= dense or (t - dense) % stride == 0]
 
 
@@ -27,31 +27,29 @@ def rollout_animation(
     truth: np.ndarray | None,
     steps: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """Returns clips side by side as they play, the truth above what the model makes of them.
+    """Returns clips playing side by side, the true frames above those of the model.
 
-    The model's frames are outlined in one color while they are observed and in another once they
-    are generated; a counter tells the time step.
+    The color of the outline tells observed frames from generated ones; a counter shows the time
+    step.
 
     Args:
       observed: `[num_clips, num_observed, height, width, channels]`.
       generated: `[num_clips, num_steps, height, width, channels]`, following `observed`.
-      truth: what really followed, as `generated` but maybe of fewer steps, or None.
-      steps: ascending time steps to show, where 1 is the first observed frame; None shows all.
+      truth: the true continuation, shaped like `generated` but possibly shorter, or None.
+      steps: time steps to show, ascending; 1 is the first observed frame, None shows all.
 
     Returns:
       uint8 `[len(steps), height, width, 3]`.
 
     Raises:
-      ValueError: when the shapes do not fit together, or a step was not generated.
+      ValueError: when the shapes do not fit together, or a step lies beyond the rollout.
     """
     drawing.check_rollout(observed, generated, truth)
     num_observed, last = observed.shape[1], observed.shape[1] + generated.shape[1]
     steps = range(1, last + 1) if steps is None else steps
     if not all(1 <= t <= last for t in steps):
         raise ValueError(f"Expected time steps from 1 to {last}, got {list(steps)}.")
-    background, tops = _background(
-        observed, rows=["model"] if truth is None else ["truth", "model"]
-    )
+    background, tops = _background(observed, ["model"] if truth is None else ["truth", "model"])
     pictures = []
     for i, t in enumerate(steps):
         picture = background.copy()
@@ -67,7 +65,7 @@ def rollout_animation(
 
 
 def write_gif(path: epath.PathLike, frames: np.ndarray, fps: float) -> epath.Path:
-    """Writes `frames`, uint8 `[time, height, width, 3]`, as an endless GIF; returns its path."""
+    """Writes `frames`, uint8 `[time, height, width, 3]`, as a GIF that loops; returns its path."""
     palette = _palette(frames[:: max(1, len(frames) // 16)])
     first, *rest = (
         Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
@@ -82,9 +80,10 @@ def write_gif(path: epath.PathLike, frames: np.ndarray, fps: float) -> epath.Pat
 
 
 def write_mp4(path: epath.PathLike, frames: np.ndarray, fps: float) -> epath.Path:
-    """Writes `frames`, uint8 `[time, height, width, 3]`, as H.264, or MPEG-4 where there is none.
+    """Writes `frames`, uint8 `[time, height, width, 3]`, as an MP4; returns its path.
 
-    Sides of an odd number of pixels grow by one, which the formats demand. Returns the path.
+    The video is H.264 if this machine can encode it, else MPEG-4. Odd sides grow by one pixel,
+    since both formats demand even ones.
     """
     height, width = frames.shape[1:3]
     odd = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
@@ -93,7 +92,7 @@ def write_mp4(path: epath.PathLike, frames: np.ndarray, fps: float) -> epath.Pat
         rate = fractions.Fraction(fps).limit_denominator(1000)
         stream = container.add_stream(encoder, rate=rate)
         stream.height, stream.width = height + height % 2, width + width % 2
-        stream.pix_fmt = "yuv420p"  # What every browser plays.
+        stream.pix_fmt = "yuv420p"  # The format that every browser plays.
         if encoder == "libx264":
             stream.options = {"crf": "20", "preset": "fast"}
         else:
@@ -105,10 +104,11 @@ def write_mp4(path: epath.PathLike, frames: np.ndarray, fps: float) -> epath.Pat
 
 
 def _palette(frames: np.ndarray) -> Image.Image:
-    """Returns one palette for all frames, or their colors would flicker; few make files small."""
+    """Returns one palette for all frames, which keeps colors from flickering."""
     ours = (drawing.CANVAS, drawing.TEXT, drawing.MUTED, drawing.OBSERVED, drawing.GENERATED)
+    # Few colors make small files.
     sample = Image.fromarray(np.concatenate(frames)).quantize(64, Image.Quantize.MEDIANCUT)
-    # Text covers too few pixels to be given colors of its own.
+    # Text covers too few pixels for the quantizer to keep its colors.
     colors = [*sample.getpalette(), *(value for color in ours for value in color)]
     palette = Image.new("P", (1, 1))
     palette.putpalette(colors)
@@ -116,7 +116,7 @@ def _palette(frames: np.ndarray) -> Image.Image:
 
 
 def _encoder() -> str:
-    # Builds of FFmpeg differ: H.264 is left out of some for its license.
+    """Returns the best encoder of this build of FFmpeg; licenses keep H.264 out of some."""
     for name in ("libx264", "libopenh264"):
         try:
             return av.Codec(name, "w").name
@@ -126,18 +126,18 @@ def _encoder() -> str:
 
 
 def _row_places(frames: np.ndarray) -> tuple[int, list[int]]:
-    """Returns the factor frames `[num_clips, ..., height, width, channels]` grow by, and where."""
+    """Returns the enlargement and the left edges of frames `[num_clips, ..., width, channels]`."""
     factor = drawing.enlargement(frames, at_least=80)
     stride = factor * frames.shape[-2] + 2 * drawing.GUTTER
     return factor, [_LABELS + i * stride for i in range(len(frames))]
 
 
 def _background(observed: np.ndarray, rows: Sequence[str]) -> tuple[Image.Image, list[int]]:
-    """Returns the canvas with its rows named, and the top of each row."""
+    """Returns a canvas with the names of `rows`, and the top of each row."""
     factor, lefts = _row_places(observed)
     height, width = (factor * side for side in observed.shape[-3:-1])
     tops = [_HEADER + i * (height + 3 * drawing.GUTTER) for i in range(len(rows))]
-    right = max(lefts[-1] + width, 360)  # One small clip alone is narrower than the counter.
+    right = max(lefts[-1] + width, 360)  # The counter is wider than a single small clip.
     picture = drawing.blank(right + drawing.MARGIN, tops[-1] + height + drawing.MARGIN)
     for words, top in zip(rows, tops, strict=True):
         place = (_LABELS - 10, top + height // 2)
@@ -146,6 +146,7 @@ def _background(observed: np.ndarray, rows: Sequence[str]) -> tuple[Image.Image,
 
 
 def _write_time(picture: Image.Image, t: int, last: int, observed: bool, stride: int) -> None:
+    """Writes the counter, and how many steps it advances at a time."""
     drawing.text(picture, f"t = {t} of {last}", (_LABELS, 15), drawing.TEXT, anchor="lm", size=15)
     words = "observed" if observed else "generated"
     if stride > 1:
@@ -155,7 +156,7 @@ def _write_time(picture: Image.Image, t: int, last: int, observed: bool, stride:
 
 
 def _draw_row(picture: Image.Image, frames: np.ndarray, top: int, outline: drawing.Color) -> None:
-    """Draws `frames` `[num_clips, height, width, channels]` side by side, each outlined."""
+    """Draws `frames` `[num_clips, height, width, channels]` side by side, each with an outline."""
     factor, lefts = _row_places(frames)
     for x, frame in zip(lefts, drawing.enlarge(drawing.to_rgb(frames), factor), strict=True):
         height, width = frame.shape[:2]

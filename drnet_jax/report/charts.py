@@ -48,15 +48,15 @@ _ROLLOUTS = (
     ("ssim", "SSIM", ("model", "copy_last_frame", "mean_frame"), None),
 )
 
+_CODES = {"content": "first", "pose": "second"}
+
 _STYLES = {
     "model": "first",
     "truth": "second",
     "copy_last_frame": "trivial",
     "mean_frame": "faint",
     "another_clip": "faint",
-    "content": "first",
-    "pose": "second",
-}
+} | _CODES
 """Styles of lines by the key of their score."""
 
 _LEGEND = {key: name.capitalize() for key, name in wording.ANSWERS.items()} | {
@@ -79,13 +79,14 @@ def swaps(inputs: Inputs) -> list[Chart]:
     """Returns charts of the scores of swaps beside those of trivial answers."""
     charts = []
     for metric, title, digits in (("psnr", "PSNR (dB)", 2), ("ssim", "SSIM", 3)):
-        scores = {
-            wording.ANSWERS[answer].capitalize(): inputs.score("swap", answer, metric)
-            for answer in ("model", "copy_content_frame", "copy_pose_frame", "mean_frame")
-        }
-        scores = {name: score for name, score in scores.items() if score}
-        if scores:
-            charts.append(Chart(title, plot.dots(scores, f"{title} of swapped frames", digits)))
+        rows = {}
+        for answer in ("model", "copy_content_frame", "copy_pose_frame", "mean_frame"):
+            if score := inputs.score("swap", answer, metric):
+                style = "first" if answer == "model" else "trivial"
+                rows[_LEGEND[answer]] = [(style, score)]
+        if rows:
+            svg = plot.rows(rows, f"{title} of swapped frames", digits=digits)
+            charts.append(Chart(title, svg))
     return charts
 
 
@@ -120,8 +121,8 @@ def rollouts(inputs: Inputs) -> list[Chart]:
         # dwarf everything else.
         unfitted = ("trivial",) if key in ("psnr", "ssim") else ()
         charts += _over_steps(
-            f"{title} against steps of a rollout",
             title,
+            "steps of a rollout",
             steps,
             lines,
             chance=inputs.number("rollout", key, "chance"),
@@ -139,12 +140,12 @@ def actions(inputs: Inputs) -> list[Chart]:
         ("accuracy", "Actions recognized", inputs.number("actions", "judge", "chance"), (0, 1)),
     ):
         lines = {name: inputs.series(steps, "actions", name, key) for name in ("model", "truth")}
-        label = f"{title} against steps of a rollout"
-        charts += _over_steps(label, title, steps, lines, chance=chance, limits=limits)
+        axis = "steps of a rollout"
+        charts += _over_steps(title, axis, steps, lines, chance=chance, limits=limits)
     numbers = inputs.ascending("few_shot", "pose", "num_labeled")
     return charts + _over_steps(
-        "Accuracy of the action against the number of labeled clips of each action",
         "Action from few labels",
+        "the number of labeled clips of each action",
         numbers,
         {name: inputs.series(numbers, "few_shot", name) for name in ("pose", "content")},
         chance=inputs.number("few_shot", "pose", "chance"),
@@ -153,8 +154,8 @@ def actions(inputs: Inputs) -> list[Chart]:
 
 
 def _over_steps(
-    label: str,
     title: str,
+    axis: str,
     steps: Sequence[float],
     lines: Mapping[str, plot.Series | None],
     *,
@@ -166,16 +167,17 @@ def _over_steps(
     lines = {name: series for name, series in lines.items() if series}
     if main not in lines:
         return []
+    last = lines[main]["mean"][-1]
     svg = plot.over_steps(
         steps,
         # The first line is drawn over the others.
         [(_STYLES[name], lines[name]) for name in reversed(lines)],
-        label,
+        f"{title} against {axis}; {markup.number(last)} at {steps[-1]:,}",
         reference=None if chance is None else (chance, "chance"),
         **options,
     )
     legend = [(_STYLES[name], _LEGEND[name]) for name in lines]
-    return [Chart(title, svg, lines[main]["mean"][-1], legend)]
+    return [Chart(title, svg, last, legend)]
 
 
 def probes(inputs: Inputs) -> list[Chart]:
@@ -185,12 +187,9 @@ def probes(inputs: Inputs) -> list[Chart]:
         rows, chances = _probed(inputs, kind)
         if rows:
             label = f"{title}: how well each factor is read from content and from pose"
-            legend = (
-                ("first", _LEGEND["content"]),
-                ("second", _LEGEND["pose"]),
-                ("chance", "chance"),
-            )
-            charts.append(Chart(title, plot.probes(rows, chances, label), legend=legend))
+            legend = [(style, _LEGEND[code]) for code, style in _CODES.items()]
+            svg = plot.rows(rows, label, chances=chances)
+            charts.append(Chart(title, svg, legend=[*legend, ("chance", "Chance")]))
     return charts
 
 
@@ -205,7 +204,7 @@ def _probed(inputs: Inputs, kind: str) -> tuple[dict[str, list], dict[str, float
         if probe.at("probe") != kind or None in score.values():
             continue
         factor = str(probe.at("factor"))
-        style = "first" if probe.at("code") == "content" else "second"
+        style = _CODES["content" if probe.at("code") == "content" else "pose"]
         rows.setdefault(factor, []).append((style, score))
         chances[factor] = score["chance"]
     return rows, chances

@@ -78,7 +78,7 @@ def curve(
     log = limits is None and values.min() > 0 and values.max() > 10 * values.min()
     axes = _axes(_HEIGHT, _LEFT, _RIGHT)
     axes.set(xlim=(0, max(steps[-1], 1)), yscale="log" if log else "linear")
-    low, high = _frame(axes, values, limits, reference, align="right")
+    low, high = _frame(axes, values, limits, reference)
     smooth = np.clip(_smooth(values), low, high)
     axes.plot(steps, np.clip(values, low, high), linewidth=1, alpha=0.35, **_LINES[style])
     axes.plot(steps, smooth, **_LINES[style])
@@ -111,7 +111,7 @@ def over_steps(
     ends = [value for _, score in banded for value in (*score["low"], *score["high"])]
     axes = _axes(_HEIGHT, _LEFT, _RIGHT)
     axes.set(xscale="log", xlim=(steps[0], max(steps[-1], steps[0] + 1)))
-    low, high = _frame(axes, ends, limits, reference, align="left")
+    low, high = _frame(axes, ends, limits, reference)
     for style, score in banded:
         # One outline: along the lower ends, and back along the upper ends.
         outline = np.clip([*score["low"], *score["high"][::-1]], low, high)
@@ -123,55 +123,55 @@ def over_steps(
 
 
 @_with_look
-def dots(scores: Mapping[str, Interval], label: str, digits: int) -> Markup:
-    """Returns a plot with a row per score: a dot at the mean on a bar from low to high.
-
-    Args:
-      scores: by name; the first one is set off from the others.
-      label: describes the plot to readers who cannot see it.
-      digits: decimals of the means, which are written at the right.
-    """
-    axes = _rows(list(scores), row_height=32, right=48)
-    _set_ticks(axes.xaxis)
-    for row, score in enumerate(scores.values()):
-        color = _COLORS["trivial" if row else "first"]
-        axes.plot((score["low"], score["high"]), (row, row), color=color)
-        axes.plot((score["mean"],), (row,), "o", markersize=10, color=color)
-    # The means are the tick labels of a second axis.
-    means = axes.twinx()
-    means.set_ylim(axes.get_ylim())
-    words = [f"{score['mean']:.{digits}f}" for score in scores.values()]
-    means.set_yticks(range(len(words)), words, fontsize=12.5, color=_COLORS["ink"])
-    for axis in (axes.yaxis, means.yaxis):
-        axis.get_ticklabels()[0].set_fontweight("bold")
-    return _svg(axes, label)
-
-
-@_with_look
-def probes(
-    rows: Mapping[str, Sequence[tuple[str, Interval]]], chances: Mapping[str, float], label: str
+def rows(
+    scores: Mapping[str, Sequence[tuple[str, Interval]]],
+    label: str,
+    *,
+    digits: int | None = None,
+    chances: Mapping[str, float] | None = None,
 ) -> Markup:
-    """Returns a plot from 0 to 1 with a row per name: marks at the means, a bar at chance level.
+    """Returns a plot with a row per name: marks at the means, on bars from low to high.
 
     Args:
-      rows: style and score of each mark, by name.
-      chances: what chance scores, by name.
+      scores: style and score of each mark of a row, by name.
       label: describes the plot to readers who cannot see it.
+      digits: decimals of the first mean of each row, which is written at the right, the first row
+        in bold; None leaves them out.
+      chances: what chance scores in each row, marked by a bar. The axis is then from 0 to 1.
     """
-    axes = _rows(list(rows), row_height=34, right=_RIGHT)
-    axes.set(xlim=(0, 1), xticks=(0, 0.25, 0.5, 0.75, 1))
-    axes.xaxis.set_major_formatter("{x:g}")
-    for row, (name, marks) in enumerate(rows.items()):
-        chance = np.clip(chances[name], 0, 1)
-        axes.plot((chance, chance), (row - 0.4, row + 0.4), color=_COLORS["ink"], linewidth=1.5)
+    height = 33 * len(scores) + _TOP + _BOTTOM
+    axes = _axes(height, _NAMES, _RIGHT if digits is None else 48)
+    axes.grid(axis="x")
+    # SVG cannot hold control characters, which names from a file might contain.
+    names = ["".join(filter(str.isprintable, name)) for name in scores]
+    _write_rows(axes, names, bold=digits is not None)
+    if digits is not None:
+        means = [f"{marks[0][1]['mean']:.{digits}f}" for marks in scores.values()]
+        _write_rows(axes.twinx(), means, bold=True)
+    # Scores below 0, the skill of a useless probe, are drawn at 0.
+    low, high = (-np.inf, np.inf) if chances is None else (0, 1)
+    if chances is not None:
+        axes.set_xlim(low, high)
+    for row, (name, marks) in enumerate(scores.items()):
+        if chances is not None:
+            chance = np.clip(chances[name], 0, 1)
+            axes.plot((chance, chance), (row - 0.4, row + 0.4), color=_COLORS["ink"], linewidth=1.5)
         for i, (style, score) in enumerate(marks):
-            # A probe that scores below 0 is of no use; how far below says nothing.
-            mean, low, high = (np.clip(score[end], 0, 1) for end in ("mean", "low", "high"))
             y = row + 0.35 * (i - (len(marks) - 1) / 2)
-            axes.plot((low, high), (y, y), color=_COLORS[style])
+            ends = np.clip((score["low"], score["high"]), low, high)
+            axes.plot(ends, (y, y), color=_COLORS[style])
             # Shapes differ too, since not every reader can tell the colors apart.
-            axes.plot((mean,), (y,), "s" if i else "o", markersize=8, color=_COLORS[style])
+            mean = np.clip(score["mean"], low, high)
+            axes.plot((mean,), (y,), "s" if i else "o", markersize=9, color=_COLORS[style])
+    _set_ticks(axes.xaxis)
     return _svg(axes, label)
+
+
+def _write_rows(axes: Axes, words: Sequence[str], *, bold: bool) -> None:
+    """Writes `words` beside the rows of a plot, from the top; the first one in bold if `bold`."""
+    axes.set_ylim(len(words) - 0.5, -0.5)
+    axes.set_yticks(range(len(words)), words, fontsize=12.5, color=_COLORS["ink"])
+    axes.get_yticklabels()[0].set_fontweight("bold" if bold else "normal")
 
 
 def _axes(height: int, left: int, right: int) -> Axes:
@@ -181,24 +181,11 @@ def _axes(height: int, left: int, right: int) -> Axes:
     return figure.subplots()
 
 
-def _rows(names: Sequence[str], *, row_height: int, right: int) -> Axes:
-    """Returns axes with a row for each of `names`, from 0 at the top."""
-    axes = _axes(row_height * len(names) + _TOP + _BOTTOM, _NAMES, right)
-    axes.grid(axis="x")
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    # SVG cannot hold control characters, which names from a file might contain.
-    printable = ["".join(filter(str.isprintable, name)) for name in names]
-    axes.set_yticks(range(len(names)), printable, fontsize=12.5, color=_COLORS["ink"])
-    return axes
-
-
 def _frame(
     axes: Axes,
     values: Sequence[float],
     limits: tuple[float, float] | None,
     reference: tuple[float, str] | None,
-    *,
-    align: str,
 ) -> tuple[float, float]:
     """Draws ticks, grid and `reference`; returns `limits` of the y axis, or fits it to `values`."""
     shown = [*values, *(reference[:1] if reference else ())]
@@ -217,11 +204,11 @@ def _frame(
         axes.axhline(value, color=_COLORS["muted"], linewidth=1, dashes=(4, 3))
         axes.annotate(
             name,
-            (align == "right", value),
-            xytext=(-2 if align == "right" else 4, 4),
+            (1, value),
+            xytext=(-2, 4),
             xycoords=axes.get_yaxis_transform(),
             textcoords="offset points",
-            ha=align,
+            ha="right",
             color=_COLORS["muted"],
         )
     return low, high

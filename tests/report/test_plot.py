@@ -102,7 +102,9 @@ def test_ticks_are_round(values, expected):
 
 
 def test_dots_stand_in_the_order_of_their_means():
-    svg = plot.dots({"a": _interval(3.0), "b": _interval(1.0), "c": _interval(2.0)}, "", 2)
+    scores = {"first": (3.0,), "trivial": (1.0, 2.0)}
+    rows = {m: [(style, _interval(m))] for style, means in scores.items() for m in means}
+    svg = plot.rows({str(mean): marks for mean, marks in rows.items()}, "", digits=2)
     (a,), (b, c) = _marks(svg, "var(--first)")[:, 0:1], _marks(svg, "var(--trivial)")[:, 0:1]
     assert b < c < a
     np.testing.assert_allclose(c, (a + b) / 2, atol=0.11)
@@ -130,7 +132,7 @@ def test_the_axis_is_not_fitted_to_lines_that_may_leave_the_plot():
 
 def test_probes_stand_between_nothing_and_all():
     rows = {"digit": [("first", _interval(0.5)), ("second", _interval(-3.0))]}
-    svg = plot.probes(rows, {"digit": 0.25}, "")
+    svg = plot.rows(rows, "", chances={"digit": 0.25})
     ((disc, _),), ((square, _),) = _marks(svg, "var(--first)"), _marks(svg, "var(--second)")
     chance = _drawn(svg, "stroke: var(--ink)")[0, 0]
     np.testing.assert_allclose(chance - square, (disc - square) / 2, atol=0.11)
@@ -139,5 +141,5 @@ def test_probes_stand_between_nothing_and_all():
 
 def test_names_may_hold_anything():
     name = "$x$ <b> \N{CJK UNIFIED IDEOGRAPH-65E5}\0"
-    svg = plot.probes({name: [("first", _interval(0.5))]}, {name: 0.5}, "")
+    svg = plot.rows({name: [("first", _interval(0.5))]}, "")
     assert name[:-1] in [text.text for text in ET.fromstring(svg).iter("text")]

@@ -20,7 +20,7 @@ from drnet_jax.runs import renamed
 def plots_drawn_once():
     """Plots of the same values are drawn once for all tests, most of which change only one."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("curve", "over_steps", "dots", "probes"):
+        for name in ("curve", "over_steps", "rows"):
             patch.setattr(plot, name, _memoized(getattr(plot, name)))
         yield
 
