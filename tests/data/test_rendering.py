@@ -8,6 +8,7 @@ import pytest
 
 from drnet_jax.data import registry
 from drnet_jax.data.kth import stand_in as people_stand_in
+from drnet_jax.data.moving_mnist import digits
 from drnet_jax.data.rendering import chairs, people, stand_in, toys
 from drnet_jax.data.rendering.scene import Light, turntable
 from tests.test_configs import load
@@ -30,8 +31,8 @@ def config_of(name, image_size=32, **changes):
     return config_class(image_size=image_size, **SETTINGS[name] | changes)
 
 
-def create(name, folder="unused", **changes):
-    return registry.STAND_INS[name][0](config=config_of(name, **changes), data_dir=folder)
+def create(name, **changes):
+    return registry.STAND_INS[name][0](config=config_of(name, **changes), data_dir="unused")
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +111,19 @@ def test_another_seed_gives_other_objects(made):
     assert np.any(made["suncg"][0][0].frames != clip.frames)
 
 
+# What users have prepared must keep opening, whatever a class is called today.
+
+
+def test_the_folders_of_prepared_files_never_change():
+    names = {name: kind.name for name, (kind, _) in registry.REAL.items()}
+    expected = dict(kth="kth_actions", norb="small_norb", suncg="suncg_chairs")
+    assert names == expected | dict(video_folder="video_folder")
+    assert {str(kind.VERSION) for kind, _ in registry.REAL.values()} == {"1.0.0"}
+    assert digits.MnistDigits.name == "mnist_digits" and digits.MnistDigits.VERSION == "1.0.0"
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_the_folder_of_prepared_clips_never_changes(name, tmp_path):
-    # Renders that users have on disk must keep opening, whatever a class is called today.
+def test_the_folders_of_stand_ins_never_change(name, tmp_path):
     folders = dict(
         suncg="procedural_chairs/size64_chairs300_azimuths36_elevations10_18_26_34_42_seed0/1.0.0",
         norb="procedural_norb/size64_instances10_elevations30_35_40_45_50_55_60_65_70_lightings6"
@@ -293,7 +304,7 @@ def test_swap_of_a_clip_with_itself_is_the_clip(builders, person_clips):
     config = builders["kth"].builder_config
     frames = people_stand_in.render_swap(config, clip.factors, clip.factors)
     np.testing.assert_array_equal(frames, clip.frames)
-    truth = builders["kth"].swap_truth(clip.factors, clip.factors, 4)
+    truth = builders["kth"].swap_truth(clip.factors, clip.factors, time=4)
     np.testing.assert_array_equal(truth, clip.frames[4])
 
 

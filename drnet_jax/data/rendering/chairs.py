@@ -16,36 +16,12 @@ _BACK_ODDS = (0.27, 0.2, 0.18, 0.15, 0.1, 0.1)
 _METAL_BASES = ("pedestal", "star", "sled", "cantilever")
 _TUBE = 0.014  # Radius of the bent tubes of sleds and cantilevers, and of posts.
 
-# Colors in sRGB, red to blue; each chair's differ a little from them.
-_WOODS = (
-    (0.55, 0.36, 0.20),
-    (0.74, 0.54, 0.33),
-    (0.38, 0.23, 0.14),
-    (0.82, 0.67, 0.46),
-    (0.48, 0.21, 0.13),
-    (0.27, 0.18, 0.13),
-    (0.63, 0.44, 0.25),
-)
-_METALS = (
-    (0.72, 0.73, 0.75),
-    (0.30, 0.31, 0.33),
-    (0.15, 0.15, 0.17),
-    (0.55, 0.56, 0.60),
-    (0.66, 0.58, 0.40),
-)
+# sRGB in percent: red, green and blue of each color. Every chair's differ a little from these.
+_WOODS = "55 36 20, 74 54 33, 38 23 14, 82 67 46, 48 21 13, 27 18 13, 63 44 25"
+_METALS = "72 73 75, 30 31 33, 15 15 17, 55 56 60, 66 58 40"
 _FABRICS = (
-    (0.72, 0.15, 0.14),
-    (0.14, 0.29, 0.62),
-    (0.18, 0.47, 0.25),
-    (0.88, 0.66, 0.17),
-    (0.52, 0.53, 0.55),
-    (0.20, 0.21, 0.24),
-    (0.84, 0.78, 0.66),
-    (0.47, 0.25, 0.52),
-    (0.12, 0.52, 0.56),
-    (0.92, 0.44, 0.16),
-    (0.42, 0.25, 0.17),
-    (0.88, 0.50, 0.60),
+    "72 15 14, 14 29 62, 18 47 25, 88 66 17, 52 53 55, 20 21 24, "
+    "84 78 66, 47 25 52, 12 52 56, 92 44 16, 42 25 17, 88 50 60"
 )
 
 
@@ -76,8 +52,9 @@ class Chair(RandomModel):
         self.thick, self.radius = self.draw(0.014, 0.032), self.draw(0.014, 0.026)
         self.round_seat = self.base in ("pedestal", "splayed", "high") and self.chance(0.45)
 
-    def _color(self, palette):
-        color = np.asarray(palette[self.rng.integers(len(palette))])
+    def _color(self, palette: str) -> tuple[float, ...]:
+        colors = palette.split(", ")
+        color = np.array(colors[self.pick(len(colors))].split(), float) / 100
         return tuple(np.clip(color + self.rng.normal(0, 0.03, 3), 0.03, 0.95))
 
     def wood(self) -> Material:
