@@ -67,17 +67,6 @@ def test_our_stream_is_timed(source):
     assert result["ours_clips_per_s"] > 0
 
 
-def test_what_the_document_names_exists():
-    text = DOCUMENT.read_text()
-    links = re.findall(r"\]\(([^)#h][^)]*)\)", text)
-    assert any(link.startswith("images/") for link in links)
-    assert all((DOCUMENT.parent / link).exists() for link in links)
-    assert all((ROOT / path).exists() for path in re.findall(r"configs/\w+\.py", text))
-    anchors = re.findall(r"\]\(#([^)]*)\)", text)
-    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
-    assert set(anchors) <= {heading.lower().replace(" ", "-") for heading in headings}
-
-
 @pytest.fixture
 def arrays(tmp_path, monkeypatch):
     """The module that the document shows."""
