@@ -4,7 +4,7 @@ Source: LeCun, Huang & Bottou 2004.
 """
 
 import dataclasses
-import threading
+import functools
 from typing import Any
 
 import numpy as np
@@ -74,9 +74,6 @@ class SmallNorb(ClipBuilder):
         periodic=True,
     )
 
-    _opening = threading.Lock()
-    _splits: dict[str, norb_splits.Split] | None = None
-
     def factor_features(self) -> dict[str, Any]:
         """Returns category, instance, elevation, lighting, camera, and azimuths in degrees."""
         return {
@@ -90,7 +87,7 @@ class SmallNorb(ClipBuilder):
 
     def jobs(self) -> dict[str, list[Job]]:
         """Returns a job for each toy; see the base class."""
-        return {split: _jobs(split, self._open()[split].labels) for split in SPLITS}
+        return {split: _jobs(split, self._splits[split].labels) for split in SPLITS}
 
     def make(self, job: Job) -> list[Clip]:
         """Returns the turns of a toy; see the base class."""
@@ -103,19 +100,17 @@ class SmallNorb(ClipBuilder):
                 factors |= dict(lighting=lighting, camera=camera, azimuth=_DEGREES)
                 name = f"{job.name}_elevation{elevation}_lighting{lighting}_camera{camera}"
                 try:
-                    pictures = self._open()[split].pictures(records, camera)
+                    pictures = self._splits[split].pictures(records, camera)
                 except (ValueError, OSError) as error:  # A damaged record of what tfds prepared.
                     raise UnreadableError(str(error)) from error
                 frames = [image_files.resize(Image.fromarray(p), framing) for p in pictures]
                 clips.append(Clip(name, np.stack(frames)[..., None], factors))
         return clips
 
-    def _open(self) -> dict[str, norb_splits.Split]:
-        with self._opening:
-            if self._splits is None:
-                folder = raw_files.open_folder(self.builder_config.folder, norb_splits.CONTENTS)
-                self._splits = norb_splits.open_splits(folder)
-            return self._splits
+    @functools.cached_property
+    def _splits(self) -> dict[str, norb_splits.Split]:
+        folder = raw_files.open_folder(self.builder_config.folder, norb_splits.CONTENTS)
+        return norb_splits.open_splits(folder)
 
 
 def _jobs(split: str, labels: np.ndarray) -> list[Job]:

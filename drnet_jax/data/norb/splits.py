@@ -1,9 +1,10 @@
 """small NORB from its raw files, or from what `smallnorb` of the tfds catalog prepared."""
 
+import dataclasses
 import io
 import pathlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -29,74 +30,66 @@ CONTENTS = (
 _PARTS = {"dat": (np.uint8, (2, SIDE, SIDE)), "cat": (np.int32, ()), "info": (np.int32, (4,))}
 
 
-class RawSplit:
-    """Pictures and labels of a split, from its three binary matrices.
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Labels and pictures of a split.
 
     Attributes:
       labels: int32 `[num, 5]`, the columns as in `LABELS`.
+      pictures: returns uint8 `[records, 96, 96]` of a list of records and a camera, 0 or 1.
     """
 
-    def __init__(self, paths: dict[str, pathlib.Path]):
-        """Reads the files `paths` of `dat`, `cat` and `info`.
-
-        Raises:
-          ValueError: a file is damaged, or the files do not belong together.
-        """
-        parts = {part: files.read_matrix(paths[part], *_PARTS[part]) for part in _PARTS}
-        if len({len(matrix) for matrix in parts.values()}) > 1:
-            lengths = ", ".join(f"{paths[part].name} {len(parts[part])}" for part in parts)
-            raise ValueError(f"The files in {paths['dat'].parent} differ in length: {lengths}.")
-        self._pictures = parts["dat"]
-        instance, elevation, azimuth, lighting = parts["info"].T
-        # The raw files count azimuths in steps of 10 degrees but hold every second one only.
-        if np.any(azimuth % 2):
-            raise ValueError(f"{paths['info']} holds an odd azimuth; expected 0, 2, 4 to 34.")
-        columns = [parts["cat"], instance, elevation, lighting, azimuth // 2]
-        self.labels = np.stack(columns, axis=1)
-        _check_labels(self.labels, str(paths["info"]))
-
-    def pictures(self, records: Sequence[int], camera: int) -> np.ndarray:
-        """Returns uint8 `[num, 96, 96]` of a camera."""
-        return self._pictures[list(records), camera]
+    labels: np.ndarray
+    pictures: Callable[[Sequence[int], int], np.ndarray]
 
 
-class PreparedSplit:
-    """Pictures and labels of a split, from what tfds prepared as ArrayRecord.
+def _raw_split(paths: dict[str, pathlib.Path]) -> Split:
+    """Returns a split from the files `paths` of `dat`, `cat` and `info`.
 
-    Attributes:
-      labels: int32 `[num, 5]`, the columns as in `LABELS`.
+    Raises:
+      ValueError: a file is damaged, or the files do not belong together.
     """
+    parts = {part: files.read_matrix(paths[part], *_PARTS[part]) for part in _PARTS}
+    if len({len(matrix) for matrix in parts.values()}) > 1:
+        lengths = ", ".join(f"{paths[part].name} {len(parts[part])}" for part in parts)
+        raise ValueError(f"The files in {paths['dat'].parent} differ in length: {lengths}.")
+    instance, elevation, azimuth, lighting = parts["info"].T
+    # The raw files count azimuths in steps of 10 degrees but hold every second one only.
+    if np.any(azimuth % 2):
+        raise ValueError(f"{paths['info']} holds an odd azimuth; expected 0, 2, 4 to 34.")
+    labels = np.stack([parts["cat"], instance, elevation, lighting, azimuth // 2], axis=1)
+    _check_labels(labels, paths["info"])
+    return Split(labels, lambda records, camera: parts["dat"][list(records), camera])
 
-    def __init__(self, folder: pathlib.Path, split: str):
-        """Reads the labels of all records, which takes seconds: the pictures stay compressed.
 
-        Raises:
-          ValueError: the folder holds something else.
-        """
-        builder = tfds.builder_from_directory(folder)
-        if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
-            raise ValueError(
-                f"{folder} was prepared as {builder.info.file_format.value}, which needs "
-                "TensorFlow to read; allowed: file_format='array_record'."
-            )
-        names = [label if label == "instance" else f"label_{label}" for label in LABELS]
-        if missing := {"image", "image2", *names} - set(builder.info.features):
-            raise ValueError(f"{folder} is no smallnorb: it has no {', '.join(sorted(missing))}.")
-        skip = {camera: tfds.decode.SkipDecoding() for camera in ("image", "image2")}
-        self._source = builder.as_data_source(split=split, decoders=skip)
-        self._lock = threading.Lock()
-        rows = [[record[name] for name in names] for record in self._source]
-        self.labels = np.array(rows, np.int32).reshape(-1, len(names))
-        _check_labels(self.labels, str(folder))
+def _prepared_split(folder: pathlib.Path, split: str) -> Split:
+    """Returns a split that tfds prepared; reads all labels, while the pictures stay compressed.
 
-    def pictures(self, records: Sequence[int], camera: int) -> np.ndarray:
-        """Returns uint8 `[num, 96, 96]` of a camera."""
-        with self._lock:
-            pngs = [self._source[i]["image2" if camera else "image"] for i in records]
+    Raises:
+      ValueError: the folder holds something else.
+    """
+    builder = tfds.builder_from_directory(folder)
+    if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
+        raise ValueError(
+            f"{folder} was prepared as {builder.info.file_format.value}, which needs "
+            "TensorFlow to read; allowed: file_format='array_record'."
+        )
+    names = [label if label == "instance" else f"label_{label}" for label in LABELS]
+    cameras = ("image", "image2")
+    if missing := {*cameras, *names} - set(builder.info.features):
+        raise ValueError(f"{folder} is no smallnorb: it has no {', '.join(sorted(missing))}.")
+    decoders = {camera: tfds.decode.SkipDecoding() for camera in cameras}
+    source, lock = builder.as_data_source(split=split, decoders=decoders), threading.Lock()
+
+    def pictures(records: Sequence[int], camera: int) -> np.ndarray:
+        with lock:  # The file behind the source is shared by all threads.
+            pngs = [source[i][cameras[camera]] for i in records]
         return np.stack([np.asarray(Image.open(io.BytesIO(png))) for png in pngs])
 
-
-Split = RawSplit | PreparedSplit
+    rows = [[record[name] for name in names] for record in source]
+    labels = np.array(rows, np.int32).reshape(-1, len(names))
+    _check_labels(labels, folder)
+    return Split(labels, pictures)
 
 
 def open_splits(folder: pathlib.Path) -> dict[str, Split]:
@@ -107,10 +100,10 @@ def open_splits(folder: pathlib.Path) -> dict[str, Split]:
       ValueError: a file is damaged, or an object is in both splits.
     """
     if raw := _raw_paths(folder):
-        splits = {split: RawSplit(paths) for split, paths in raw.items()}
+        splits = {split: _raw_split(paths) for split, paths in raw.items()}
     else:
         prepared = _prepared_folder(folder)
-        splits = {split: PreparedSplit(prepared, split) for split in STEMS}
+        splits = {split: _prepared_split(prepared, split) for split in STEMS}
     objects = [{tuple(row) for row in split.labels[:, :2].tolist()} for split in splits.values()]
     if shared := sorted(objects[0] & objects[1]):
         category, instance = shared[0]
@@ -169,10 +162,10 @@ def _prepared_folder(folder: pathlib.Path) -> pathlib.Path:
     return max(prepared, key=lambda path: raw_files.natural_key(path.name))
 
 
-def _check_labels(labels: np.ndarray, name: str) -> None:
+def _check_labels(labels: np.ndarray, path: pathlib.Path) -> None:
     """Raises ValueError unless `labels`, int `[num, 5]`, are within bounds."""
     for column, (label, count) in zip(labels.T, LABELS.items(), strict=True):
         if column.min() < 0 or column.max() >= count:
             raise ValueError(
-                f"{name} holds {label} {column.min()} to {column.max()}; allowed: 0 to {count - 1}."
+                f"{path} holds {label} {column.min()} to {column.max()}; allowed: 0 to {count - 1}."
             )
