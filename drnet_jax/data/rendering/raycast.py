@@ -17,7 +17,7 @@ import numpy as np
 KINDS = ("box", "cylinder", "ellipsoid")
 """Unit shapes: the cube [-1, 1]^3; the cylinder of radius 1 around y, |y| <= 1; the unit ball."""
 
-GAMMA = 2.2
+GAMMA = 2.2  # sRGB values are linear light to the power of 1 / GAMMA.
 
 # Four places in a pixel, no two in one row or column: even edges along an axis are smooth.
 _OFFSETS = np.float32([[-0.25, -0.75], [0.75, -0.25], [0.25, 0.75], [-0.75, 0.25]]) / 2
@@ -26,7 +26,7 @@ _LAMP_OFFSETS = np.float32([[-1, -1], [1, -1], [1, 1], [-1, 1]])
 _SKY = np.float32([[0.5, 1.5, 0.3], [-0.3, 1.5, 0.5], [-0.5, 1.5, -0.3], [0.3, 1.5, -0.5]])
 _SKY = _SKY / np.linalg.norm(_SKY, axis=1, keepdims=True)
 
-_FAR = 1e9
+_FAR = 1e9  # Distance of a ray that meets nothing.
 # Least distances of a hit, for objects of size 1: a surface must not shade itself.
 _RAY_BIAS, _SHADOW_BIAS = 1e-4, 2e-3
 
@@ -163,9 +163,11 @@ def _unit(vector):
 def _surface(scene: Scene, index, point):
     """Returns the unit normal and the color, three and `channels` arrays `[rays]`, at a hit."""
     capacity = scene.transforms.shape[1]
+    # [kind, capacity, ...] -> [index, ...]
     flat = jax.tree.map(lambda x: x.reshape(3 * capacity, *x.shape[2:]), scene._replace(counts=()))
     matrix = flat.transforms[index]  # [rays, 3, 4]
     x, y, z = (_dot([matrix[:, i, j] for j in range(3)], point) + matrix[:, i, 3] for i in range(3))
+    # Normals of the unit shapes: of the nearest face, of cap or side, and the point itself.
     largest = jnp.maximum(jnp.maximum(abs(x), abs(y)), abs(z))
     on_cap = abs(y) > jnp.sqrt(x * x + z * z)
     of_box = [jnp.where(abs(c) >= largest, jnp.sign(c), 0) for c in (x, y, z)]
@@ -175,9 +177,11 @@ def _surface(scene: Scene, index, point):
         jnp.where(kind == 0, a, jnp.where(kind == 1, b, c))
         for a, b, c in zip(of_box, of_cylinder, (x, y, z), strict=True)
     ]
+    # The transpose of the map to the unit shape carries its normals back to the world.
     normal = _unit([_dot([matrix[:, i, j] for i in range(3)], local) for j in range(3)])
     wave = flat.waves[index]
     along = _dot([wave[:, i] for i in range(3)], (x, y, z))
+    # A wave in the wave makes stripes of unequal width, as grain has.
     stripes = 1 + flat.contrast[index] * jnp.sin(along + 0.8 * jnp.sin(0.37 * along))
     colors = flat.colors[index]
     color = [colors[:, i] ** GAMMA * stripes for i in range(colors.shape[1])]
@@ -215,7 +219,7 @@ def _sample(scene: Scene, view: View, backdrop, offset, lamp_offset, sky):
     distance = jnp.where(hit, distance, jnp.minimum(to_floor, 1e3))
     point = [view.eye[i] + distance * direction[i] for i in range(3)]
     normal, color, shine = _surface(scene, index, point)
-    normal = [jnp.where(hit, n, float(i == 1)) for i, n in enumerate(normal)]
+    normal = [jnp.where(hit, n, float(i == 1)) for i, n in enumerate(normal)]  # The floor's is y.
     start = [p + 1e-3 * n for p, n in zip(point, normal, strict=True)]
     lamp = _lamp(view, lamp_offset)
     lit = ~occluded(scene, start, lamp)
@@ -223,6 +227,7 @@ def _sample(scene: Scene, view: View, backdrop, offset, lamp_offset, sky):
     key = view.key * jnp.maximum(_dot(normal, lamp), 0) * lit
     diffuse = view.fill * (0.8 + 0.2 * normal[1]) + key
     diffuse += view.sky * jnp.maximum(_dot(normal, list(sky)), 0) * seen
+    # Blinn's highlight: strongest where the normal halves the angle of lamp and eye.
     half = _unit([a - b for a, b in zip(lamp, direction, strict=True)])
     gloss = shine * jnp.maximum(_dot(normal, half), 0) ** 30 * lit * view.key
     # Light on the floor where nothing shades it.

@@ -60,7 +60,7 @@ class SuncgChairs(ClipBuilder):
             "sorted, the first 85 % train. (The authors' code split them in the order of the "
             "file system, which differs between machines, and never used the last frame.)"
         ),
-        license="Withdrawn by its owners for legal reasons: for those who hold a license.",
+        license="Withdrawn for legal reasons; for people who hold a license.",
         homepage="",
         citation=(
             "Song, Yu, Zeng, Chang, Savva, Funkhouser: Semantic scene completion from a single "
