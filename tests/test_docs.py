@@ -7,6 +7,7 @@ import pathlib
 import re
 import shlex
 import tomllib
+from typing import Any
 
 import ml_collections
 import pytest
@@ -34,6 +35,7 @@ SCRIPTS = [
 ]
 """Files whose docstring shows how to run them."""
 
+CONFIGS = ("mnist", "norb", "suncg", "kth", "video_folder")
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 by_path = functools.partial(pytest.mark.parametrize, ids=lambda path: str(path.relative_to(ROOT)))
@@ -64,9 +66,7 @@ def anchors(path: pathlib.Path) -> set[str]:
     for heading in re.findall(r"^#+ (.*)$", prose(path), re.MULTILINE):
         text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
         slug = re.sub(r"[^\w\- ]", "", text).strip().replace(" ", "-")
-        repeated = sum(
-            re.fullmatch(rf"{re.escape(slug)}(-\d+)?", other) is not None for other in found
-        )
+        repeated = len([old for old in found if re.fullmatch(rf"{re.escape(slug)}(-\d+)?", old)])
         found.append(f"{slug}-{repeated}" if repeated else slug)
     return set(found)
 
@@ -83,6 +83,12 @@ def commands(text: str) -> list[list[str]]:
     return found
 
 
+@functools.cache
+def parse(path: pathlib.Path) -> ast.Module:
+    """Returns the syntax tree of a Python file."""
+    return ast.parse(path.read_text())
+
+
 def source_of(module: str) -> pathlib.Path | None:
     """Returns the file of a module of this repository."""
     path = ROOT.joinpath(*module.split("."))
@@ -91,24 +97,21 @@ def source_of(module: str) -> pathlib.Path | None:
 
 
 @functools.cache
-def flags_of(path: pathlib.Path) -> dict[str, set[str] | None]:
-    """Returns the flags that a script defines, with the values of an enumeration where known.
+def flags_of(script: pathlib.Path) -> dict[str, set[str] | None]:
+    """Returns the flags that a script and the modules beside it that it imports define.
 
-    These are its own and those of the modules that it imports from its own top folder.
+    The values are those of an enumeration, None for other flags.
     """
-    top = path.relative_to(ROOT).parts[0]
+    top, files = script.relative_to(ROOT).parts[0], {script}
+    for node in ast.walk(parse(script)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == top:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            files |= {source_of(name) for name in names} - {None}
     found: dict[str, set[str] | None] = {}
-    todo, done = [path], set()
-    while todo:
-        file = todo.pop()
-        done.add(file)
-        tree = ast.parse(file.read_text())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == top:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-                todo += {source_of(name) for name in names} - done - {None, *todo}
-            elif isinstance(node, ast.Call) and _name(node.func).startswith("DEFINE_"):
-                found |= _flag(node, tree)
+    for file in files:
+        for node in ast.walk(parse(file)):
+            if isinstance(node, ast.Call) and _name(node.func).startswith("DEFINE_"):
+                found |= _flag(node, parse(file))
     return found
 
 
@@ -143,16 +146,22 @@ def load_config(argument: str) -> ml_collections.ConfigDict:
     return module.get_config(*[variant] if variant else [])
 
 
-def check_setting(config: ml_collections.ConfigDict, name: str, value: str | None = None) -> None:
-    """Asserts that `config` has the setting with a dotted name, and that it may have `value`."""
-    found = config
+def setting(config: ml_collections.ConfigDict, name: str) -> Any:
+    """Returns the value or section with a dotted name; None if there is none."""
     for key in name.split("."):
-        assert isinstance(found, ml_collections.ConfigDict) and key in found, f"No config.{name}."
-        found = found[key]
-    if value is not None and isinstance(found, bool | int | float | tuple):
-        given = ast.literal_eval(value)
-        numbers = (int, float) if isinstance(found, float) else type(found)
-        assert isinstance(given, numbers), f"config.{name}={value} is no {type(found).__name__}."
+        if not isinstance(config, ml_collections.ConfigDict) or key not in config:
+            return None
+        config = config[key]
+    return config
+
+
+def check_setting(config: ml_collections.ConfigDict, name: str, value: str) -> None:
+    """Asserts that `config` has the setting with a dotted name, and that it may have `value`."""
+    default = setting(config, name)
+    assert default is not None, f"There is no config.{name}."
+    if isinstance(default, bool | int | float | tuple):
+        allowed = (int, float) if isinstance(default, float) else type(default)
+        assert isinstance(ast.literal_eval(value), allowed), f"config.{name}={value}"
 
 
 def check_command(arguments: list[str]) -> None:
@@ -173,22 +182,22 @@ def check_command(arguments: list[str]) -> None:
 
 
 def check_flags(module: str, arguments: list[str]) -> None:
-    """Asserts that a module of this repository has flags, and settings, of these names."""
+    """Asserts that a module of this repository has flags and settings of these names."""
     source = source_of(module)
     assert source is not None, f"There is no module {module}."
     known = flags_of(source)
-    given = dict(argument.removeprefix("--").partition("=")[::2] for argument in arguments)
     assert all(argument.startswith("--") for argument in arguments), arguments
+    given = dict(argument.removeprefix("--").partition("=")[::2] for argument in arguments)
     config = load_config(given.get("config", "configs/mnist.py"))
     for name, value in given.items():
         if name.startswith("config."):
             check_setting(config, name.removeprefix("config."), value)
-            continue
-        assert name in known, f"{module} has no flag --{name}."
-        assert known[name] is None or value in known[name] or not value, f"--{name}={value}"
-    if module == "experiments.run_all":
-        for name in filter(None, given.get("only", "").split(",")):
-            assert source_of(f"experiments.{name}"), f"There is no experiments.{name}."
+        else:
+            assert name in known, f"{module} has no flag --{name}."
+            assert known[name] is None or value in known[name] or not value, f"--{name}={value}"
+    # The only list of names among the flags.
+    for name in filter(None, given.get("only", "").split(",")):
+        assert source_of(f"experiments.{name}"), f"There is no experiments.{name}."
 
 
 @by_path("path", DOCUMENTS)
@@ -212,39 +221,28 @@ def test_commands_of_documents_name_what_exists(path):
 
 @by_path("path", SCRIPTS)
 def test_commands_of_docstrings_name_what_exists(path):
-    for arguments in commands(ast.get_docstring(ast.parse(path.read_text())) or ""):
+    for arguments in commands(ast.get_docstring(parse(path)) or ""):
         check_command(arguments)
 
 
 def test_all_kinds_of_commands_are_found():
-    found = {
-        words[0].rpartition("/")[2]
-        for path in PRESENT
-        for b in blocks(path)
-        for words in commands(b)
-    }
-    assert found >= {"python", "python3", "pip"}
-    [first, second] = [b for b in blocks(README) if commands(b)]
-    assert [len(commands(first)), len(commands(second))] == [3, 3]
+    texts = [text for path in PRESENT for text in blocks(path)]
+    programs = {command[0].rpartition("/")[2] for text in texts for command in commands(text)}
+    assert programs >= {"python", "python3", "pip"}
+    # README's two commands: make an environment, install, run.
+    assert [len(commands(text)) for text in blocks(README) if commands(text)] == [3, 3]
 
 
 @by_path("path", PRESENT)
 def test_inline_code_names_flags_and_settings_that_exist(path):
-    flags = {name for script in SCRIPTS for name in flags_of(script)}
-    names = [
-        config.stem for config in sorted((ROOT / "configs").glob("*.py")) if config.stem != "stored"
-    ]
-    configs = [load_config(f"configs/{name}.py") for name in names]
+    flags = {"help"}.union(*(flags_of(script) for script in SCRIPTS))
+    configs = [load_config(f"configs/{name}.py") for name in CONFIGS]
     for code in inline_code(path):
         for name in re.findall(r"(?<!\S)--([a-z_]+)(?![\w.])", code):
-            assert name in flags or name == "help", f"`{code}`: there is no flag --{name}."
+            assert name in flags, f"`{code}`: there is no flag --{name}."
         for name in re.findall(r"(?<![\w.])config\.(?!json)([a-z][\w.]*\w)", code):
-            for i, config in enumerate(configs):
-                try:
-                    check_setting(config, name)
-                    break
-                except AssertionError:
-                    assert i + 1 < len(configs), f"`{code}`: no data set has config.{name}."
+            known = any(setting(config, name) is not None for config in configs)
+            assert known, f"`{code}`: no data set has config.{name}."
         for argument in re.findall(r"(?<![\w/])configs/\w+\.py(?::\w+)?", code):
             load_config(argument)
 
@@ -262,7 +260,7 @@ def test_functions_of_the_tour_exist():
     named = re.findall(r"`([\w/]+\.py)` `([\w.]+)`", text)
     assert len(named) > 30
     for file, name in named:
-        nodes = ast.walk(ast.parse((ROOT / "drnet_jax" / file).read_text()))
+        nodes = ast.walk(parse(ROOT / "drnet_jax" / file))
         defined = {node.name for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef)}
         assert set(name.split(".")) <= defined, f"{file} has no {name}."
 
