@@ -1,23 +1,28 @@
 """Two fake devices for every test, a tiny configuration, and one run trained with it."""
 
 import importlib.util
+import os
 import pathlib
 
 import jax
 import pytest
 
-jax.config.update("jax_num_cpu_devices", 2)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def compilation_cache(tmp_path_factory):
-    """Programs that several tests build anew are compiled once."""
-    if not jax.config.jax_compilation_cache_dir:  # The environment may name a folder that lasts.
-        jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("programs")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-
-
 ROOT = pathlib.Path(__file__).parent.parent
+
+jax.config.update("jax_num_cpu_devices", 2)
+# Tests compile far more than they compute: not optimizing halves their time. It has no part in
+# what the tests demand, and processes that they start are optimized as usual.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+
+
+def pytest_configure(config):
+    """Has all workers, and all test runs of this checkout, share what they compile."""
+    if not jax.config.jax_compilation_cache_dir:
+        folder = config.cache.mkdir("programs")
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+    # With a limit, a lock keeps workers from reading what another has half written.
+    jax.config.update("jax_compilation_cache_max_size", 2 * 1024**3)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def load_config(variant: str):
@@ -34,16 +39,35 @@ def data_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("data")
 
 
+TINY = {
+    "data.image_size": 16,
+    "data.digit_size": 8,
+    "data.speeds": (-2, 2),
+    "model.width": 2,
+    "model.content_dim": 4,
+    "model.pose_dim": 3,
+    "model.discriminator_width": 8,
+    "drnet.batch_size": 4,
+    "drnet.num_steps": 6,
+    "predictor.batch_size": 4,
+    "predictor.num_steps": 6,
+    "predictor.hidden_dim": 8,
+    "evaluation.num_clips": 10,
+    "evaluation.batch_size": 8,
+    "rollout.num_clips": 2,
+    "rollout.num_steps": 12,
+    "rollout.frames_at_once": 10,
+    "log_every_steps": 2,
+    "sample_every_steps": 3,
+    "checkpoint_every_steps": 2,
+}
+"""Changes to `configs/mnist.py:smoke` that make it a run of a few seconds."""
+
+
 def tiny_config(data_dir):
     """Returns settings of a run of a few seconds: 16 x 16 frames, six steps a stage."""
     config = load_config("smoke")
-    config.data.update(data_dir=str(data_dir), image_size=16, digit_size=8, speeds=(-2, 2))
-    config.model.update(width=2, content_dim=4, pose_dim=3, discriminator_width=8)
-    config.drnet.update(batch_size=4, num_steps=6)
-    config.predictor.update(batch_size=4, num_steps=6, hidden_dim=8)
-    config.evaluation.update(num_clips=10, batch_size=8)
-    config.rollout.update(num_clips=2, num_steps=12, frames_at_once=10)
-    config.update(log_every_steps=2, sample_every_steps=3, checkpoint_every_steps=2)
+    config.update_from_flattened_dict(TINY | {"data.data_dir": str(data_dir)})
     return config
 
 

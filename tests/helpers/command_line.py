@@ -1,0 +1,70 @@
+"""The command line, in processes of its own."""
+
+import json
+import os
+import subprocess
+import sys
+
+import jax
+
+from tests.conftest import ROOT
+
+# Each command is a child of one process that has imported everything, as imports take seconds.
+_FORK_EACH = """
+import json, os, sys, tempfile
+import drnet_jax.commands.train
+from drnet_jax import main
+
+answers = []
+for arguments in json.loads(sys.argv[1]):
+    files = [tempfile.TemporaryFile() for _ in range(2)]
+    sys.stdout.flush()
+    child = os.fork()
+    if not child:
+        for number, file in enumerate(files, 1):
+            os.dup2(file.fileno(), number)
+        sys.argv = ["drnet_jax.main", *arguments]
+        main.run()
+    _, status = os.waitpid(child, 0)
+    texts = []
+    for file in files:
+        file.seek(0)
+        texts.append(file.read().decode())
+    answers.append([os.waitstatus_to_exitcode(status), *texts])
+print(json.dumps(answers))
+"""
+
+
+def command(*arguments: str) -> list[str]:
+    """Returns the program as a user starts it."""
+    return [sys.executable, "-m", "drnet_jax.main", *arguments]
+
+
+def environment() -> dict[str, str]:
+    """Returns an environment in which compiled programs are shared with the tests."""
+    return os.environ | {
+        "XLA_FLAGS": "",
+        "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
+        "JAX_COMPILATION_CACHE_MAX_SIZE": str(jax.config.jax_compilation_cache_max_size),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    }
+
+
+def run(*arguments: str, cwd=ROOT, program=None, **variables: str) -> subprocess.CompletedProcess:
+    """Runs the command line and returns how it ended; `program` stands in for its name."""
+    return subprocess.run(
+        command(*arguments) if program is None else [sys.executable, "-c", program, *arguments],
+        cwd=cwd,
+        env=environment() | {"PYTHONPATH": str(ROOT)} | variables,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def run_each(commands: list[list[str]]) -> list[tuple[int, str, str]]:
+    """Returns (exit status, stdout, stderr) of commands that end before they compile anything."""
+    result = run(json.dumps(commands), program=_FORK_EACH)
+    assert result.returncode == 0, result.stderr
+    return [tuple(answer) for answer in json.loads(result.stdout)]
