@@ -1,6 +1,7 @@
 import pytest
 
-from drnet_jax.runs import checks as settings
+from drnet_jax.evaluation import metrics
+from drnet_jax.runs import checks
 
 
 @pytest.mark.parametrize(
@@ -10,7 +11,7 @@ from drnet_jax.runs import checks as settings
         ("drnet.batch_size", -4, r"config.drnet.batch_size=-4; allowed: 2 and above"),
         ("rollout.num_steps", 0, r"config.rollout.num_steps=0; allowed: above 0"),
         ("rollout.num_steps", -5, r"config.rollout.num_steps=-5; allowed: above 0"),
-        ("data.image_size", -64, r"config.data.image_size=-64; allowed: above 0"),
+        ("data.image_size", -64, r"config.data.image_size=-64; allowed: 11 and above"),
         ("model.pose_dim", 0, r"config.model.pose_dim=0; allowed: above 0"),
         ("drnet.similarity_weight", -1.0, r"similarity_weight=-1.0; allowed: 0 and above"),
         ("predictor.beta1", 1.0, r"beta1=1.0; allowed: 0 up to, not including, 1"),
@@ -25,30 +26,32 @@ def test_impossible_values_are_refused(config, name, value, message):
     with config.unlocked():
         config.update_from_flattened_dict({name: value})
     with pytest.raises(ValueError, match=message):
-        settings.check(config.to_dict())
+        checks.check(config.to_dict())
 
 
 def test_shipped_settings_pass():
     from tests.conftest import load_config
 
     for variant in ("full", "quick", "smoke"):
-        settings.check(load_config(variant).to_dict())
+        checks.check(load_config(variant).to_dict())
 
 
 def test_difference_names_the_first_setting_that_matters(config):
     stored = config.to_dict()
-    assert settings.difference(stored, stored) is None
+    assert checks.difference(stored, stored) is None
     config.rollout.num_steps += 1
     config.log_every_steps += 1
-    assert settings.difference(stored, config.to_dict()) is None
+    assert checks.difference(stored, config.to_dict()) is None
     config.model.width = 9
-    assert (
-        settings.difference(stored, config.to_dict()) == "config.model.width is 2 there and 9 here"
-    )
+    assert checks.difference(stored, config.to_dict()) == "config.model.width is 2 there and 9 here"
 
 
 def test_digits_that_auto_stood_for_are_no_difference(config):
     stored = config.to_dict()
     config.data.digits = "auto"
-    assert settings.difference(stored, config.to_dict()) is None
-    assert settings.difference(config.to_dict(), stored) is not None
+    assert checks.difference(stored, config.to_dict()) is None
+    assert checks.difference(config.to_dict(), stored) is not None
+
+
+def test_frames_hold_the_window_of_the_ssim_score():
+    assert checks.MIN_IMAGE_SIZE == metrics.SSIM_WINDOW
