@@ -1,4 +1,4 @@
-"""The losses of DrNET: arrays in, one scalar out. All are means, so weights do not depend on sizes.
+"""The losses of DrNET. All are means, so their weights do not depend on sizes.
 
 Source: Denton & Birodkar 2017, section 3 and Figure 1; drnet-py, train_drnet.py.
 """
@@ -14,10 +14,10 @@ def reconstruction(predicted: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def similarity(content: jax.Array, other_content: jax.Array) -> jax.Array:
-    """Returns the mean squared distance of two contents of one clip, both `[batch, content_dim]`.
+    """Returns the mean squared distance between two contents of a clip, `[batch, content_dim]`.
 
-    `other_content` is a constant target: only one side is pulled, as in the authors' code. It is 0
-    for a model without content.
+    `other_content` is a constant target: only one side is pulled, as in the authors' code. The
+    loss is 0 for a model without content.
     """
     if not content.size:
         return jnp.zeros(())
@@ -29,7 +29,7 @@ def same_clip(logits: jax.Array, is_same: jax.Array) -> jax.Array:
 
     Args:
       logits: `[batch]`, positive where the discriminator says "same clip".
-      is_same: `[batch]`, 1.0 where both poses come from one clip, else 0.0.
+      is_same: `[batch]`, 1.0 where both poses are of one clip, else 0.0.
     """
     return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, is_same))
 
@@ -37,8 +37,8 @@ def same_clip(logits: jax.Array, is_same: jax.Array) -> jax.Array:
 def pose_confusion(logits: jax.Array) -> jax.Array:
     """Returns the pose encoder's adversarial loss, the cross-entropy of `logits` against 1/2.
 
-    `logits` are `[batch]`. Its least value, log 2, is reached where the discriminator cannot
-    decide (maximum entropy).
+    `logits` are `[batch]`. The minimum, log 2, is reached when the discriminator cannot decide
+    (maximum entropy).
     """
     return jnp.mean(optax.sigmoid_binary_cross_entropy(logits, jnp.full_like(logits, 0.5)))
 
@@ -46,12 +46,13 @@ def pose_confusion(logits: jax.Array) -> jax.Array:
 def pose_prediction(
     predicted: jax.Array, target: jax.Array, is_real: jax.Array | None = None
 ) -> jax.Array:
-    """Returns the mean squared error of poses at each time, `[time]`.
+    """Returns the mean squared error of poses at each time step, `[time]`.
 
     Args:
       predicted: `[batch, time, pose_dim]`.
       target: the same shape.
-      is_real: bool `[batch, time]`, which of them count, as clips end; None where all do.
+      is_real: bool `[batch, time]`, False for the padding after the end of a clip; None if there
+        is none.
     """
     squares = jnp.square(predicted - target)
     if is_real is None:
