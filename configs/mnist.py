@@ -5,7 +5,7 @@
 
 full: networks, batch, optimizer, lengths and K of the authors' code; dimensions, alpha and beta
 of the paper, as recalled. Both stages take 8.5 minutes on an NVIDIA H200; 22.2 dB swap PSNR,
-3.6 dB above the best trivial answer; 86 % of swapped digits are recognized (README.md).
+3.6 dB above the best trivial answer; 86 % of swapped digits are recognized (docs/results.md).
 quick: small networks; 24.7 dB swap PSNR, 5 dB above the best trivial answer (docs/recipe.md).
 smoke: everything once, for tests.
 """

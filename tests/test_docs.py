@@ -255,6 +255,14 @@ def test_inline_code_names_files_that_exist(path):
             assert any((home / code).exists() for home in homes), f"There is no `{code}`."
 
 
+def test_documents_that_the_code_names_exist():
+    folders = ("drnet_jax", "configs", "experiments", "benchmarks")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    named = {name for path in files for name in re.findall(r"docs/\w+\.md", path.read_text())}
+    assert len(named) > 3
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
 def test_functions_of_the_tour_exist():
     text = " ".join(prose(ROOT / "docs" / "code.md").split())
     named = re.findall(r"`([\w/]+\.py)` `([\w.]+)`", text)
