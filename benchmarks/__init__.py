@@ -1,1 +1,1 @@
-"""Measurements: ours and PyTorch take turns in one process; `docs/performance.md` has results."""
+"""Measurements in which ours and PyTorch take turns; `docs/performance.md` has the results."""

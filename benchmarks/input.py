@@ -3,11 +3,11 @@
   python -m benchmarks.input --peer=torch
 
 A batch is four frames of each of some random clips of the stand-in for SUNCG chairs, 64 x 64. Ours
-go the whole way from prepared clips, in memory and on disk, to device arrays. The peer's are
-folders of PNG files read by Pillow, in a DataLoader with 0, 1 and 2 worker processes, of which the
-fastest counts. Both are checked to give the same pixels for the same times, and then take turns.
-The last line is JSON: `ratio` and `disk_ratio` are medians of ours / theirs in clips per second,
-`waiting_fraction` is the part of its time that training waits for input.
+go all the way from prepared clips, in memory and on disk, to device arrays. The peer reads folders
+of PNG files with Pillow, in a DataLoader with 0, 1 and 2 worker processes; the fastest counts. Both
+must give the same pixels for the same times, and then take turns. The last line is JSON: `ratio`
+and `disk_ratio` are medians of ours / theirs in clips per second, `waiting_fraction` is the share
+of its time that training waits for input.
 """
 
 import contextlib
@@ -35,19 +35,22 @@ from drnet_jax.data.recorded import RecordedSource
 from drnet_jax.data.suncg.stand_in import StandInChairs, StandInChairsConfig
 from drnet_jax.training import steps
 
-_PEER = flags.DEFINE_enum("peer", "none", ["none", "torch"], "What ours is compared with.")
-_REPEATS = flags.DEFINE_integer("repeats", 7, "Rounds that are timed.", lower_bound=1)
-_CHAIRS = flags.DEFINE_integer("chairs", 40, "How many are rendered.", lower_bound=2)
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Clips of a batch.", lower_bound=1)
-_BATCHES = flags.DEFINE_integer("batches", 10, "Of the peer in a round.", lower_bound=1)
-_TRAIN_STEPS = flags.DEFINE_integer("train_steps", 40, "In which waiting is timed.", lower_bound=1)
+_PEER = flags.DEFINE_enum("peer", "none", ["none", "torch"], "What to compare with.")
+_REPEATS = flags.DEFINE_integer("repeats", 7, "Timed rounds.", lower_bound=1)
+_CHAIRS = flags.DEFINE_integer("chairs", 40, "Chairs to render.", lower_bound=2)
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Clips in a batch.", lower_bound=1)
+_BATCHES = flags.DEFINE_integer("batches", 10, "Batches of the peer in a round.", lower_bound=1)
+_TRAIN_STEPS = flags.DEFINE_integer(
+    "train_steps", 40, "Steps in which waiting is timed.", lower_bound=1
+)
 
 _CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
 _MAX_STEP = 20
 _WORKERS = (0, 1, 2)
-# Before the clock starts: more than can have been made ahead, which then keeps its length.
+# Batches before the clock starts: more than are ever made ahead, so that no timed one is ready.
 _NUM_AHEAD = 8
-# In memory ours is so fast that a round of as many batches would be too short to time.
+# Bytes that may be in memory, and batches for each of the peer's: from memory ours is so fast that
+# a round of as many would be too short to time.
 _OURS = {"ours": (1e10, 20), "disk": (0, 1)}
 
 Stream = Callable[[], Iterator]
@@ -72,7 +75,7 @@ def open_source(builder: StandInChairs, max_bytes: float) -> RecordedSource:
 
 
 def render_speed(builder: StandInChairs) -> float:
-    """Prepares the clips; returns how many frames were rendered and written per second."""
+    """Prepares the clips; returns frames rendered and written per second."""
     builder.make(builder.jobs()["train"][0])  # Compiles.
     started = time.perf_counter()
     prepare.prepare_clips(builder, max_skipped=0)
@@ -93,11 +96,11 @@ def check_same_frames(source: RecordedSource, peer: PngClips, num_times: int = 4
 
 
 def torch_stream(dataset: PngClips, batch_size: int, num_batches: int, workers: int) -> Stream:
-    """Returns what gives `num_batches` batches, by processes that stay."""
-    # Here, so that ours can be measured without PyTorch.
+    """Returns a stream of `num_batches` batches, from worker processes that are kept."""
+    # Imported here, so that ours can be measured without PyTorch.
     import torch.utils.data
 
-    # As many clips as asked, so that nothing is made ahead when the round is over.
+    # Exactly the clips of a round, so that nothing is made ahead when it is over.
     sampler = torch.utils.data.RandomSampler(
         dataset, replacement=True, num_samples=batch_size * num_batches
     )
@@ -107,14 +110,14 @@ def torch_stream(dataset: PngClips, batch_size: int, num_batches: int, workers: 
         sampler=sampler,
         num_workers=workers,
         persistent_workers=workers > 0,
-        # JAX has threads, which do not survive a fork.
+        # The threads of JAX do not survive a fork.
         multiprocessing_context="spawn" if workers else None,
     )
     return lambda: (batch for batch in loader)
 
 
 def clips_per_second(stream: Stream, batch_size: int, num_batches: int) -> float:
-    """Returns how fast `num_batches` batches of `stream` arrive once it flows."""
+    """Returns how fast `num_batches` batches of `stream` arrive after the first ones."""
     with contextlib.closing(stream()) as batches:
         jax.block_until_ready(list(itertools.islice(batches, _NUM_AHEAD)))
         started = time.perf_counter()
@@ -126,7 +129,7 @@ def clips_per_second(stream: Stream, batch_size: int, num_batches: int) -> float
 def measure_waiting(
     source: RecordedSource, config: ml_collections.ConfigDict, num_steps: int
 ) -> float:
-    """Returns the part of `num_steps` training steps of `config` that was waiting for frames."""
+    """Returns the share of the time of `num_steps` training steps that was waiting for frames."""
     tested = subject.create(config)
     state, step = tested.init(), jax.jit(tested.step(), donate_argnums=0)
     size = config.drnet.batch_size
@@ -149,10 +152,10 @@ def compare(streams: dict[str, tuple[Stream, int]], batch_size: int, repeats: in
     """Returns clips per second of `streams`, which take turns, and ratios to the fastest peer.
 
     Args:
-      streams: a stream and how many batches of it are timed; of all whose name begins with `peer`
-        the fastest is the peer.
-      batch_size: clips of a batch.
-      repeats: how often each has its turn.
+      streams: by name a stream and its number of timed batches; the fastest of those whose names
+        begin with `peer` is the peer.
+      batch_size: clips in a batch.
+      repeats: turns of each.
     """
     speeds = {name: [] for name in streams}
     for _ in range(repeats):
@@ -179,7 +182,7 @@ def load_quick() -> ml_collections.ConfigDict:
 
 
 def measure(folder: pathlib.Path) -> dict:
-    """Returns all numbers, of clips that are rendered into `folder`."""
+    """Returns all figures, of clips that are rendered into `folder`."""
     builder = make_builder(folder / "prepared", _CHAIRS.value)
     result = {"render_fps": render_speed(builder)}
     _print(result)

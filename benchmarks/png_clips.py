@@ -1,6 +1,6 @@
-"""Clips as folders of PNG files, read by Pillow: what authors of video models usually give out.
+"""Clips as folders of PNG files read with Pillow, the way video models are usually released.
 
-A map-style dataset of PyTorch, though it needs no PyTorch itself.
+`PngClips` is a map-style dataset for PyTorch, without importing it.
 """
 
 import pathlib
@@ -22,7 +22,7 @@ def write_folders(store: ClipStore, folder: pathlib.Path) -> list[list[str]]:
         files[0].parent.mkdir(parents=True)
         frames = store.gather(np.array([number]), times[None])[0]
         for frame, file in zip(frames, files, strict=True):
-            # One channel is no axis of a picture.
+            # Pillow has no axis for a single channel.
             Image.fromarray(frame.squeeze()).save(file)
         clips.append([str(file) for file in files])
     return clips
@@ -32,12 +32,12 @@ class PngClips:
     """Random frames of a clip, as `RecordedSource.train_frames` draws them."""
 
     def __init__(self, clips: Sequence[Sequence[str]], num_frames: int, max_frame_gap: int):
-        """Keeps the names of files.
+        """Stores the names of files.
 
         Args:
           clips: the files of each clip, in order of time.
-          num_frames: how many frames of a clip are read.
-          max_frame_gap: the longest distance in time of two of them.
+          num_frames: frames to read of each clip.
+          max_frame_gap: largest distance in time between two of them.
         """
         self._clips = clips
         self._num_frames, self._max_frame_gap = num_frames, max_frame_gap
@@ -49,7 +49,7 @@ class PngClips:
         """Returns uint8 `[num_frames, height, width, channels]` of random times."""
         length = len(self._clips[clip])
         reach = min(self._max_frame_gap, length - 1)
-        # The chairs go round, so a window may lie across the end.
+        # The chairs turn full circle, so a window may cross the end of a clip.
         start = random.randrange(length)
         times = [(start + random.randint(0, reach)) % length for _ in range(self._num_frames)]
         return self.read(clip, times)

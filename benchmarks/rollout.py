@@ -1,10 +1,10 @@
-"""Times of long rollouts, beside loops that decode one frame at each step, as the authors' do.
+"""Times of long rollouts, beside loops that decode one frame at each step, like the authors'.
 
   python -m benchmarks.rollout --config=configs/mnist.py --peer=torch --batch_sizes=1,10,100
 
-For each batch size the frames are compared first, then all take turns: our one program, our
+For each batch size the frames are compared first, then three take turns: our single program, our
 networks in a loop of compiled steps (`loop`), and the same loop in PyTorch. The last line is JSON,
-by batch size: `ours_s`, `peer_s` and `ratio` (ours to the PyTorch loop, or without it to ours).
+by batch size: `ours_s`, `peer_s` and `ratio` (to the PyTorch loop, or without PyTorch to `loop`).
 """
 
 import functools
@@ -20,8 +20,8 @@ from ml_collections import config_flags
 from benchmarks import subject, timing
 from drnet_jax.base.arrays import as_uint8
 from drnet_jax.models import inference, rollout
-from drnet_jax.models import registry as build
 from drnet_jax.models.pose_lstm import teacher_forced
+from drnet_jax.models.registry import create_predictor
 from drnet_jax.runs import runtime
 
 Rollout = Callable[[], np.ndarray]
@@ -43,7 +43,7 @@ def create(
     """
     autoencoder = tested.init().autoencoder
     settings = {name: tested.settings[name] for name in ("pose_dim", "normalize", "dtype")}
-    predictor = build.create_predictor(**settings, **predictor_settings)
+    predictor = create_predictor(**settings, **predictor_settings)
     observed = tested.batch().frames[:1].repeat(sizes["batch_size"], axis=0)
     observed = observed[:, : sizes["num_observed"]]
     inputs = jnp.zeros((1, tested.settings["pose_dim"] + tested.settings["content_dim"]))
@@ -95,7 +95,7 @@ def _make_loop(networks, predictor, autoencoder, variables, observed, num_steps:
 def _make_torch(
     settings, predictor_settings, autoencoder, variables, observed, num_steps
 ) -> Rollout:
-    # Here, so that ours can be measured without PyTorch.
+    # Imported here, so that ours can be measured without PyTorch.
     from benchmarks.torch_peer import rollout as torch_rollout
 
     lstm = torch_rollout.PoseLstm(
@@ -109,9 +109,9 @@ def _make_torch(
 
 
 def check_same_frames(found: dict[str, np.ndarray]) -> None:
-    """Raises ValueError unless all contenders made the same frames, to a level of 255 on average.
+    """Raises ValueError if contenders made frames that differ by more than a level on average.
 
-    Only of the first steps: what follows is made of what came before, rounding included.
+    Only the first ten steps are compared: each step adds its rounding to that of all before.
     """
     for name, frames in found.items():
         difference = np.abs(frames[:, :10].astype(int) - found["ours"][:, :10]).mean()
@@ -120,7 +120,7 @@ def check_same_frames(found: dict[str, np.ndarray]) -> None:
 
 
 def measure(contenders: dict[str, Rollout], repeats: int) -> dict[str, float]:
-    """Returns medians and ratios of `contenders`, compiled and compared first."""
+    """Compiles and compares `contenders`; returns medians and ratios of their times."""
     check_same_frames({name: run() for name, run in contenders.items()})
     times = timing.alternate(contenders, repeats)
     peer = "torch" if "torch" in times else "loop"
@@ -130,15 +130,13 @@ def measure(contenders: dict[str, Rollout], repeats: int) -> dict[str, float]:
 
 
 def define_flags() -> None:
-    """Declares the command line; not on import, as the benchmarks share names."""
+    """Declares the command line; not on import, because benchmarks share names of flags."""
     config_flags.DEFINE_config_file("config", "configs/mnist.py", "A file of configs/.")
-    flags.DEFINE_enum("peer", "none", ["none", "torch"], "What ours is compared with.")
-    flags.DEFINE_list("batch_sizes", ["1", "10", "100"], "Clips at once.")
-    flags.DEFINE_integer("num_steps", 500, "Generated frames a clip.", lower_bound=1)
-    flags.DEFINE_integer("repeats", 3, "Rounds that are timed.", lower_bound=1)
-    flags.DEFINE_integer(
-        "frames_at_once", 100, "Frames of all clips that ours decodes together.", lower_bound=1
-    )
+    flags.DEFINE_enum("peer", "none", ["none", "torch"], "What to compare with.")
+    flags.DEFINE_list("batch_sizes", ["1", "10", "100"], "Numbers of clips at once.")
+    flags.DEFINE_integer("num_steps", 500, "Generated frames of a clip.", lower_bound=1)
+    flags.DEFINE_integer("repeats", 3, "Timed rounds.", lower_bound=1)
+    flags.DEFINE_integer("frames_at_once", 100, "Frames that ours decodes together.", lower_bound=1)
 
 
 def main(argv: list[str]) -> None:

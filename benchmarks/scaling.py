@@ -2,7 +2,7 @@
 
   python -m benchmarks.scaling --config=configs/mnist.py --config.model.width=8
 
-Fake devices share the cores, so the times show what splitting costs and not what it gains. The last
+Fake devices share the cores, so the times show the cost of splitting and not the gain. The last
 line is JSON, by number of devices: `losses`, `step_s`, `overhead_s` (beyond one device) and
 `collectives`, the operations between devices in the compiled step by kind.
 """
@@ -47,9 +47,9 @@ class Split:
 
 
 def count_collectives(text: str) -> dict[str, int]:
-    """Returns how often each kind of operation between devices stands in a compiled program.
+    """Returns how many operations between devices of each kind a compiled program has.
 
-    Those of BatchNorm, which has the statistics of the whole batch, are counted by themselves.
+    Those of BatchNorm, whose statistics are of the whole batch, are counted separately.
     """
     counts = collections.Counter()
     for line in text.splitlines():
@@ -59,7 +59,7 @@ def count_collectives(text: str) -> dict[str, int]:
 
 
 def check_equal_losses(losses: dict[int, dict[str, float]], tolerance: float) -> None:
-    """Raises ValueError unless every number of devices has the losses of the first, relatively."""
+    """Raises ValueError if losses differ from those of the first number of devices, relatively."""
     expected = next(iter(losses.values()))
     for num_devices, found in losses.items():
         for name, value in found.items():
@@ -71,7 +71,7 @@ def check_equal_losses(losses: dict[int, dict[str, float]], tolerance: float) ->
 
 
 def measure(tested: subject.Subject, counts: tuple[int, ...], repeats: int) -> dict[int, dict]:
-    """Returns the figures of every number of devices in `counts`, the first of which is 1."""
+    """Returns the figures of every number of devices in `counts`, which begins with 1."""
     splits = {count: Split(tested, count) for count in counts}
     losses = {count: split() for count, split in splits.items()}
     check_equal_losses(losses, 1e-4)
@@ -89,9 +89,9 @@ def measure(tested: subject.Subject, counts: tuple[int, ...], repeats: int) -> d
 
 
 def define_flags() -> None:
-    """Declares the command line; not on import, as the benchmarks share names."""
+    """Declares the command line; not on import, because benchmarks share names of flags."""
     config_flags.DEFINE_config_file("config", "configs/mnist.py:smoke", "A file of configs/.")
-    flags.DEFINE_integer("repeats", 10, "Steps that are timed.", lower_bound=1)
+    flags.DEFINE_integer("repeats", 10, "Timed steps.", lower_bound=1)
 
 
 def main(argv: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What is measured: networks, first state and a batch, as a config describes them."""
+"""The subject of measurements: networks, first state and a batch, as a config describes them."""
 
 import dataclasses
 import functools
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import jax
 import ml_collections
 
-from drnet_jax.models import registry as build
+from drnet_jax.models.registry import Networks, create_networks
 from drnet_jax.models.state import DrnetState
 from drnet_jax.runs.run import computation_dtype
 from drnet_jax.training import steps
@@ -20,28 +20,28 @@ class Subject:
     """A first stage to train.
 
     Attributes:
-      settings: arguments of `nets.build.create_networks`.
+      settings: arguments of `create_networks`.
       stage: `config.drnet`.
       networks: ours.
     """
 
     settings: dict
     stage: ml_collections.ConfigDict
-    networks: build.Networks
+    networks: Networks
 
     def init(self) -> DrnetState:
-        """Returns the first state; the same at every call, and the caller's to give away."""
+        """Returns the first state, equal at every call; callers may donate it."""
         return self._init()
 
     @functools.cached_property
     def _init(self) -> Callable[[], DrnetState]:
-        """Compiled once, as each contender begins with a state of its own."""
+        """Compiled once, for all contenders."""
         side, channels = self.settings["image_size"], self.settings["channels"]
         key, txs = jax.random.key(0), self.optimizers()
         return jax.jit(lambda: init_drnet(self.networks, txs, key, (side, side, channels)))
 
     def optimizers(self) -> DrnetOptimizers:
-        """Returns Adam for both sides, without a schedule."""
+        """Returns Adam for both optimizers, without a schedule."""
         tx = make_adam(self.stage.learning_rate, self.stage.beta1, "constant", 0, 1)
         return DrnetOptimizers(tx, tx)
 
@@ -55,7 +55,7 @@ class Subject:
         )
 
     def batch(self) -> steps.DrnetBatch:
-        """Returns random frames in [0, 1]; the same at every call."""
+        """Returns random frames in [0, 1], equal at every call."""
         side, channels = self.settings["image_size"], self.settings["channels"]
         shape = (self.stage.batch_size, steps.NUM_FRAMES, side, side, channels)
         frames = jax.random.uniform(jax.random.key(1), shape)
@@ -71,4 +71,4 @@ def create(config: ml_collections.ConfigDict) -> Subject:
         "channels": 3 if config.data.get("colored", True) else 1,
         "dtype": computation_dtype(config.dtype),
     }
-    return Subject(settings, config.drnet, build.create_networks(**settings))
+    return Subject(settings, config.drnet, create_networks(**settings))

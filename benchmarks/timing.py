@@ -1,4 +1,4 @@
-"""Times of functions that are called in turn, and what the machine could do at best."""
+"""Times of functions that are called in turn, and the machine's limits."""
 
 import dataclasses
 import statistics
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 @dataclasses.dataclass(frozen=True)
 class Times:
-    """Seconds of each call: by the clock, and of all cores together."""
+    """Seconds of each call, by the clock and of all cores together."""
 
     wall: list[float]
     cpu: list[float]
@@ -26,8 +26,8 @@ def alternate(
 ) -> dict[str, Times]:
     """Calls every function `repeats` times, in turn: a machine's slow minute slows all of them.
 
-    A function makes `num_steps` steps, and returns when they are done; times are those of one.
-    Whoever compiles has done so before.
+    Each call makes `num_steps` steps, and returns when they are done; times are those of one step.
+    The functions must have compiled their programs before.
     """
     times = {name: Times([], []) for name in functions}
     for _ in range(repeats):
@@ -40,9 +40,9 @@ def alternate(
 
 
 def ratio(ours: Times, peer: Times) -> dict[str, float]:
-    """Returns ours / peer: median of the pairs, and least against least by the clock and by cores.
+    """Returns ours / peer: the median over rounds, and that of the least times, clock and cores.
 
-    Calls of one round are neighbors in time and make a pair.
+    The two calls of a round are neighbors in time.
     """
     pairs = [a / b for a, b in zip(ours.wall, peer.wall, strict=True)]
     return {

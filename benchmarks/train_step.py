@@ -3,7 +3,7 @@
   python -m benchmarks.train_step --config=configs/mnist.py --peer=torch
 
 Both compute the same losses from the same weights, which is checked first, and then take turns. The
-last line is JSON: `ours_s` and `peer_s` are medians, `ratio` is that of ours to the faster PyTorch.
+last line is JSON: `ours_s` and `peer_s` are medians, `ratio` is ours to the faster PyTorch.
 """
 
 import json
@@ -27,17 +27,17 @@ from drnet_jax.runs import runtime
 
 
 def _tolerances(dtype: str) -> tuple[float, float]:
-    """Returns how far apart losses may be, relatively, of the first step and of the second.
+    """Returns how far apart losses may be, relatively, in the first and in the second step.
 
-    The second shows the gradients, of which Adam's first step has the sign only. bfloat16 has three
-    digits, and so have products of float32 on a GPU.
+    The second step shows the gradients, though Adam's first update only has their signs. bfloat16
+    has three digits, and so do products of float32 on a GPU.
     """
     exact = dtype == "float32" and jax.default_backend() == "cpu"
     return (1e-4, 2e-2) if exact else (3e-2, 1e-1)
 
 
 class Ours:
-    """Our compiled step, which gives its state away and keeps the new one.
+    """Our compiled step, which donates its state and keeps the new one.
 
     Several steps are one program, as in training on a GPU or TPU.
     """
@@ -52,7 +52,7 @@ class Ours:
                 return state, jax.tree.map(lambda x: x[None], metrics)
 
             def one(state, _):
-                # Nothing about the batch is to be computed once for all steps.
+                # The barrier keeps XLA from computing anything of the batch once for all steps.
                 return step(*jax.lax.optimization_barrier((state, batch)))
 
             return jax.lax.scan(one, state, length=num_steps)
@@ -63,13 +63,13 @@ class Ours:
         self.compile_s = time.perf_counter() - started
 
     def __call__(self) -> dict[str, np.ndarray]:
-        """Returns the losses of each step, which are made when it returns."""
+        """Makes the steps; returns the losses of each."""
         self.state, metrics = self.program(self.state, self.batch)
         jax.block_until_ready(self.state)
         return jax.device_get(metrics)
 
     def peak_bytes(self) -> int:
-        """Returns the most memory that was ever in use, where it is the device's own."""
+        """Returns the peak of the device's own memory."""
         return jax.devices()[0].memory_stats()["peak_bytes_in_use"]
 
 
@@ -77,7 +77,7 @@ class Torch:
     """The same step in PyTorch, from the same weights."""
 
     def __init__(self, tested: Subject, num_steps: int, *, compiled: bool):
-        # Here, so that ours can be measured without PyTorch.
+        # Imported here, so that ours can be measured without PyTorch.
         from benchmarks.torch_peer import train_step
 
         stage = tested.stage
@@ -95,7 +95,7 @@ class Torch:
 
     def __call__(self) -> dict[str, np.ndarray]:
         losses = [self.step(self.batch) for _ in range(self.num_steps)]
-        # Here it waits for the device.
+        # `item` waits for the device.
         return {name: np.array([row[name].item() for row in losses]) for name in losses[0]}
 
     def peak_bytes(self) -> int:
@@ -104,7 +104,7 @@ class Torch:
         return torch.cuda.max_memory_allocated()
 
     def count_flops(self) -> int:
-        """Returns the operations of one step, which it makes."""
+        """Makes one step; returns its number of operations."""
         from torch.utils.flop_counter import FlopCounterMode
 
         with FlopCounterMode(display=False) as counter:
@@ -130,7 +130,7 @@ def check_same_losses(name: str, ours: dict, peer: dict, tolerance: float) -> No
 
 
 def _first_losses(contender: Ours | Torch, num: int) -> list[dict[str, float]]:
-    """Returns the losses of the first `num` steps, and makes at least as many."""
+    """Returns the losses of the first `num` steps; may make more."""
     rows: list[dict[str, float]] = []
     while len(rows) < num:
         found = contender()
@@ -142,10 +142,10 @@ def _first_losses(contender: Ours | Torch, num: int) -> list[dict[str, float]]:
 def measure(
     tested: Subject, names: list[str], repeats: int, num_steps: int, profile: str | None = None
 ) -> dict[str, float]:
-    """Returns times of a step and ratios of `names`, the first of which is `ours`.
+    """Returns times of a step and ratios of the contenders `names`, of which `ours` is the first.
 
-    A call that is timed makes `num_steps` steps. A trace of one of ours goes to the folder
-    `profile`. `torch_compile` is left out where it fails.
+    Each timed call makes `num_steps` steps. A trace of one call of ours is written to the folder
+    `profile`. `torch_compile` is left out if it fails.
     """
     tolerances = _tolerances(tested.settings["dtype"])
     contenders, losses = {}, {}
@@ -153,7 +153,7 @@ def measure(
         contender = create(name, tested, num_steps)
         try:
             losses[name] = _first_losses(contender, len(tolerances))
-        except Exception as error:  # Of PyTorch's compiler, which may be of any kind.
+        except Exception as error:  # PyTorch's compiler raises errors of any kind.
             if name != "torch_compile":
                 raise
             print(f"torch.compile does not take part: {error!r}")
@@ -187,7 +187,7 @@ def measure(
 
 
 def _executed(program: jax.stages.Compiled) -> dict[str, float]:
-    """Returns what the compiler counts in its program."""
+    """Returns operations, memory traffic and memory as the compiler counts them."""
     costs = program.cost_analysis()
     return {
         "executed_flops": costs["flops"],
@@ -197,10 +197,10 @@ def _executed(program: jax.stages.Compiled) -> dict[str, float]:
 
 
 def peaks(names: list[str]) -> dict[str, float]:
-    """Returns the peak memory and the time to the first step of each, in a process of its own.
+    """Returns peak memory and time to the first step of each, measured in separate processes.
 
-    Ours runs twice: compiled programs are kept, and only the first process needs the memory and the
-    time of the compiler (`ours_compiling_*`).
+    Ours runs twice: compiled programs are kept, so that only the first process needs memory and
+    time to compile (`ours_compiling_*`).
     """
     result = {}
     with tempfile.TemporaryDirectory() as programs:
@@ -220,9 +220,9 @@ def peaks(names: list[str]) -> dict[str, float]:
 
 
 def run_only(name: str, tested: Subject) -> dict[str, float]:
-    """Returns the time to the first step, and the peak of memory after three.
+    """Returns the time to the first step, and the peak of memory after three steps.
 
-    On a CPU, by how much the process's own has grown.
+    On a CPU the peak is the growth of the process.
     """
     started = time.perf_counter()
     before = _peak_bytes()
@@ -237,7 +237,7 @@ def run_only(name: str, tested: Subject) -> dict[str, float]:
 
 
 def _peak_bytes() -> int:
-    # Not `getrusage`, whose peak begins with that of the process that started this one.
+    # Not `getrusage`, whose peak starts from that of the parent process.
     status = pathlib.Path("/proc/self/status").read_text()
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) * 1024
@@ -265,25 +265,27 @@ def _configured() -> ml_collections.ConfigDict:
 
 
 def define_flags() -> None:
-    """Declares the command line; not on import, as the benchmarks share names."""
+    """Declares the command line; not on import, because benchmarks share names of flags."""
     config_flags.DEFINE_config_file("config", "configs/mnist.py", "A file of configs/.")
-    flags.DEFINE_enum("peer", "none", ["none", "torch"], "What ours is compared with.")
-    flags.DEFINE_integer("batch_size", None, "In place of the config's.", lower_bound=2)
-    flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "In place of the config's.")
-    flags.DEFINE_integer("repeats", 7, "Rounds that are timed.", lower_bound=1)
+    flags.DEFINE_enum("peer", "none", ["none", "torch"], "What to compare with.")
+    flags.DEFINE_integer("batch_size", None, "Replaces that of the config.", lower_bound=2)
+    flags.DEFINE_enum("dtype", None, ["float32", "bfloat16"], "Replaces that of the config.")
+    flags.DEFINE_integer("repeats", 7, "Timed rounds.", lower_bound=1)
     flags.DEFINE_integer(
-        "steps_per_call", 0, "Steps in a row that are timed; 0: 1 on a CPU, else 50.", lower_bound=0
+        "steps_per_call", 0, "Steps in each timed call; 0: 1 on a CPU, else 50.", lower_bound=0
     )
-    flags.DEFINE_bool("torch_compile", True, "Whether torch.compile takes part too.")
-    flags.DEFINE_bool("memory", True, "Whether peaks are measured, each in a process.")
-    flags.DEFINE_string("profile", None, "A folder for a trace of our step.")
-    flags.DEFINE_enum("only", None, ["ours", "torch", "torch_compile"], "One, for its peak.")
+    flags.DEFINE_bool("torch_compile", True, "Whether torch.compile also takes part.")
+    flags.DEFINE_bool("memory", True, "Whether to measure peaks of memory, each in its process.")
+    flags.DEFINE_string("profile", None, "Folder for a trace of our step.")
+    flags.DEFINE_enum(
+        "only", None, ["ours", "torch", "torch_compile"], "Measures the peak of this one."
+    )
 
 
 def main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
-    # Two frameworks share the memory of a GPU.
+    # Both frameworks need memory of the GPU.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     runtime.keep_freed_memory()
     tested = subject.create(_configured())
@@ -299,7 +301,7 @@ def main(argv: list[str]) -> None:
     device = jax.devices()[0]
     print(f"{device.device_kind}, {os.cpu_count()} cores, jax {jax.__version__}, {tested.settings}")
     result = measure(tested, names, flags.FLAGS.repeats, num_steps, flags.FLAGS.profile)
-    names = [name for name in names if f"{name}_s" in result]  # Those that took part.
+    names = [name for name in names if f"{name}_s" in result]  # Without torch_compile if it failed.
     if flags.FLAGS.memory:
         result |= peaks(names)
         for name in names[1:]:

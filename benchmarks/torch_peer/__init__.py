@@ -1,1 +1,1 @@
-"""DrNET in PyTorch, as one would write it plainly for speed: what our times are compared with."""
+"""DrNET in plain, fast PyTorch, to compare times with."""

@@ -1,7 +1,7 @@
 """The networks of `drnet_jax.models` in PyTorch, with the same names of layers.
 
-Maps are `[batch, channels, height, width]`, kept in the channels-last memory format. Convolutions
-in front of a norm have no bias, as in ours.
+Maps are `[batch, channels, height, width]` in the channels-last memory format. Convolutions in
+front of a norm have no bias, like ours.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ def relu(maps: torch.Tensor) -> torch.Tensor:
 class FromPixel(nn.ConvTranspose2d):
     """The transposed convolution of one-pixel maps, as a matrix product; cuDNN is no faster.
 
-    `torch.compile` needs it, too: on a GPU it expects another layout of the kernel's gradient than
-    the one that cuDNN chooses.
+    `torch.compile` also needs it: on a GPU it expects another layout of the kernel's gradient than
+    cuDNN chooses.
     """
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
@@ -36,7 +36,7 @@ class FromPixel(nn.ConvTranspose2d):
 
 
 class ConvBlock(nn.Module):
-    """Convolution without bias, BatchNorm, activation; `widen` leaves in float32."""
+    """Convolution without bias, BatchNorm, activation; with `widen` the output is float32."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class DcganTrunk(nn.Module):
 
 
 class Encoder(nn.Module):
-    """A trunk, whose maps are passed on where the decoder takes them."""
+    """A trunk, with its feature maps if the decoder takes them."""
 
     def __init__(self, trunk: nn.Module, skips: bool = False):
         super().__init__()
@@ -229,10 +229,10 @@ DECODERS = {
 
 
 def create(settings: dict) -> nn.ModuleDict:
-    """Returns the four networks of `settings`, the arguments of `nets.build.create_networks`.
+    """Returns the four networks of `settings`, the arguments of `registry.create_networks`.
 
     Raises:
-      ValueError: a network that has no counterpart here.
+      ValueError: a network has no counterpart here.
     """
     for kind, table in (
         ("content_encoder", ENCODERS),

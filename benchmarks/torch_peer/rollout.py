@@ -1,4 +1,4 @@
-"""The authors' way to generate, in PyTorch: predict one pose, decode it, go on."""
+"""The authors' way to generate, in PyTorch: predict a pose, decode it, and so on."""
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ _CELL_NAMES = {
 
 
 class PoseLstm(nn.Module):
-    """`drnet_jax.models.pose_lstm.PoseLSTM`."""
+    """`drnet_jax.models.pose_lstm.PoseLSTM` in PyTorch."""
 
     def __init__(self, pose_dim: int, content_dim: int, hidden_dim: int, num_layers: int):
         super().__init__()
@@ -36,7 +36,7 @@ class PoseLstm(nn.Module):
         return new_states, torch.tanh(self.output(x))
 
     def load(self, params: Tree) -> None:
-        """Copies our parameters."""
+        """Copies our parameters into this module."""
         state = {}
         for path, array in traverse_util.flatten_dict(params).items():
             layer, name = path
@@ -47,7 +47,7 @@ class PoseLstm(nn.Module):
 
 
 class Rollout:
-    """`rollout(observed) -> generated`, uint8 `[batch, num_steps, height, width, channels]`."""
+    """Maps observed frames to generated ones, uint8 `[batch, num_steps, ...]`."""
 
     def __init__(
         self,

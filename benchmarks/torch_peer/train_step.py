@@ -17,8 +17,8 @@ from drnet_jax.training.steps import DrnetBatch
 def device() -> torch.device:
     """Returns the GPU if JAX computes on one, else the CPU.
 
-    Where it is a GPU this also chooses PyTorch's fastest settings: cuDNN's kernels by measurement,
-    and TensorFloat-32 for products of float32, which is what JAX takes there.
+    On a GPU this also turns on PyTorch's fastest settings: cuDNN's kernels by measurement, and
+    TensorFloat-32 for products of float32, like JAX there.
     """
     if jax.default_backend() != "gpu":
         return torch.device("cpu")
@@ -41,12 +41,12 @@ def to_maps(frames: np.ndarray) -> torch.Tensor:
 
 
 class TrainStep:
-    """One update of both players per call, from the weights of `state`.
+    """One update of autoencoder and discriminator per call, from the weights of `state`.
 
     Args:
-      settings: arguments of `nets.build.create_networks`.
-      state: the weights to begin with.
-      learning_rate: of both players' Adam.
+      settings: arguments of `registry.create_networks`.
+      state: the initial weights.
+      learning_rate: of Adam in both optimizers.
       beta1: of the same.
       similarity_weight: as in `make_drnet_step`.
       adversarial_weight: as in `make_drnet_step`.
@@ -118,7 +118,7 @@ class TrainStep:
         with torch.no_grad():
             other_pose = self._pose(batch.frames[3])
         decoded = self.networks["decoder"](content, skips, pose)
-        # Its weights are constant here: no gradient is computed that would be thrown away.
+        # Its weights are constant here, so no gradients of them are computed.
         discriminator.requires_grad_(False)
         logits = self._judge(pose, other_pose)
         discriminator.requires_grad_(True)

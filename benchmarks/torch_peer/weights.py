@@ -1,4 +1,4 @@
-"""Our weights into the PyTorch networks, which have the same names of layers."""
+"""Copies our weights into the PyTorch networks, which have the same names of layers."""
 
 import numpy as np
 import torch
@@ -9,8 +9,8 @@ from drnet_jax.base.arrays import Tree
 
 _NAMES = {"kernel": "weight", "scale": "weight", "bias": "bias"}
 _STATISTICS = {"mean": "running_mean", "var": "running_var"}
-# Kernels are [height, width, in, out] and [height, width, out, in] of a transposed convolution;
-# there [out, in, height, width] and [in, out, height, width]: the same permutation.
+# [height, width, in, out] becomes [out, in, height, width]; in a transposed convolution in and out
+# are swapped on both sides, which needs the same permutation.
 _PERMUTATIONS = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
 
 
@@ -18,7 +18,7 @@ def copy(variables: dict[str, Tree], module: nn.Module) -> None:
     """Copies the variables of one of our networks into `module`.
 
     Raises:
-      ValueError: the two have not the same layers.
+      ValueError: the two have different layers.
     """
     state = {}
     for collection, names in (("params", _NAMES), ("batch_stats", _STATISTICS)):

@@ -1,1 +1,1 @@
-"""Exchange of weights with the PyTorch release, without PyTorch."""
+"""Reads trained models of the authors' PyTorch release, without PyTorch."""

@@ -1,7 +1,7 @@
-"""From the content of a PyTorch release's checkpoint to settings and variables of our networks.
+"""Turns a checkpoint of the PyTorch release into settings and variables of our networks.
 
-What the tensors show comes from them; the file's options are checked against it, and asked only for
-what no tensor shows.
+Settings come from the tensors. The file's options are checked against them, and used only where no
+tensor tells.
 """
 
 import dataclasses
@@ -17,10 +17,10 @@ from drnet_jax.base.arrays import Tree
 from drnet_jax.interop import torch_file, torch_networks
 from drnet_jax.interop.torch_networks import Network
 from drnet_jax.interop.torch_weights import State
-from drnet_jax.models import registry as build
 from drnet_jax.models.blocks import stage_widths
+from drnet_jax.models.registry import create_networks, create_predictor
 
-# The release's options, where they differ in name from ours.
+# Options of the release that tensors show, by our names.
 _OPTIONS = {
     "image_width": "image_size",
     "channels": "channels",
@@ -34,10 +34,10 @@ class Imported:
     """A checkpoint of the release.
 
     Attributes:
-      model: arguments of `nets.build.create_networks`, without `dtype`.
-      predictor: arguments of `nets.build.create_predictor`, without `dtype`; None without an LSTM.
-      variables: by network: `content_encoder`, `pose_encoder`, `decoder`, and where the file has
-        them `discriminator` and `predictor`.
+      model: arguments of `create_networks`, without `dtype`.
+      predictor: arguments of `create_predictor`, without `dtype`; None without an LSTM.
+      variables: by network: `content_encoder`, `pose_encoder`, `decoder`, and, if the file has
+        them, `discriminator` and `predictor`.
     """
 
     model: dict[str, Any]
@@ -46,18 +46,18 @@ class Imported:
 
 
 def convert(content: Mapping[str, Any]) -> Imported:
-    """Returns the settings and variables in `content`, a checkpoint as `torch_file.load` gives it.
+    """Returns the settings and variables in `content`, a checkpoint from `torch_file.load`.
 
-    The release keeps its LSTM in a file of its own; merge its `lstm` into `content` to have both.
+    The release keeps its LSTM in a separate file; add its `lstm` to `content` to import both.
 
     Raises:
       ValueError: a network is missing or unknown, or tensors are missing, left over or do not fit.
     """
     if not isinstance(content, Mapping):
         raise ValueError(f"Expected a dict of networks, found {type(content).__name__}.")
-    absent = [name for name in ("netEC", "netEP", "netD") if name not in content]
-    if absent:
-        raise ValueError(f"Missing networks: {', '.join(absent)}; found: {_names(content)}.")
+    if missing := [name for name in ("netEC", "netEP", "netD") if name not in content]:
+        names = ", ".join(map(str, content)) or "none"
+        raise ValueError(f"Missing networks: {', '.join(missing)}; found: {names}.")
     options = _read_options(content.get("opt", {}))
     networks = {
         "content_encoder": _read(content, "netEC", torch_networks.content_encoder),
@@ -89,18 +89,18 @@ def _read(content: Mapping[str, Any], name: str, reader: Callable[[State], Netwo
 
 
 def _widen(array: np.ndarray) -> np.ndarray:
-    """Parameters are float32 here, whatever the file keeps."""
+    """Returns numbers in float32, which parameters are here, whatever the file's dtype."""
     return array if np.issubdtype(array.dtype, np.integer) else array.astype(np.float32)
 
 
 def _read_options(options: Any) -> Mapping[str, Any]:
-    """Options are a dict, or an `argparse.Namespace` with them as attributes."""
+    """Returns the options of a dict, or of an `argparse.Namespace` with them as attributes."""
     return vars(options) if isinstance(options, torch_file.Record) else dict(options)
 
 
 def _model_settings(networks: Mapping[str, Network], normalize: bool) -> dict[str, Any]:
     content, pose = networks["content_encoder"], networks["pose_encoder"]
-    critic = networks.get("discriminator")
+    discriminator = networks.get("discriminator")
     return {
         "content_encoder": content.name,
         "pose_encoder": pose.name,
@@ -112,7 +112,7 @@ def _model_settings(networks: Mapping[str, Network], normalize: bool) -> dict[st
         "content_dim": content.sizes["dim"],
         "pose_dim": pose.sizes["dim"],
         "normalize": normalize,
-        "discriminator_width": critic.sizes["width"] if critic else 0,
+        "discriminator_width": discriminator.sizes["width"] if discriminator else 0,
     }
 
 
@@ -120,16 +120,13 @@ def _predictor_settings(network: Network, model: Mapping[str, Any]) -> dict[str,
     sizes = network.sizes
     settings = {"pose_dim": sizes["dim"], "normalize": model["normalize"]}
     settings |= {name: sizes[name] for name in ("hidden_dim", "num_layers")}
-    found, expected = (
-        (source["pose_dim"], source["content_dim"])
-        for source in (settings | {"content_dim": sizes["content_dim"]}, model)
-    )
-    if found != expected:
+    dims, expected = (sizes["dim"], sizes["content_dim"]), (model["pose_dim"], model["content_dim"])
+    if dims != expected:
         raise ValueError(
-            f"In lstm: made for pose and content of {found}, but the encoders give {expected}."
+            f"In lstm: made for pose and content of {dims}, but the encoders give {expected}."
         )
-    module = build.create_predictor(**settings, dtype=jnp.float32)
-    inputs = jnp.zeros((1, sum(found)))
+    module = create_predictor(**settings, dtype=jnp.float32)
+    inputs = jnp.zeros((1, sum(dims)))
     _check_shapes("lstm", module, network, module.initial_carry(1), inputs)
     return settings
 
@@ -143,7 +140,8 @@ def _check_options(options: Mapping[str, Any], model: Mapping[str, Any]) -> None
 
 
 def _check_fit(networks: Mapping[str, Network], model: Mapping[str, Any]) -> None:
-    """Raises ValueError unless all tensors have the shapes of our networks of these settings."""
+    """Raises ValueError unless all tensors have the shapes of our networks with these settings."""
+    # Raises an error for a side without stages, before the networks are compared.
     stage_widths(model["image_size"], model["width"])
     for name, network in networks.items():
         for size in {"image_size", "channels"} & network.sizes.keys():
@@ -152,7 +150,7 @@ def _check_fit(networks: Mapping[str, Network], model: Mapping[str, Any]) -> Non
                     f"The {name} is for {size} {network.sizes[size]}, the content_encoder for "
                     f"{model[size]}."
                 )
-    ours = build.create_networks(**model, dtype=jnp.float32)
+    ours = create_networks(**model, dtype=jnp.float32)
     side, channels = model["image_size"], model["channels"]
     frames = jnp.zeros((1, side, side, channels))
     poses = jnp.zeros((1, model["pose_dim"]))
@@ -177,7 +175,3 @@ def _check_shapes(label: str, module: Any, network: Network, *inputs: Any) -> No
             raise ValueError(
                 f"In {label}: shape {array.shape} at {name}, expected {expected[name].shape}."
             )
-
-
-def _names(content: Mapping[str, Any]) -> str:
-    return ", ".join(str(name) for name in content) or "none"

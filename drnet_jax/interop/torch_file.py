@@ -1,8 +1,8 @@
 """Reads files of `torch.save` without PyTorch, and without running anything that a file names.
 
-Such a file is a pickle, that is a program which may name and call any function. Here it can name
-what it likes and gets an inert `Record` class for it; it can call only the few functions below,
-which this module implements itself.
+Such a file is a pickle, that is, a program that may name and call any function. Here every name
+stands for an inert `Record` class, except for the few functions below, which this module implements
+itself.
 
 Source: PyTorch, torch/serialization.py and torch/_utils.py; formats before and since version 1.6.
 """
@@ -24,7 +24,7 @@ from etils import epath
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
-_MAX_DEPTH = 100  # Of what a file nests; no network comes near, and it stops a list in itself.
+_MAX_DEPTH = 100  # Far deeper than any network; it stops lists that contain themselves.
 _DTYPES = {
     "FloatStorage": np.float32,
     "DoubleStorage": np.float64,
@@ -47,21 +47,21 @@ _DAMAGE = (
     AttributeError,
     LookupError,
     MemoryError,
-    RuntimeError,  # Of which kind are those of zipfile for a compression it does not know.
+    RuntimeError,  # NotImplementedError of zipfile, for example, for an unknown compression.
     TypeError,
     ValueError,
 )
 
 
 class _RecordClass(type):
-    """Class of the stand-ins for a file's classes and functions: they cannot be called."""
+    """The class of what replaces a file's classes and functions, and cannot be called."""
 
     def __call__(cls, *args, **kwargs):
         raise ValueError(f"it calls {cls.origin}, which is not run")
 
 
 class Record(metaclass=_RecordClass):
-    """An object of a class that the file names: only its attributes, in `__dict__`.
+    """An object whose class the file names, reduced to its attributes in `__dict__`.
 
     Attributes:
       origin: `module.name` of the class in the file.
@@ -77,7 +77,7 @@ def load(path: epath.PathLike) -> Any:
     of any other class as `Record`. Nothing that the file names is imported or called.
 
     Raises:
-      ValueError: the file is damaged, is no such file, or wants something called.
+      ValueError: the file is damaged, is not from `torch.save`, or calls a function.
     """
     path = epath.Path(path)
     content = path.read_bytes()
@@ -91,7 +91,7 @@ def load(path: epath.PathLike) -> Any:
 
 
 def tensors(module: Any) -> dict[str, np.ndarray]:
-    """Returns the state dict, tensors by dotted name, of a state dict or a whole saved module.
+    """Returns tensors by dotted name, of a state dict or of a whole saved module.
 
     Raises:
       ValueError: `module` is neither.
@@ -128,7 +128,7 @@ def _named_tensors(module, prefix, depth):
 
 @dataclasses.dataclass(eq=False)
 class _Storage:
-    """Memory that tensors look into; a legacy file brings the numbers after everything else."""
+    """Memory that tensors are views of; in a legacy file the numbers come last."""
 
     dtype: np.dtype
     num_elements: int
@@ -167,10 +167,10 @@ class _Tensor:
 
 
 class _Allowed:
-    """A function of ours under a name that files use.
+    """One of our functions under a name that files use.
 
-    Files may give objects a state. No plain function and no frozen dataclass, therefore: both would
-    take one, and stay changed.
+    Files may set an object's state. This is therefore neither a plain function nor a frozen
+    dataclass: both would take the state, and stay changed.
     """
 
     __slots__ = ("_function",)
@@ -224,7 +224,7 @@ _ALLOWED = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """An unpickler for which every name of the file is a `Record` class or a function above."""
+    """An unpickler that maps every name of the file to a `Record` class or a function above."""
 
     def __init__(self, file: BinaryIO, new_storage: Callable[[np.dtype, str, int], _Storage]):
         super().__init__(file, encoding="utf-8")
@@ -263,7 +263,7 @@ def _load_zip(content: bytes) -> Any:
         if len(roots) != 1:
             raise ValueError("it holds no data.pkl")
         folder = roots[0].removesuffix("data.pkl")
-        # Sizes are then those of the file, whatever the archive's index says.
+        # Without compression, sizes are the file's own, whatever the archive's index says.
         if any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist()):
             raise ValueError("it is compressed, which torch.save never does")
         order = "little"
@@ -280,8 +280,8 @@ def _load_zip(content: bytes) -> Any:
 
 
 def _load_legacy(file: BinaryIO) -> Any:
-    def read(new_storage=_new_empty_storage):
-        return _Unpickler(file, new_storage)
+    def read():
+        return _Unpickler(file, _new_empty_storage)
 
     if read().load() != _LEGACY_MAGIC:
         raise ValueError("it does not begin like one")
@@ -316,7 +316,10 @@ def _values(raw: bytes, dtype: np.dtype, num_elements: int, order: str) -> np.nd
 
 
 def _resolve(value: Any, done: dict[int, Any], depth: int) -> Any:
-    """Replaces tensors by arrays, all the way down; `done` keeps what is shared, shared."""
+    """Returns `value` with arrays in place of tensors at any depth.
+
+    `done` holds the results by the identity of their sources, so that shared objects stay shared.
+    """
     if depth > _MAX_DEPTH:
         raise ValueError(f"it is nested more than {_MAX_DEPTH} deep")
     if id(value) in done:

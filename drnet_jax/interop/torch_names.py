@@ -1,4 +1,4 @@
-"""Where each layer of the PyTorch release's networks is found in ours.
+"""The layers of the PyTorch release's networks, and their places in ours.
 
 Source: PyTorch release, models/*.py, whose attribute names make up the state-dict keys.
 """
@@ -16,7 +16,7 @@ class Layer:
     """A convolution or linear layer, and the BatchNorm after it, if any.
 
     Attributes:
-      path: of the layer in our parameters; a norm is beside it, under `norm` in place of `conv`.
+      path: place of the layer in our parameters; a norm is beside it, `norm` in place of `conv`.
       key: prefix of the layer's tensors in a PyTorch state dict.
       norm_key: prefix of the norm's tensors, or None.
     """
@@ -28,7 +28,7 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True)
 class LstmCell:
-    """An LSTM cell: `path` in our parameters, `key` the prefix of its four tensors."""
+    """An LSTM cell: its place in our parameters, and the prefix of its four PyTorch tensors."""
 
     path: Path
     key: str
@@ -38,7 +38,7 @@ Layers = Iterator[Layer | LstmCell]
 
 
 def _block(path: Path, key: str) -> Layer:
-    """A block that is a `Sequential` of convolution and norm in the release."""
+    """Returns a block that is a `Sequential` of convolution and norm in the release."""
     return Layer((*path, "conv"), f"{key}.0", f"{key}.1")
 
 
@@ -75,7 +75,7 @@ def _resnet_encoder(num_stages: int) -> Layers:
 
 def _dcgan_decoder(num_stages: int) -> Layers:
     yield _block(("vector",), "main")
-    # Position 2 is an activation.
+    # Stages follow the first block (0 and 1) and its activation (2).
     for position, stage in enumerate(reversed(range(1, num_stages)), start=3):
         yield _block((f"stage{stage}",), f"main.{position}.main")
     yield Layer(("stage0", "conv"), f"main.{num_stages + 2}")

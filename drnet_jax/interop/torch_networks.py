@@ -1,6 +1,6 @@
-"""Single networks of the PyTorch release, known by their tensors.
+"""Single networks of the PyTorch release, recognized by their tensors.
 
-Name, sizes and depth of a network are read off the names and shapes in its state dict.
+The names and shapes in a network's state dict tell its kind, sizes and depth.
 """
 
 import dataclasses
@@ -12,19 +12,8 @@ from drnet_jax.base.arrays import Tree
 from drnet_jax.interop import torch_names
 from drnet_jax.interop.torch_weights import State, check_names, to_variables
 
-# The first tensor of a network, by which it is known.
-_ENCODER_MARKS = {
-    "main.0.main.0.weight": "dcgan",
-    "c1.main.0.weight": "dcgan_unet",
-    "c1.0.main.0.weight": "vgg_unet",
-    "main.conv1.weight": "resnet",
-}
-_DECODER_MARKS = {
-    "main.3.main.0.weight": "dcgan",
-    "upc2.main.0.weight": "dcgan_unet",
-    "upc2.0.main.0.weight": "vgg_unet",
-}
-# Tensors whose number is that of the stages: name, first position, stages without such a tensor.
+# Tensors of which each stage has one: name, number of the first, stages without such a tensor. The
+# first of them also tells the kind of a network.
 _ENCODER_STAGES = {
     "dcgan": ("main.{}.main.0.weight", 0, 0),
     "dcgan_unet": ("c{}.main.0.weight", 1, 0),
@@ -43,11 +32,11 @@ class Network:
     """One network of a file.
 
     Attributes:
-      name: a key of the tables in `nets.build`; empty where there is only one.
-      sizes: `image_size`, `width`, `channels` and `dim` (of an encoder's vector, or of content and
-        pose together), as far as the network has them.
-      layers: where its tensors are found.
-      variables: ours.
+      name: a key of the tables in `models.registry`; empty where there is only one kind.
+      sizes: those of `image_size`, `width`, `channels` and `dim` that the network has; `dim` is
+        that of an encoder's vector, or of a decoder's content and pose together.
+      layers: the places of its tensors.
+      variables: our variables for it.
     """
 
     name: str
@@ -68,16 +57,15 @@ def pose_encoder(state: State) -> Network:
 
 def decoder(state: State) -> Network:
     """Reads a decoder from its state dict."""
-    name = _recognize(state, "decoder", _DECODER_MARKS, torch_names.DECODERS)
-    num_stages = _count_stages(state, *_DECODER_STAGES[name])
-    layers = list(torch_names.DECODERS[name](num_stages))
-    check_names(layers, state)
+    table = torch_names.DECODERS
+    name, num_stages, layers = _recognize(state, "decoder", _DECODER_STAGES, table)
+    first, last = (state[f"{layer.key}.weight"] for layer in (layers[0], layers[-1]))
     sizes = {
         "image_size": 4 << num_stages,
-        # A U-Net decoder's last layer takes as many channels again from the encoder.
-        "width": state[f"{layers[-1].key}.weight"].shape[0] // (2 if name == "dcgan_unet" else 1),
-        "channels": state[f"{layers[-1].key}.weight"].shape[1],
-        "dim": state[f"{layers[0].key}.weight"].shape[0],
+        # Half the inputs of a DCGAN U-Net's last layer are the encoder's.
+        "width": last.shape[0] // (2 if name == "dcgan_unet" else 1),
+        "channels": last.shape[1],
+        "dim": first.shape[0],
     }
     return Network(name, sizes, layers, to_variables(layers, state))
 
@@ -93,14 +81,14 @@ def discriminator(state: State) -> Network:
 
 def predictor(state: State) -> Network:
     """Reads a pose LSTM from its state dict; `dim` is that of the pose."""
-    num_layers = _count_stages(state, "lstm.{}.weight_ih", 0, 0)
+    num_layers = _count(state, "lstm.{}.weight_ih", 0)
     layers = list(torch_names.predictor(num_layers))
     check_names(layers, state)
-    hidden_dim, inputs = _matrix(state, "embed.weight").shape
+    hidden_dim, num_inputs = _matrix(state, "embed.weight").shape
     dim = len(state["output.0.bias"])
     sizes = {
         "dim": dim,
-        "content_dim": inputs - dim,
+        "content_dim": num_inputs - dim,
         "hidden_dim": hidden_dim,
         "num_layers": num_layers,
     }
@@ -108,10 +96,7 @@ def predictor(state: State) -> Network:
 
 
 def _encoder(state: State, kind: str, table: Mapping[str, Callable]) -> Network:
-    name = _recognize(state, kind, _ENCODER_MARKS, table)
-    num_stages = _count_stages(state, *_ENCODER_STAGES[name])
-    layers = list(table[name](num_stages))
-    check_names(layers, state)
+    name, num_stages, layers = _recognize(state, kind, _ENCODER_STAGES, table)
     first, last = (state[f"{layer.key}.weight"] for layer in (layers[0], layers[-1]))
     sizes = {
         "image_size": 4 << num_stages,
@@ -122,21 +107,28 @@ def _encoder(state: State, kind: str, table: Mapping[str, Callable]) -> Network:
     return Network(name, sizes, layers, to_variables(layers, state))
 
 
-def _recognize(state: State, kind: str, marks: Mapping[str, str], table: Mapping) -> str:
-    for mark, name in marks.items():
-        if name in table and getattr(state.get(mark), "ndim", 0) == 4:
-            return name
+def _recognize(
+    state: State, kind: str, stages: Mapping[str, tuple], table: Mapping[str, Callable]
+) -> tuple[str, int, list]:
+    """Returns name, number of stages and layers of a network in `table`, all of them in `state`."""
+    for name, (pattern, first, num_others) in stages.items():
+        if name in table and getattr(state.get(pattern.format(first)), "ndim", 0) == 4:
+            num_stages = _count(state, pattern, first) + num_others
+            layers = list(table[name](num_stages))
+            check_names(layers, state)
+            return name, num_stages, layers
     raise ValueError(
         f"Unknown {kind} with tensors {', '.join(list(state)[:3])}...; "
         f"known: {', '.join(sorted(table))}."
     )
 
 
-def _count_stages(state: State, pattern: str, first: int, others: int) -> int:
+def _count(state: State, pattern: str, first: int) -> int:
+    """Returns how many tensors `pattern` names without a gap, from number `first` on."""
     count = 0
     while pattern.format(first + count) in state:
         count += 1
-    return count + others
+    return count
 
 
 def _matrix(state: State, name: str) -> np.ndarray:

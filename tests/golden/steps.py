@@ -219,7 +219,7 @@ class StepCheck:
 
 
 def drnet(golden, compare):
-    """A file of the first stage's training steps."""
+    """Checks a file of the first stage's training steps."""
     for precision in ("float32", "float64"):
         with jax.enable_x64(precision == "float64"):
             _drnet(StepCheck(golden, compare, precision, DRNET))
@@ -253,8 +253,7 @@ def _drnet(check):
     for iteration in range(config["steps"]):
         before, (state, metrics) = state, step(state, batch)
         if iteration == 0:
-            activations = fast_jit(functools.partial(_drnet_activations, networks))
-            check.activations(activations(before, state, batch))
+            check.activations(_drnet_activations(networks, before, state, batch))
         names = {
             "sd_bce": "discriminator",
             "sd_acc": "discriminator_accuracy",
@@ -265,23 +264,23 @@ def _drnet(check):
         }
         check.losses(iteration, {theirs: metrics[ours] for theirs, ours in names.items()})
         for net in check.networks:
-            player = state.discriminator if net == "netC" else state.autoencoder
+            part = state.discriminator if net == "netC" else state.autoencoder
             name = OURS[net]
-            check.trained(net, iteration, player.params[name], player.opt_state[0][name])
+            check.trained(net, iteration, part.params[name], part.opt_state[0][name])
             if net != "netC":
-                check.statistics(net, iteration, player.variables(name))
+                check.statistics(net, iteration, part.variables(name))
 
 
 def _drnet_activations(networks, before, after, batch):
-    """What passes through the first iteration, by the names of the files."""
+    """Returns the activations of the first iteration, by the names of the files."""
+    passes = _compiled_passes(networks, frozen=False)
 
     def run(name, *inputs):
-        module, variables = getattr(networks, name), before.autoencoder.variables(name)
-        return module.apply(variables, *inputs, train=True, mutable=["batch_stats"])[0]
+        return passes[name](before.autoencoder.variables(name), *inputs)[0]
 
-    def judge(player, *poses):
-        logits = networks.discriminator.apply({"params": player.params["discriminator"]}, *poses)
-        return jax.nn.sigmoid(logits)
+    def judge(discriminator, *poses):
+        params = discriminator.params["discriminator"]
+        return jax.nn.sigmoid(networks.discriminator.apply({"params": params}, *poses))
 
     frames = [batch.frames[:, index] for index in range(4)]
     contents = [run("content_encoder", frame) for frame in frames[:2]]
@@ -300,8 +299,17 @@ def _drnet_activations(networks, before, after, batch):
     }
 
 
+def _compiled_passes(networks, *, frozen):
+    """Returns by network what maps variables and inputs to (output, updated collections)."""
+    mode = {"train": not frozen, "mutable": [] if frozen else ["batch_stats"]}
+    return {
+        name: fast_jit(functools.partial(getattr(networks, name).apply, **mode))
+        for name in ("content_encoder", "pose_encoder", "decoder")
+    }
+
+
 def predictor(golden, compare):
-    """A file of the predictor's training steps."""
+    """Checks a file of the predictor's training steps."""
     for precision in ("float32", "float64"):
         with jax.enable_x64(precision == "float64"):
             _predictor(StepCheck(golden, compare, precision, LSTM))
@@ -330,14 +338,13 @@ def _predictor(check):
             networks, module, tx, num_observed=config["n_past"], freeze_statistics=frozen
         )
     )
-    encode = fast_jit(
-        lambda autoencoder: _encode(networks, autoencoder, check.frames, config["n_past"], frozen)
-    )
+    passes = _compiled_passes(networks, frozen=frozen)
+    predict = fast_jit(functools.partial(teacher_forced, module))
     for iteration in range(config["steps"]):
         before, (state, metrics) = state, step(state, np.swapaxes(check.frames, 0, 1), autoencoder)
-        content, poses, autoencoder = encode(autoencoder)
+        content, poses, autoencoder = _encode(passes, autoencoder, check.frames, config["n_past"])
         variables = {"params": before.predictor.params["predictor"]}
-        _, predicted = teacher_forced(module, variables, poses[:, :-1], content)
+        _, predicted = predict(variables, poses[:, :-1], content)
         if iteration == 0:
             over_time = {"poses": poses, "preds": predicted}
             over_time = {name: np.swapaxes(array, 0, 1) for name, array in over_time.items()}
@@ -352,8 +359,8 @@ def _predictor(check):
                 "trap_broadcast_returned": _broadcast_loss(predicted, poses[:, 1:]) / num_frames,
             },
         )
-        player = state.predictor
-        params, grads = player.params["predictor"], player.opt_state[0]["predictor"]
+        params = state.predictor.params["predictor"]
+        grads = state.predictor.opt_state[0]["predictor"]
         check.trained("lstm", iteration, params, grads)
         for net in ("netEC", "netEP"):
             # Frozen: there is nothing to compare these with.
@@ -361,28 +368,23 @@ def _predictor(check):
             check.statistics(net, iteration, autoencoder.variables(OURS[net]))
 
 
-def _encode(networks, autoencoder, frames, num_observed, frozen):
-    """Content, poses and the encoders after these passes, in the reference's order."""
+def _encode(passes, autoencoder, frames, num_observed):
+    """Returns content, poses and the encoders after these passes, in the reference's order."""
+    variables = {name: autoencoder.variables(name) for name in autoencoder.params}
 
     def run(name, frame):
-        module, variables = getattr(networks, name), autoencoder.variables(name)
-        if frozen:
-            return module.apply(variables, frame, train=False)
-        output, updates = module.apply(variables, frame, train=True, mutable=["batch_stats"])
-        stats[name] = updates["batch_stats"]
+        output, updates = passes[name](variables[name], frame)
+        variables[name] = variables[name] | updates
         return output
 
-    stats = dict(autoencoder.batch_stats)
     content = run("content_encoder", frames[num_observed - 1]).vector
-    poses = []
-    for frame in frames:
-        autoencoder = autoencoder.replace(batch_stats=dict(stats))
-        poses.append(run("pose_encoder", frame))
-    return content, jax.numpy.stack(poses, axis=1), autoencoder.replace(batch_stats=stats)
+    poses = np.stack([run("pose_encoder", frame) for frame in frames], axis=1)
+    stats = {name: tree["batch_stats"] for name, tree in variables.items()}
+    return content, poses, autoencoder.replace(batch_stats=stats)
 
 
 def _broadcast_loss(predicted, targets):
-    """The loss as today's PyTorch computes it: `[B, D]` against `[B, D, 1, 1]`, all pairs."""
+    """Returns the loss of today's PyTorch: `[B, D]` against `[B, D, 1, 1]`, that is, all pairs."""
     predicted, targets = (np.asarray(array, np.float64) for array in (predicted, targets))
     return sum(
         np.square(predicted[None, None, :, t] - targets[:, t, :, None, None]).mean()
