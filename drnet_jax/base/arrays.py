@@ -1,4 +1,4 @@
-"""Names of array types, and the two forms of frames: uint8 to keep, float to compute."""
+"""Names of array types, and the two forms of frames: uint8 to store, float to compute."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ Metrics = dict[str, jax.Array]
 
 
 def as_float(frames: Array) -> jax.Array:
-    """Returns frames in [0, 1]: uint8 is divided by 255, floats pass as they are."""
+    """Returns frames in [0, 1]: uint8 divided by 255, floats unchanged."""
     if frames.dtype == jnp.uint8:
         return frames.astype(jnp.float32) / 255
     return jnp.asarray(frames)
 
 
 def as_uint8(frames: Array) -> jax.Array:
-    """Returns frames in [0, 1] as uint8 pictures."""
+    """Returns frames in [0, 1] as uint8, rounded to the nearest level."""
     return jnp.round(jnp.clip(frames, 0, 1) * 255).astype(jnp.uint8)

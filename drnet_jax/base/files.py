@@ -14,16 +14,16 @@ def write_atomically(path: epath.PathLike, data: bytes | str) -> epath.Path:
     """Writes `data` to `path`; a reader sees either all of it or the file from before.
 
     Args:
-      path: local or `gs://` path; missing parent folders are made.
-      data: text is stored as UTF-8.
+      path: local or `gs://` path; missing parent folders are created.
+      data: bytes, or text to store as UTF-8.
 
     Returns:
-      The path written.
+      `path`.
     """
     path = epath.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    # Renaming happens at once, writing does not.
+    # Renaming is atomic, writing is not.
     part.write_bytes(data.encode() if isinstance(data, str) else data)
     return part.replace(path)
 

@@ -1,4 +1,4 @@
-"""One mesh axis, `data`: batches are split over the devices, everything else is copied to all."""
+"""One mesh axis, `data`: batches are split over devices, everything else is copied to each."""
 
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -21,7 +21,7 @@ def batch_split(mesh: Mesh) -> NamedSharding:
 
 
 def check_batch_size(name: str, batch_size: int, mesh: Mesh) -> None:
-    """Raises ValueError unless the devices can share `batch_size` evenly."""
+    """Raises ValueError unless `batch_size` splits evenly over the devices of `mesh`."""
     if batch_size % mesh.size:
         raise ValueError(
             f"{name}={batch_size} cannot be split over {mesh.size} devices; "
