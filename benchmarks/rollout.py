@@ -101,7 +101,7 @@ def _make_torch(
     lstm = torch_rollout.PoseLstm(
         settings["pose_dim"], settings["content_dim"], **predictor_settings
     )
-    lstm.load(variables["params"])
+    lstm.load(variables)
     run = torch_rollout.Rollout(
         settings, autoencoder, lstm, num_steps, predictor_settings["num_layers"]
     )

@@ -3,20 +3,13 @@
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from flax import traverse_util
 from torch import nn
 
 from benchmarks.torch_peer import networks, weights
 from benchmarks.torch_peer.train_step import device, precision, to_maps
 from drnet_jax.base.arrays import Tree
+from drnet_jax.interop import torch_names, torch_weights
 from drnet_jax.models.state import NetworkState
-
-_CELL_NAMES = {
-    "kernel_input": "weight_ih",
-    "kernel_hidden": "weight_hh",
-    "bias_input": "bias_ih",
-    "bias_hidden": "bias_hh",
-}
 
 
 class PoseLstm(nn.Module):
@@ -25,25 +18,21 @@ class PoseLstm(nn.Module):
     def __init__(self, pose_dim: int, content_dim: int, hidden_dim: int, num_layers: int):
         super().__init__()
         self.embed = nn.Linear(pose_dim + content_dim, hidden_dim)
-        self.cells = nn.ModuleList(nn.LSTMCell(hidden_dim, hidden_dim) for _ in range(num_layers))
-        self.output = nn.Linear(hidden_dim, pose_dim)
+        self.lstm = nn.ModuleList(nn.LSTMCell(hidden_dim, hidden_dim) for _ in range(num_layers))
+        self.output = nn.Sequential(nn.Linear(hidden_dim, pose_dim), nn.Tanh())
 
     def forward(self, states: list, pose: torch.Tensor, content: torch.Tensor):
         x, new_states = self.embed(torch.cat([pose, content], 1)), []
-        for cell, state in zip(self.cells, states, strict=True):
+        for cell, state in zip(self.lstm, states, strict=True):
             new_states.append(cell(x, state))
             x = new_states[-1][0]
-        return new_states, torch.tanh(self.output(x))
+        return new_states, self.output(x)
 
-    def load(self, params: Tree) -> None:
-        """Copies our parameters into this module."""
-        state = {}
-        for path, array in traverse_util.flatten_dict(params).items():
-            layer, name = path
-            layer = layer.replace("cell", "cells.")
-            name = _CELL_NAMES.get(name, "weight" if name == "kernel" else name)
-            state[f"{layer}.{name}"] = torch.tensor(np.ascontiguousarray(np.asarray(array).T))
-        self.load_state_dict(state)
+    def load(self, variables: dict[str, Tree]) -> None:
+        """Copies our variables into this module, whose names are those of the release."""
+        layers = torch_names.predictor(len(self.lstm))
+        state = torch_weights.to_state(layers, variables)
+        self.load_state_dict({k: torch.tensor(np.ascontiguousarray(v)) for k, v in state.items()})
 
 
 class Rollout:

@@ -6,12 +6,10 @@ from flax import traverse_util
 from torch import nn
 
 from drnet_jax.base.arrays import Tree
+from drnet_jax.interop.torch_weights import to_torch
 
 _NAMES = {"kernel": "weight", "scale": "weight", "bias": "bias"}
 _STATISTICS = {"mean": "running_mean", "var": "running_var"}
-# [height, width, in, out] becomes [out, in, height, width]; in a transposed convolution in and out
-# are swapped on both sides, which needs the same permutation.
-_PERMUTATIONS = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
 
 
 def copy(variables: dict[str, Tree], module: nn.Module) -> None:
@@ -24,9 +22,8 @@ def copy(variables: dict[str, Tree], module: nn.Module) -> None:
     for collection, names in (("params", _NAMES), ("batch_stats", _STATISTICS)):
         flat = traverse_util.flatten_dict(variables.get(collection, {}))
         for (*path, name), array in flat.items():
-            array = np.asarray(array)
-            array = array.transpose(_PERMUTATIONS[array.ndim])
-            state[".".join((*path, names[name]))] = torch.tensor(np.ascontiguousarray(array))
+            array = np.ascontiguousarray(to_torch(np.asarray(array)))
+            state[".".join((*path, names[name]))] = torch.tensor(array)
     expected = {name for name in module.state_dict() if not name.endswith("num_batches_tracked")}
     if differing := expected ^ state.keys():
         raise ValueError(f"Layers of only one of the networks: {', '.join(sorted(differing))}.")

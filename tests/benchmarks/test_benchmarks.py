@@ -3,49 +3,25 @@
 import importlib.util
 
 import jax
-import ml_collections
 import numpy as np
 import pytest
 
 from benchmarks import rollout, scaling, subject, timing, train_step
 from drnet_jax.runs import runtime
+from tests import conftest
 
 NAMES = ["ours"] + ["torch"] * bool(importlib.util.find_spec("torch"))
 KINDS = [("dcgan", "dcgan", "dcgan"), ("vgg_unet", "resnet", "vgg_unet")]
 
 
-def tiny(kinds=KINDS[0], image_size=8, **overrides):
-    content_encoder, pose_encoder, decoder = kinds
-    model = dict(
-        content_encoder=content_encoder,
-        pose_encoder=pose_encoder,
-        decoder=decoder,
-        width=2,
-        num_slots=1,
-        content_dim=4,
-        pose_dim=3,
-        normalize=True,
-        discriminator_width=8,
-    )
-    stage = dict(
-        batch_size=4,
-        learning_rate=0.002,
-        beta1=0.5,
-        similarity_weight=1.0,
-        adversarial_weight=0.1,
-    )
-    stage |= {name: value for name, value in overrides.items() if name in stage}
-    model |= {name: value for name, value in overrides.items() if name in model}
-    return subject.create(
-        ml_collections.ConfigDict(
-            {
-                "dtype": "float32",
-                "data": {"image_size": image_size, "colored": False},
-                "model": model,
-                "drnet": stage,
-            }
-        )
-    )
+def tiny(kinds=KINDS[0], image_size=8, batch_size=4, width=2):
+    config = conftest.load_config("smoke")
+    config.data.update(image_size=image_size, colored=False)
+    config.model.update(zip(("content_encoder", "pose_encoder", "decoder"), kinds, strict=True))
+    config.model.update(width=width, content_dim=4, pose_dim=3, normalize=True)
+    config.model.discriminator_width, config.dtype = 8, "float32"
+    config.drnet.batch_size = batch_size
+    return subject.create(config)
 
 
 SIZES = [(KINDS[0], 8), pytest.param(KINDS[1], 16, marks=pytest.mark.slow)]
@@ -80,11 +56,11 @@ def test_frames_that_differ_are_refused():
         rollout.check_same_frames({"ours": frames, "loop": frames + np.uint8(9)})
 
 
-def test_devices_agree_and_gradients_are_summed_once_a_player():
+def test_devices_agree_and_gradients_are_summed_once_an_optimizer():
     result = scaling.measure(tiny(), (1, 2), 1)
     assert result[1]["collectives"] == {}
     found = result[2]["collectives"]
-    assert found["all-reduce"] <= 2 + 3  # Players, and means of losses.
+    assert found["all-reduce"] <= 2 + 3  # Optimizers, and means of losses.
     assert found["all-reduce of statistics"] > 0
     # Of the poses that are paired with those of other clips.
     assert found.get("all-gather", 0) <= 1

@@ -1,5 +1,7 @@
 """Checks of single networks and of whole checkpoints against their golden files."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,12 +10,7 @@ from drnet_jax.interop import import_torch, torch_file, torch_networks
 from drnet_jax.models import registry
 from drnet_jax.models.content import Content
 from drnet_jax.models.discriminator import SceneDiscriminator
-from tests.golden.compare import (
-    channels_first,
-    channels_last,
-    running_statistics,
-    summary,
-)
+from tests.golden.compare import channels_first, channels_last, running_statistics, summary
 from tests.golden.reader import evenly_spaced
 from tests.helpers.compiled import fast_jit
 from tests.helpers.networks import create_networks
@@ -22,144 +19,117 @@ from tests.helpers.networks import create_networks
 TRAIN_ATOL = {"dcgan": 1e-4, "dcgan_unet": 1e-4, "resnet": 5e-4, "vgg_unet": 2e-3}
 
 
-def _check(golden, compare, field, found, expected, *, atol, rtol=0.0):
-    """Allows ten times the reference's own rounding where that is more than `atol`."""
-    noise = [value for name, value in golden["noise"].items() if field.startswith(name)]
-    atol = max([atol, *(10 * value for value in noise)])
-    compare(golden, field, found, expected, atol=atol, rtol=rtol)
+def checker(golden, compare):
+    """Returns `check(field, found)`, which compares with what the file has under `field`."""
+
+    def check(field, found, *, atol=1e-5, rtol=0.0, label=""):
+        # Ten times the reference's own rounding is allowed where that is more than `atol`.
+        noise = [value for name, value in golden["noise"].items() if field.startswith(name)]
+        atol = max([atol, *(10 * value for value in noise)])
+        expected = golden[field]
+        # Vectors have two axes of length 1 in PyTorch.
+        expected = expected[..., 0, 0] if np.shape(expected)[2:] == (1, 1) else expected
+        compare(golden, field + label, found, expected, atol=atol, rtol=rtol)
+
+    return check
 
 
-def _check_passes(golden, compare, network, module, inputs, check_output, *, atol):
+def _check_passes(golden, check, network, module, inputs, check_output, *, atol):
     """Runs `module` in both modes and compares its output and the running statistics."""
-    state = golden.state()
-    output = fast_jit(lambda v, *x: module.apply(v, *x, train=False))(network.variables, *inputs)
-    check_output("eval", output, 1e-5)
-    run = fast_jit(lambda v, *x: module.apply(v, *x, train=True, mutable=["batch_stats"]))
-    output, updates = run(network.variables, *inputs)
+    run = functools.partial(fast_jit, static_argnames=("train", "mutable"))(module.apply)
+    check_output("eval", run(network.variables, *inputs, train=False), 1e-5)
+    output, updates = run(network.variables, *inputs, train=True, mutable=("batch_stats",))
     check_output("train", output, atol)
-    statistics = running_statistics(network.layers, state, network.variables | updates)
+    statistics = running_statistics(network.layers, golden.state(), network.variables | updates)
     assert {f"stats/{name}" for name in statistics} == set(golden.names("stats/"))
     for name, value in statistics.items():
-        field = f"stats/{name}"
-        _check(golden, compare, field, value, golden[field], rtol=1e-5, atol=2e-5)
+        check(f"stats/{name}", value, rtol=1e-5, atol=2e-5)
 
 
-def content_encoder(golden, compare):
-    network = torch_networks.content_encoder(golden.state())
-    sizes = network.sizes
+def _encoder(golden, kind):
+    """Returns the encoder in the file, and its sizes as `create_networks` names them."""
+    network, dim = getattr(torch_networks, f"{kind}_encoder")(golden.state()), f"{kind}_dim"
+    sizes = {name: network.sizes[name] for name in ("image_size", "width", "channels")}
     assert golden.config == {
-        "content_dim": sizes["dim"],
+        dim: network.sizes["dim"],
         "channels": sizes["channels"],
         "image_width": sizes["image_size"],
     }
-    module = create_networks(
-        content_encoder=network.name,
-        decoder=network.name if "unet" in network.name else "dcgan",
-        image_size=sizes["image_size"],
-        width=sizes["width"],
-        content_dim=sizes["dim"],
-    ).content_encoder
+    return network, sizes | {dim: network.sizes["dim"], f"{kind}_encoder": network.name}
 
-    def check(mode, content, atol):
-        expected = golden[f"{mode}/out"]
-        _check(golden, compare, f"{mode}/out", content.vector, channels_last(expected), atol=atol)
+
+def content_encoder(golden, compare):
+    check = checker(golden, compare)
+    network, settings = _encoder(golden, "content")
+    decoder = network.name if "unet" in network.name else "dcgan"
+    module = create_networks(**settings, decoder=decoder).content_encoder
+
+    def check_output(mode, content, atol):
+        check(f"{mode}/out", content.vector, atol=atol)
         if "skip_shapes" not in golden:
             assert content.skips == ()
             return
         skips = [channels_first(skip) for skip in content.skips]
         assert [list(skip.shape) for skip in skips] == golden["skip_shapes"]
-        for statistic, function in {
-            "mean": np.mean,
-            "std": np.std,
-            "sample": evenly_spaced,
-        }.items():
-            field = f"{mode}/skip_{statistic}"
+        statistics = {"mean": np.mean, "std": np.std, "sample": evenly_spaced}
+        for statistic, function in statistics.items():
             found = [function(skip.astype(np.float64)) for skip in skips]
-            _check(golden, compare, field, found, golden[field], atol=atol)
+            check(f"{mode}/skip_{statistic}", found, atol=atol)
 
-    frames = channels_last(golden.inputs()["x"])
-    atol = TRAIN_ATOL[network.name]
-    _check_passes(golden, compare, network, module, [frames], check, atol=atol)
+    frames, atol = channels_last(golden.inputs()["x"]), TRAIN_ATOL[network.name]
+    _check_passes(golden, check, network, module, [frames], check_output, atol=atol)
 
 
 def pose_encoder(golden, compare):
-    network = torch_networks.pose_encoder(golden.state())
-    sizes = network.sizes
-    assert golden.config == {
-        "pose_dim": sizes["dim"],
-        "channels": sizes["channels"],
-        "image_width": sizes["image_size"],
-    }
-    frames = channels_last(golden.inputs()["x"])
+    check = checker(golden, compare)
+    network, settings = _encoder(golden, "pose")
+    frames, atol = channels_last(golden.inputs()["x"]), TRAIN_ATOL[network.name]
     for suffix in ("", "_normalized"):
-        if f"eval/out{suffix}" not in golden:
-            continue
-        module = create_networks(
-            pose_encoder=network.name,
-            image_size=sizes["image_size"],
-            width=sizes["width"],
-            pose_dim=sizes["dim"],
-            normalize=bool(suffix),
-        ).pose_encoder
+        if f"eval/out{suffix}" in golden:
+            module = create_networks(**settings, normalize=bool(suffix)).pose_encoder
 
-        def check(mode, pose, atol, suffix=suffix):
-            field = f"{mode}/out{suffix}"
-            _check(golden, compare, field, pose, channels_last(golden[field]), atol=atol)
+            def check_output(mode, pose, atol, suffix=suffix):
+                check(f"{mode}/out{suffix}", pose, atol=atol)
 
-        atol = TRAIN_ATOL[network.name]
-        _check_passes(golden, compare, network, module, [frames], check, atol=atol)
+            _check_passes(golden, check, network, module, [frames], check_output, atol=atol)
 
 
 def decoder(golden, compare):
+    check = checker(golden, compare)
     network = torch_networks.decoder(golden.state())
-    sizes, config = network.sizes, golden.config
-    assert config["content_dim"] + config["pose_dim"] == sizes["dim"]
+    sizes, config = dict(network.sizes), golden.config
+    assert config["content_dim"] + config["pose_dim"] == sizes.pop("dim")
     assert config["channels"] == sizes["channels"]
     assert config["image_width"] == sizes["image_size"]
-    module = create_networks(
-        content_encoder=network.name,
-        decoder=network.name,
-        image_size=sizes["image_size"],
-        channels=sizes["channels"],
-        width=sizes["width"],
-    ).decoder
+    kinds = {"content_encoder": network.name, "decoder": network.name}
+    module = create_networks(**kinds, **sizes).decoder
 
-    def check(mode, frames, atol):
+    def check_output(mode, frames, atol):
         frames = channels_first(frames)
         assert list(frames.shape) == golden["out_shape"]
         stride, batch = int(golden["out_stride"]), int(golden["out_batch"])
-        found = frames[:batch, :, ::stride, ::stride]
-        _check(golden, compare, f"{mode}/out", found, golden[f"{mode}/out"], atol=atol)
-        _check(
-            golden,
-            compare,
-            f"{mode}/out_stats",
-            summary(frames),
-            golden[f"{mode}/out_stats"],
-            atol=atol,
-        )
+        check(f"{mode}/out", frames[:batch, :, ::stride, ::stride], atol=atol)
+        check(f"{mode}/out_stats", summary(frames), atol=atol)
 
     arrays = {name: channels_last(array) for name, array in golden.inputs().items()}
     skips = tuple(arrays[f"skip{i}"] for i in range(len(arrays) - 2))
     inputs = [Content(arrays["content"], skips), arrays["pose"]]
-    _check_passes(golden, compare, network, module, inputs, check, atol=1e-4)
+    _check_passes(golden, check, network, module, inputs, check_output, atol=1e-4)
 
 
 def discriminator(golden, compare):
+    check = checker(golden, compare)
     network = torch_networks.discriminator(golden.state())
     assert golden.config == {"pose_dim": network.sizes["dim"], "nf": network.sizes["width"]}
-    inputs = golden.inputs()
-    poses = [channels_last(inputs[name]) for name in ("pose0", "pose1")]
-    logits = SceneDiscriminator(network.sizes["width"], jnp.float32).apply(
-        network.variables, *poses
-    )
-    found = jax.nn.sigmoid(logits)
+    poses = [channels_last(golden.inputs()[name]) for name in ("pose0", "pose1")]
+    module = SceneDiscriminator(network.sizes["width"], jnp.float32)
+    probabilities = jax.nn.sigmoid(module.apply(network.variables, *poses))
     for mode in ("eval", "train"):
-        expected = golden[f"{mode}/out"].reshape(-1)
-        _check(golden, compare, f"{mode}/out", found, expected, atol=1e-5)
+        check(f"{mode}/out", np.reshape(probabilities, golden[f"{mode}/out"].shape))
 
 
 def lstm(golden, compare):
+    check = checker(golden, compare)
     network = torch_networks.predictor(golden.state())
     sizes, config = network.sizes, golden.config
     assert config["input_size"] == sizes["dim"] + sizes["content_dim"]
@@ -178,51 +148,47 @@ def lstm(golden, compare):
             dtype=jnp.float32,
         )
         carry, poses = jax.lax.scan(
-            lambda carry, inputs, module=module: module.apply(network.variables, carry, inputs),
+            functools.partial(module.apply, network.variables),
             module.initial_carry(config["batch_size"]),
             sequence,
         )
-        _check(golden, compare, f"out{suffix}", poses, golden[f"out{suffix}"], atol=1e-5)
+        check(f"out{suffix}", poses)
         hidden, cell = zip(*carry, strict=True)
-        _check(golden, compare, "hidden_h", np.stack(hidden), golden["hidden_h"], atol=1e-5)
-        _check(golden, compare, "hidden_c", np.stack(cell), golden["hidden_c"], atol=1e-5)
+        check("hidden_h", np.stack(hidden))
+        check("hidden_c", np.stack(cell))
 
 
 def checkpoint(golden, compare):
-    """The `.pth` files of the same name: read, converted, run."""
+    """Reads, converts and runs the `.pth` files of the same name."""
+    check = checker(golden, compare)
     inputs = {name: channels_last(array) for name, array in golden.inputs().items()}
     paths = sorted(golden.path.parent.glob(f"{golden.path.stem}*.pth"))
     assert paths, f"{golden.path.name} has no .pth file beside it."
     states = {network: golden.state(network) for network in golden["state_seeds"]}
+
+    @functools.partial(fast_jit, static_argnums=0)
+    def run(networks, variables):
+        def apply(name, *inputs):
+            return getattr(networks, name).apply(variables[name], *inputs, train=False)
+
+        content = apply("content_encoder", inputs["x_content"])
+        pose = apply("pose_encoder", inputs["x_pose"])
+        return content.vector, pose, apply("decoder", content, pose)
+
     for path in paths:
-        content = torch_file.load(path)
-        options = content["opt"]
+        file = torch_file.load(path)
+        options = file["opt"]
         assert (options if isinstance(options, dict) else vars(options)) == golden.config
         for network, state in states.items():
-            found = torch_file.tensors(content[network])
-            assert list(found) == list(state)
+            tensors = torch_file.tensors(file[network])
+            assert list(tensors) == list(state)
             for name, tensor in state.items():
-                np.testing.assert_array_equal(found[name], tensor)
-        imported = import_torch.convert(content)
-        ours = registry.create_networks(**imported.model, dtype=jnp.float32)
-        variables = imported.variables
-        h = ours.content_encoder.apply(
-            variables["content_encoder"], inputs["x_content"], train=False
-        )
-        pose = ours.pose_encoder.apply(variables["pose_encoder"], inputs["x_pose"], train=False)
-        frames = channels_first(ours.decoder.apply(variables["decoder"], h, pose, train=False))
-        expected = channels_last(golden["eval/content"])
-        _check(golden, compare, f"eval/content of {path.name}", h.vector, expected, atol=1e-5)
-        expected = channels_last(golden["eval/pose"])
-        _check(golden, compare, f"eval/pose of {path.name}", pose, expected, atol=1e-5)
-        found, expected = frames[: len(golden["eval/rec"])], golden["eval/rec"]
-        _check(golden, compare, f"eval/rec of {path.name}", found, expected, atol=1e-5)
-        found = summary(frames)
-        _check(
-            golden,
-            compare,
-            f"eval/rec_stats of {path.name}",
-            found,
-            golden["eval/rec_stats"],
-            atol=1e-5,
-        )
+                np.testing.assert_array_equal(tensors[name], tensor)
+        imported = import_torch.convert(file)
+        networks = registry.create_networks(**imported.model, dtype=jnp.float32)
+        content, pose, frames = run(networks, imported.variables)
+        frames, label = channels_first(frames), f" of {path.name}"
+        check("eval/content", content, label=label)
+        check("eval/pose", pose, label=label)
+        check("eval/rec", frames[: len(golden["eval/rec"])], label=label)
+        check("eval/rec_stats", summary(frames), label=label)

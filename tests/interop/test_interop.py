@@ -224,9 +224,9 @@ def test_the_hostile_programs_work(tmp_path):
 def test_nothing_is_imported(monkeypatch, tmp_path):
     (tmp_path / "drnet_trap.py").write_text(f"open({str(tmp_path / 'trace')!r}, 'w').close()")
     monkeypatch.syspath_prepend(tmp_path)
-    write_zip(tmp_path / "a.pth", b"cdrnet_trap\nThing\n)\x81.")
+    write_zip(tmp_path / "a.pth", b"cdrnet_trap\nNetwork\n)\x81.")
     found = torch_file.load(tmp_path / "a.pth")
-    assert type(found).origin == "drnet_trap.Object"
+    assert type(found).origin == "drnet_trap.Network"
     assert "drnet_trap" not in sys.modules
     assert not (tmp_path / "trace").exists()
 

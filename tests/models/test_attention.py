@@ -24,12 +24,10 @@ def test_filter_bank_equals_numpy():
     bank = np.asarray(attention.filter_bank(jnp.array([[-1.0, 0.3]]), 0.7, SIDE))
     assert bank.shape == (1, 2, SIDE, WINDOW)
     for slot, center in enumerate((-1.0, 0.3)):
-        pixel = (center + 1) / 2 * (SIDE - 1)
-        for y in range(SIDE):
-            for i in range(WINDOW):
-                distance = (y - (pixel + i - (WINDOW - 1) / 2)) / 0.7
-                expected = np.exp(-(distance**2) / 2) / (0.7 * np.sqrt(2 * np.pi))
-                np.testing.assert_allclose(bank[0, slot, y, i], expected, rtol=1e-4, atol=1e-6)
+        pixel, (y, i) = (center + 1) / 2 * (SIDE - 1), np.indices((SIDE, WINDOW))
+        distance = (y - (pixel + i - (WINDOW - 1) / 2)) / 0.7
+        expected = np.exp(-(distance**2) / 2) / (0.7 * np.sqrt(2 * np.pi))
+        np.testing.assert_allclose(bank[0, slot], expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_narrow_window_is_a_crop():
