@@ -9,31 +9,21 @@ import optax
 import pytest
 
 from drnet_jax.base.arrays import as_uint8
-from drnet_jax.models import registry
-from drnet_jax.models.content import Content
 from drnet_jax.models.rollout import make_rollout
-from drnet_jax.models.state import NetworkState
 from tests.helpers.compiled import fast_jit
-from tests.helpers.networks import create_networks, draw_variables
+from tests.helpers.tiny import tiny_networks, tiny_predictor, tiny_predictor_state, tiny_state
 
-NETWORKS = create_networks(image_size=8, channels=3, width=2, content_dim=4)
-PREDICTOR = registry.create_predictor(
-    pose_dim=3, hidden_dim=4, num_layers=2, normalize=False, dtype=jnp.float32
-)
+NETWORKS, PREDICTOR = tiny_networks(), tiny_predictor()
 
 
 @pytest.fixture(scope="module")
 def model():
+    autoencoder = tiny_state(optax.identity()).autoencoder
+    # Weights that are not tiny, so that a wrong pose shows in the picture.
+    autoencoder = autoencoder.replace(params=jax.tree.map(lambda x: 10 * x, autoencoder.params))
+    variables = tiny_predictor_state(optax.identity()).predictor.variables("predictor")
     observed = np.random.default_rng(0).random((3, 4, 8, 8, 3), np.float32)
-    frames, pose = observed[:, 0], jnp.zeros((3, 3))
-    variables = {
-        name: draw_variables(getattr(NETWORKS, name), frames, train=False)
-        for name in ("content_encoder", "pose_encoder")
-    }
-    content = Content(jnp.zeros((3, 4)))
-    variables["decoder"] = draw_variables(NETWORKS.decoder, content, pose, train=False)
-    predictor = draw_variables(PREDICTOR, PREDICTOR.initial_carry(1), jnp.zeros((1, 7)))
-    return NetworkState.create(variables, optax.identity()), predictor, observed
+    return autoencoder, variables, observed
 
 
 def roll(model, num_steps, frames_at_once):
