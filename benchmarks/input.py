@@ -11,7 +11,6 @@ of its time that training waits for input.
 """
 
 import contextlib
-import importlib.util
 import itertools
 import json
 import os
@@ -26,6 +25,7 @@ import jax
 import ml_collections
 import numpy as np
 from absl import app, flags
+from ml_collections import config_flags
 
 from benchmarks import subject
 from benchmarks.png_clips import PngClips, write_folders
@@ -35,6 +35,9 @@ from drnet_jax.data.recorded import RecordedSource
 from drnet_jax.data.suncg.stand_in import StandInChairs, StandInChairsConfig
 from drnet_jax.training import steps
 
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", "configs/suncg.py:quick", "What to train while waiting is timed."
+)
 _PEER = flags.DEFINE_enum("peer", "none", ["none", "torch"], "What to compare with.")
 _REPEATS = flags.DEFINE_integer("repeats", 7, "Timed rounds.", lower_bound=1)
 _CHAIRS = flags.DEFINE_integer("chairs", 40, "Chairs to render.", lower_bound=2)
@@ -44,7 +47,6 @@ _TRAIN_STEPS = flags.DEFINE_integer(
     "train_steps", 40, "Steps in which waiting is timed.", lower_bound=1
 )
 
-_CONFIGS = pathlib.Path(__file__).parent.parent / "configs"
 _MAX_STEP = 20
 _WORKERS = (0, 1, 2)
 # Batches before the clock starts: more than are ever made ahead, so that no timed one is ready.
@@ -173,19 +175,10 @@ def compare(streams: dict[str, tuple[Stream, int]], batch_size: int, repeats: in
     return result
 
 
-def load_quick() -> ml_collections.ConfigDict:
-    """Returns `configs/suncg.py:quick`."""
-    spec = importlib.util.spec_from_file_location("suncg", _CONFIGS / "suncg.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config("quick")
-
-
 def measure(folder: pathlib.Path) -> dict:
     """Returns all figures, of clips that are rendered into `folder`."""
     builder = make_builder(folder / "prepared", _CHAIRS.value)
     result = {"render_fps": render_speed(builder)}
-    _print(result)
     size, count = _BATCH_SIZE.value, _BATCHES.value
     sources = {name: open_source(builder, max_bytes) for name, (max_bytes, _) in _OURS.items()}
     streams = {}
@@ -199,19 +192,10 @@ def measure(folder: pathlib.Path) -> dict:
         for workers in _WORKERS:
             stream = torch_stream(dataset, size, _NUM_AHEAD + count, workers)
             streams[f"peer_{workers}_workers"] = stream, count
-    found = compare(streams, size, _REPEATS.value)
-    _print(found)
-    result |= found
+    result |= compare(streams, size, _REPEATS.value)
     for name, key in {"ours": "waiting_fraction", "disk": "disk_waiting_fraction"}.items():
-        found = {key: measure_waiting(sources[name], load_quick(), _TRAIN_STEPS.value)}
-        _print(found)
-        result |= found
+        result[key] = measure_waiting(sources[name], _CONFIG.value, _TRAIN_STEPS.value)
     return result
-
-
-def _print(result: dict) -> None:
-    for name, value in result.items():
-        print(f"{name}: {value if isinstance(value, str) else format(value, '.4g')}", flush=True)
 
 
 def main(argv: list[str]) -> None:
@@ -221,6 +205,8 @@ def main(argv: list[str]) -> None:
     print(f"{jax.devices()[0].device_kind}, {cores} cores, jax {jax.__version__}")
     with tempfile.TemporaryDirectory() as folder:
         result = measure(pathlib.Path(folder))
+    for name, value in result.items():
+        print(f"{name}: {value if isinstance(value, str) else format(value, '.4g')}")
     print(json.dumps(result))
 
 

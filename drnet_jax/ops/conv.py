@@ -164,15 +164,15 @@ def _plain_convolve(layer: _Layer, large: jax.Array, kernel: jax.Array) -> jax.A
 def _plain_input_gradient(layer: _Layer, small: jax.Array, kernel: jax.Array) -> jax.Array:
     # With the kernel's channels, which may be padded.
     large = jax.ShapeDtypeStruct((*layer.large[:3], kernel.shape[2]), small.dtype)
-    convolve = functools.partial(_plain_convolve, layer, kernel=kernel)
-    return jax.linear_transpose(convolve, large)(small)[0]
+    forward = functools.partial(_plain_convolve, layer, kernel=kernel)
+    return jax.linear_transpose(forward, large)(small)[0]
 
 
 def _plain_kernel_gradient(layer: _Layer, large: jax.Array, small: jax.Array) -> jax.Array:
     # With the channels of the maps, which may be padded.
     shape = (*layer.kernel[:2], large.shape[3], layer.kernel[3])
-    convolve = functools.partial(_plain_convolve, layer, large)
-    return jax.linear_transpose(convolve, jax.ShapeDtypeStruct(shape, small.dtype))(small)[0]
+    forward = functools.partial(_plain_convolve, layer, large)
+    return jax.linear_transpose(forward, jax.ShapeDtypeStruct(shape, small.dtype))(small)[0]
 
 
 def _pad_channels(layer: _Layer, array: jax.Array, axis: int) -> jax.Array:

@@ -108,27 +108,26 @@ class StepCheck:
         self.settings = self._settings()
 
     def _settings(self):
-        config, content, pose = (self.golden.config, self.networks["netEC"], self.networks["netEP"])
-        settings = {
+        config, content, pose = self.golden.config, self.networks["netEC"], self.networks["netEP"]
+        settings = {name: content.sizes[name] for name in ("image_size", "channels", "width")}
+        settings |= {
             "content_encoder": content.name,
             "pose_encoder": pose.name,
             "decoder": content.name if "unet" in content.name else "dcgan",
-            "image_size": content.sizes["image_size"],
-            "channels": content.sizes["channels"],
             "content_dim": content.sizes["dim"],
             "pose_dim": pose.sizes["dim"],
-        }
-        theirs = {"content_model": "content_encoder", "pose_model": "pose_encoder"}
-        theirs |= {"image_width": "image_size"}
-        theirs |= {name: name for name in ("channels", "content_dim", "pose_dim")}
-        assert {name: config[name] for name in theirs} == {
-            n: settings[o] for n, o in theirs.items()
-        }
-        return settings | {
-            "width": content.sizes["width"],
             "normalize": config["normalize"],
             "dtype": np.dtype(self.precision),
         }
+        theirs = {
+            "image_width": "image_size",
+            "content_model": "content_encoder",
+            "pose_model": "pose_encoder",
+        }
+        theirs |= {name: name for name in ("channels", "content_dim", "pose_dim")}
+        for name, ours in theirs.items():
+            assert config[name] == settings[ours], name
+        return settings
 
     def optimizer(self):
         """Adam as in the file, which also remembers the gradients it was given."""
@@ -218,14 +217,23 @@ class StepCheck:
                 self.compare(label, iteration, result, expected, atol=atol, rtol=limit)
 
 
-def drnet(golden, compare):
+def in_both_precisions(limits):
+    """Returns the decorator that makes `run(check)` a check of (golden file, comparison)."""
+
+    def decorate(run):
+        def check_both(golden, compare):
+            for precision in ("float32", "float64"):
+                with jax.enable_x64(precision == "float64"):
+                    run(StepCheck(golden, compare, precision, limits))
+
+        return check_both
+
+    return decorate
+
+
+@in_both_precisions(DRNET)
+def drnet(check):
     """Checks a file of the first stage's training steps."""
-    for precision in ("float32", "float64"):
-        with jax.enable_x64(precision == "float64"):
-            _drnet(StepCheck(golden, compare, precision, DRNET))
-
-
-def _drnet(check):
     golden, config = check.golden, check.golden.config
     networks = create_networks(**check.settings, discriminator_width=config["sd_nf"])
     tx = check.optimizer()
@@ -308,14 +316,9 @@ def _compiled_passes(networks, *, frozen):
     }
 
 
-def predictor(golden, compare):
+@in_both_precisions(LSTM)
+def predictor(check):
     """Checks a file of the predictor's training steps."""
-    for precision in ("float32", "float64"):
-        with jax.enable_x64(precision == "float64"):
-            _predictor(StepCheck(golden, compare, precision, LSTM))
-
-
-def _predictor(check):
     config = check.golden.config
     assert config["encoder_mode"] in ("train", "eval")
     frozen = config["encoder_mode"] == "eval"
