@@ -142,7 +142,7 @@ def _first_losses(contender: Ours | Torch, num: int) -> list[dict[str, float]]:
 def measure(
     tested: Subject, names: list[str], repeats: int, num_steps: int, profile: str | None = None
 ) -> dict[str, float]:
-    """Returns times of a step and ratios of the contenders `names`, of which `ours` is the first.
+    """Returns times of a step and ratios of the contenders `names`, beginning with `ours`.
 
     Each timed call makes `num_steps` steps. A trace of one call of ours is written to the folder
     `profile`. `torch_compile` is left out if it fails.

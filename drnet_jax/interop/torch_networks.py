@@ -12,8 +12,8 @@ from drnet_jax.base.arrays import Tree
 from drnet_jax.interop import torch_names
 from drnet_jax.interop.torch_weights import State, check_names, to_variables
 
-# Tensors of which each stage has one: name, number of the first, stages without such a tensor. The
-# first of them also tells the kind of a network.
+# A tensor that each stage has: its name, the number of the first, and how many stages are without.
+# The first of these tensors also tells the kind of a network.
 _ENCODER_STAGES = {
     "dcgan": ("main.{}.main.0.weight", 0, 0),
     "dcgan_unet": ("c{}.main.0.weight", 1, 0),

@@ -12,5 +12,5 @@ Words, used in the same sense by code, log and report:
 - rollout: frames decoded from the content of a clip and the poses that the predictor gives.
 
 Axes stand in the order `[batch, time, height, width, channels]`. A batch is of clips, or of single
-frames where there is no time; it comes first because it is what is split over devices.
+frames where there is no time; it comes first because devices share it.
 """

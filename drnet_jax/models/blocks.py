@@ -12,7 +12,7 @@ from drnet_jax.ops.norm import BatchNorm
 
 
 def stage_widths(image_size: int, width: int) -> tuple[int, ...]:
-    """Returns the channels of the encoder's stages, each of which halves the side, down to 4.
+    """Returns the channels of the encoder's stages; each halves the side, down to 4.
 
     Source: PyTorch release, models/dcgan_64.py, dcgan_128.py: 1, 2, 4, 8, again 8 times `width`.
 

@@ -46,7 +46,7 @@ class DrnetState:
     Attributes:
       step: int32 scalar, steps finished.
       autoencoder: networks `content_encoder`, `pose_encoder`, `decoder`: one loss, one optimizer.
-      discriminator: network `discriminator`, with an optimizer of its own.
+      discriminator: network `discriminator`, with a separate optimizer.
     """
 
     step: jax.Array

@@ -95,7 +95,7 @@ convolve_transposed.defvjp(_transposed_forward, _transposed_backward)
 
 
 class _Layer(NamedTuple):
-    """One convolution, as far as its forms depend on it.
+    """The properties of a convolution that decide on its forms.
 
     Attributes:
       large: shape of the larger maps, `[batch, height, width, large]`.

@@ -66,7 +66,7 @@ def normalize_rows(
     """Normalizes each pass and channel over all clips and pixels, then scales and shifts channels.
 
     Args:
-      rows: `[batch, passes, pixels, channels]`; what is kept for the gradient has their dtype.
+      rows: `[batch, passes, pixels, channels]`; the gradient keeps them in their dtype.
       scale: `[channels]`, float32 or wider, the dtype of the computation.
       bias: `[channels]`, likewise.
       guess: `[passes, channels]`, an estimate of the means, without influence on the result.

@@ -1,7 +1,7 @@
 """The 4x4 convolution of stride 2, padding 1, with 25 products in place of 64: for CPUs.
 
 Two steps of algebra (Winograd 1980; Lavin & Gray 2016, "Fast algorithms for convolutional neural
-networks"), both exact but for rounding:
+networks"), both exact up to rounding:
 
 1. Blocks. Pad the maps, and call each 2x2 block of pixels one place with four times the channels.
    A stride of 2 pixels is then a stride of one place, and 4x4 taps are 2x2 taps.
@@ -34,7 +34,7 @@ MIN_CHANNELS = 16
 
 MIN_BATCH = 32
 """Fewest clips. With fewer, the kernel's sums weigh more; and where BatchNorm divides by the spread
-of a handful of values it magnifies rounding, of which this form has a little more than the plain
+of a handful of values it magnifies rounding, and this form rounds a little more than the plain
 one."""
 
 _MIN_LARGE_TILES = 64

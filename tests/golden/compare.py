@@ -1,4 +1,4 @@
-"""How far our results are from those of a golden file, and what is shared by its checks."""
+"""Comparison of our results with those of a golden file."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from drnet_jax.interop import torch_weights
 
 
 class Comparison:
-    """Collects how far results are from a file's, in units of what is allowed."""
+    """Compares results with a file's, and collects errors as shares of their limits."""
 
     def __init__(self):
         # By (file, precision): error as a share of its limit, error, limit, field.

@@ -34,9 +34,9 @@ def checker(golden, compare):
     return check
 
 
-def _check_passes(golden, check, network, module, inputs, check_output, *, atol):
-    """Runs `module` in both modes and compares its output and the running statistics."""
-    run = functools.partial(fast_jit, static_argnames=("train", "mutable"))(module.apply)
+def _check_passes(golden, check, network, apply, inputs, check_output, *, atol):
+    """Runs a network in both modes and compares its output and the running statistics."""
+    run = fast_jit(apply, static_argnames=("train", "mutable"))
     check_output("eval", run(network.variables, *inputs, train=False), 1e-5)
     output, updates = run(network.variables, *inputs, train=True, mutable=("batch_stats",))
     check_output("train", output, atol)
@@ -77,21 +77,34 @@ def content_encoder(golden, compare):
             check(f"{mode}/skip_{statistic}", found, atol=atol)
 
     frames, atol = channels_last(golden.inputs()["x"]), TRAIN_ATOL[network.name]
-    _check_passes(golden, check, network, module, [frames], check_output, atol=atol)
+    _check_passes(golden, check, network, module.apply, [frames], check_output, atol=atol)
 
 
 def pose_encoder(golden, compare):
     check = checker(golden, compare)
     network, settings = _encoder(golden, "pose")
     frames, atol = channels_last(golden.inputs()["x"]), TRAIN_ATOL[network.name]
-    for suffix in ("", "_normalized"):
-        if f"eval/out{suffix}" in golden:
-            module = create_networks(**settings, normalize=bool(suffix)).pose_encoder
+    modules = {
+        suffix: create_networks(**settings, normalize=bool(suffix)).pose_encoder
+        for suffix in ("", "_normalized")
+        if f"eval/out{suffix}" in golden
+    }
 
-            def check_output(mode, pose, atol, suffix=suffix):
-                check(f"{mode}/out{suffix}", pose, atol=atol)
+    def apply(variables, frames, *, train, mutable=False):
+        # Together, so that XLA compiles once what they share.
+        results = {
+            suffix: module.apply(variables, frames, train=train, mutable=mutable)
+            for suffix, module in modules.items()
+        }
+        if not train:
+            return results
+        return {suffix: pose for suffix, (pose, _) in results.items()}, results[""][1]
 
-            _check_passes(golden, check, network, module, [frames], check_output, atol=atol)
+    def check_output(mode, poses, atol):
+        for suffix, pose in poses.items():
+            check(f"{mode}/out{suffix}", pose, atol=atol)
+
+    _check_passes(golden, check, network, apply, [frames], check_output, atol=atol)
 
 
 def decoder(golden, compare):
@@ -114,7 +127,7 @@ def decoder(golden, compare):
     arrays = {name: channels_last(array) for name, array in golden.inputs().items()}
     skips = tuple(arrays[f"skip{i}"] for i in range(len(arrays) - 2))
     inputs = [Content(arrays["content"], skips), arrays["pose"]]
-    _check_passes(golden, check, network, module, inputs, check_output, atol=1e-4)
+    _check_passes(golden, check, network, module.apply, inputs, check_output, atol=1e-4)
 
 
 def discriminator(golden, compare):
