@@ -110,6 +110,7 @@ class KthActions(ClipBuilder):
                     f"{action}.zip."
                 )
         test_persons = TEST_PERSONS[self.builder_config.persons]
+        # A listed video whose file is missing is a job all the same: it counts as unreadable.
         jobs = {"train": [], "test": []}
         for video in videos:
             file = f"{video.name}_uncomp.avi"
@@ -181,6 +182,7 @@ def _folder(config: KthConfig) -> pathlib.Path:
 
 def _files(folder: pathlib.Path) -> list[raw_files.RawFile]:
     """Returns the files of KTH: list of sequences, zip files and videos in folders."""
+    # Only what KTH consists of: other files in the folder must not change the fingerprint.
     names = ["00sequences.txt", *(f"{action}.zip" for action in ACTIONS)]
     for action in ACTIONS:
         names += (f"{action}/{path.name}" for path in (folder / action).glob("person*.avi"))

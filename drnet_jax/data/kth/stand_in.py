@@ -1,7 +1,7 @@
 """People who do the six actions of KTH in its four scenarios, rendered: a stand-in for KTH.
 
 Every frame is a function of content (person, scenario) and pose (action, facing, phase, place),
-both among the factors of a clip. So the true frame of every swap is known: see `render_swap`.
+both among the factors of a clip. `render_swap` therefore draws the true frames of any swap.
 """
 
 import dataclasses
@@ -133,6 +133,7 @@ def _track(
     config: StandInKthConfig, person: int, scenario: int, repeat: int, action: int
 ) -> dict[str, Any]:
     """Returns the factors of a clip's pose: facing, and phase, position and scale by frame."""
+    # Second number: the kind of draw, so that no two kinds share a stream.
     rng = np.random.default_rng([config.seed, 5, person, scenario, repeat, action])
     name = people.ACTIONS[action]
     # By parity, not at random: half of any set of consecutive clips faces each side.
@@ -189,6 +190,7 @@ def render_swap(
 def _light(seed: int, person: int, scenario: int) -> Light:
     rng = np.random.default_rng([seed, 6, person, scenario])
     azimuth = rng.uniform(-70, 70)
+    # Indoors, wide lamps at the ceiling; outdoors, the sun.
     if SCENARIOS[scenario] == "d4":
         return Light(azimuth, 62, size=0.2, key=0.45, sky=0.4, fill=0.3)
     return Light(azimuth, rng.uniform(42, 60), size=0.06, key=0.8, sky=0.3, fill=0.2)

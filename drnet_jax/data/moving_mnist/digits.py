@@ -208,7 +208,7 @@ def _prepare_and_read(
         builder = _make_builder(config, data_dir)
     try:
         splits = {split: _read_prepared(builder, split) for split in idx.FILES}
-    except Exception as error:  # Each layer below raises errors of its own on damaged files.
+    except Exception as error:  # Each layer below has its own errors for damaged files.
         raise _damaged(builder.data_path, error) from error
     if idx.checksums(splits) != expected:
         raise _damaged(builder.data_path, "its content is not what was prepared")

@@ -107,7 +107,7 @@ class SmallNorb(ClipBuilder):
                 clips.append(Clip(name, np.stack(frames)[..., None], factors))
         return clips
 
-    @functools.cached_property
+    @functools.cached_property  # Once for all jobs: a gzipped split takes seconds.
     def _splits(self) -> dict[str, norb_splits.Split]:
         folder = raw_files.open_folder(self.builder_config.folder, norb_splits.CONTENTS)
         return norb_splits.open_splits(folder)

@@ -79,6 +79,7 @@ class StandInNorb(ClipBuilder):
     def jobs(self) -> dict[str, list[Job]]:
         """Returns the jobs by split; see the base class."""
         number = self.builder_config.instances_per_category
+        # An odd toy is for training.
         splits = dict(train=range((number + 1) // 2), test=range((number + 1) // 2, number))
         return {
             split: [

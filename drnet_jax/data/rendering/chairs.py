@@ -44,6 +44,7 @@ class Chair(RandomModel):
         # A block carries a cushion, and a thin frame would not stand on castors.
         if self.base == "block" or (self.base == "star" and self.back != "curve"):
             self.back = "panel"
+        # A few chairs on legs are of metal as well.
         is_metal = self.base in _METAL_BASES or self.chance(0.12)
         self.frame = self._metal() if is_metal else self.wood()
         self.fabric = self.cloth()
@@ -104,6 +105,7 @@ def _legs(chair: Chair) -> None:
         else:
             chair.rod(foot, top, chair.radius)
     rungs = "ring" if chair.base == "high" else chair.rng.choice(["none", "h", "ring", "front"])
+    # Rungs meet all legs at the same share of their length.
     height = chair.draw(0.3, 0.6)
     at = [foot * (1 - height) + top * height for foot, top in legs]
     pairs = {"none": (), "front": ((0, 2),), "ring": ((0, 1), (2, 3), (0, 2), (1, 3))}
@@ -139,6 +141,7 @@ def _sled(chair: Chair) -> None:
     """Adds two bent tubes that stand on their runners."""
     x, z, top = chair.width - 0.02, chair.depth - 0.01, chair.under_seat
     for side in (-x, x):
+        # Runners reach beyond the seat, or the chair would tip over.
         feet = [side, _TUBE, -z - 0.02], [side, _TUBE, z + 0.02]
         chair.tube([side, top, -z], *feet, [side, top, z])
 
@@ -176,6 +179,7 @@ def _seat(chair: Chair) -> None:
         cushion = chair.cloth() if chair.chance(0.3) else chair.fabric
         for i in range(number):
             x = chair.width * (2 * i + 1 - number) / number
+            # Narrower than the body, so that the cushions show as cushions.
             half = size * [0.97 / number, 1, 0.95]
             chair.box([x, chair.height, 0.015], half, cushion)
     elif chair.round_seat:
@@ -214,6 +218,7 @@ class _Back:
     def posts(self, gap: float) -> None:
         """Adds two posts that carry a back which begins `gap` above the seat."""
         if gap > 0.02:
+            # From inside the seat to inside the board, so that neither end shows a gap.
             for x in (-0.7 * self.width, 0.7 * self.width):
                 self.chair.rod(self.at(x, -0.02), self.at(x, gap + 0.05), _TUBE)
 
@@ -282,6 +287,7 @@ def _hoop(chair: Chair, back: _Back) -> None:
     """Adds a bent bow with thin sticks in it."""
 
     def bow(turn):
+        # The exponent makes the bow a little squarer than an ellipse.
         return back.at(back.width * np.cos(turn), back.height * np.sin(turn) ** 0.8)
 
     turns = np.linspace(0, np.pi, 9)
@@ -300,6 +306,7 @@ def _arms(chair: Chair) -> None:
     """Adds arms to some chairs."""
     if chair.base == "block" and chair.chance(0.8):
         rise, half = chair.draw(0.06, 0.11), chair.draw(0.045, 0.075)
+        # The arms end above the floor, as the body does.
         bottom, top = 0.06, chair.height + chair.thick + rise
         for side in (-1, 1):
             center = [side * (chair.width + half), (bottom + top) / 2, 0]

@@ -75,6 +75,7 @@ _YAWS = dict(boxing=72, handclapping=16, handwaving=16, jogging=90, running=90, 
 
 def make_person(seed: int, identity: int, outfit: int) -> Person:
     """Returns person number `identity` of a seed in one of their outfits, the same every time."""
+    # Second number: the kind of draw, so that no two kinds share a stream.
     build = np.random.default_rng([seed, 3, identity])
     height, girth, reach = build.uniform([1.58, 1.05, 0.9], [1.88, 1.6, 1.1])
     skin, hair = build.uniform([0.5, 0.1], [0.72, 0.5])
@@ -110,6 +111,7 @@ class _Pose:
         self.action, self.phase, self.reach = action, phase, person.reach
         self.gait = GAITS.get(action)
         self._legs()
+        # All lengths below are shares of the height, as in an adult.
         lean = self.gait.lean if self.gait else 0.02
         up = np.array([0, np.cos(lean), np.sin(lean)])
         self.chest = self.hip + 0.285 * up
@@ -145,6 +147,7 @@ class _Pose:
         upper, lower = 0.165, 0.17
         phase = self.phase + (0 if side < 0 else np.pi)
         if self.gait:
+            # Arms swing against the legs, and less.
             swing = -0.75 * self.gait.swing * self.reach * np.sin(phase)
             elbow = shoulder + upper * np.array([0.12 * side, -np.cos(swing), np.sin(swing)])
             bent = swing + self.gait.elbow
@@ -155,11 +158,13 @@ class _Pose:
             blow = np.array([-0.05 * side, 0.13 * (1 - out) + 0.02, 0.06 + 0.12 * out])
             return elbow, elbow + blow
         if self.action == "handclapping":
+            # Both hands meet before the chest.
             apart = self.reach * (0.5 - 0.5 * np.cos(self.phase))
             elbow = shoulder + np.array([side * (0.03 + 0.08 * apart), -0.12 + 0.04 * apart, 0.09])
             inside = np.array([side * (0.012 + 0.26 * apart), shoulder[1] - 0.04, 0.24])
             towards = inside - elbow
             return elbow, elbow + lower * (towards / np.linalg.norm(towards))
+        # Waving: stretched arms rise sideways, from the thighs to above the head.
         rise = np.pi * (0.06 + 0.9 * (0.5 - 0.5 * np.cos(self.phase)))
         elbow = shoulder + upper * np.array([side * np.sin(rise), -np.cos(rise), 0.08])
         rise += 0.15 * self.reach
@@ -205,6 +210,7 @@ def _limbs(model: Model, person: Person, pose: _Pose) -> None:
     sleeve = person.shirt if person.long_sleeves else person.skin
     for i, side in enumerate((-1, 1)):
         hip = height * (pose.hip + np.array([0.052 * side, 0, 0]))
+        # A ball in each joint closes the gap between two cylinders that meet at an angle.
         knee, ankle = height * pose.knees[i], height * pose.ankles[i]
         model.cylinder(hip, knee, 1.15 * size, person.trousers)
         model.ellipsoid(knee, [1.1 * size] * 3, person.trousers)

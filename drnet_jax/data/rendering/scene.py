@@ -74,6 +74,7 @@ class Model:
         start, end = np.asarray(start, float), np.asarray(end, float)
         length = np.linalg.norm(end - start)
         y = (end - start) / length
+        # The third axis then points towards z, where `wide` lies.
         x = np.cross(y, [0, 0, 1] if abs(y[2]) < 0.9 else [1, 0, 0])
         x /= np.linalg.norm(x)
         turn = np.stack([x, y, np.cross(x, y)], axis=1)
@@ -82,7 +83,7 @@ class Model:
 
     def _add(self, kind, center, half, turn, material):
         turn = np.eye(3) if turn is None else turn
-        half = np.maximum(np.asarray(half, float), 1e-4)
+        half = np.maximum(np.asarray(half, float), 1e-4)  # A flat shape's map has no inverse.
         self._primitives[kind].append((np.asarray(center, float), half, turn, material))
 
     def moved(self, turn: np.ndarray, shift: Sequence) -> "Model":
@@ -229,6 +230,7 @@ class Camera:
             fill=light.fill,
             floor=floor,
         )
+        # The ray caster compiles for float32 alone.
         return View(*(np.float32(value) for value in arrays))
 
 
@@ -241,6 +243,7 @@ def turntable(points: np.ndarray, azimuths: Sequence[float], elevation: float) -
       elevation: elevation of all cameras, in degrees.
     """
     radius = np.linalg.norm(points[:, [0, 2]], axis=1).max() + np.ptp(points[:, 1]) / 2
+    # Five radii away: near enough to show perspective, far enough not to distort.
     distance, middle = 5 * radius, (points[:, 1].min() + points[:, 1].max()) / 2
     # The middle depends a little on the perspective, which depends on the middle: iterate.
     for _ in range(3):

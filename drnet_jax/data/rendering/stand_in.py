@@ -98,6 +98,7 @@ def draw_turn(
     degrees = config.elevations[elevation]
     azimuths = np.arange(config.num_azimuths) * 360 / config.num_azimuths
     views = []
+    # The object stays at the origin: cameras around it give the same pictures as a turntable.
     for camera in turntable(model.points(), azimuths, degrees):
         turn = camera.azimuth if lamp_follows_camera else 0
         lamp = dataclasses.replace(light, azimuth=light.azimuth + turn)

@@ -273,6 +273,7 @@ _MAKERS = dict(animal=_animal, human=_human, plane=_plane, truck=_truck, car=_ca
 
 def make_toy(seed: int, category: str, instance: int) -> Model:
     """Returns toy number `instance` of a seed and category, the same one every time."""
+    # Second number: the kind of draw, so that no two kinds share a stream.
     toy = _Toy(np.random.default_rng([seed, 2, CATEGORIES.index(category), instance]))
     _MAKERS[category](toy)
     return toy

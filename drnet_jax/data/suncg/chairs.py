@@ -81,10 +81,12 @@ class SuncgChairs(ClipBuilder):
     def jobs(self) -> dict[str, list[Job]]:
         """Returns a job for each chair and elevation; see the base class."""
         chairs = _chairs(self.builder_config.folder)
+        # Both splits get at least one chair.
         num_train = min(max(1, int(_TRAIN_FRACTION * len(chairs))), len(chairs) - 1)
         jobs = {"train": [], "test": []}
         for number, (chair, views) in enumerate(chairs.items()):
             split = "train" if number < num_train else "test"
+            # By value: as text, elevation_10 would come before elevation_2.
             for view, files in sorted(views.items(), key=lambda item: _elevation(item[0])):
                 named = tuple((file.name, str(file.path)) for file in files)
                 jobs[split].append(Job(f"{chair}/{view}", (chair, _elevation(view), named)))
