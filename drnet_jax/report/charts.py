@@ -198,6 +198,7 @@ def _probed(inputs: Inputs, kind: str) -> tuple[dict[str, list], dict[str, float
     rows, chances = {}, {}
     records = inputs.at("leakage", "probes")
     for record in records if isinstance(records, list) else []:
+        # Read with the same care as the whole evaluation.
         probe = dataclasses.replace(inputs, evaluation=record)
         ends = ("mean", "low", "high", "chance")
         score = {end: probe.number("held_out_clips", end) for end in ends}

@@ -21,6 +21,7 @@ def render(template: str, **values: Any) -> str:
 
 @functools.cache  # Templates are compiled once for all pages.
 def _environment() -> jinja2.Environment:
+    """Returns the loader of templates, with the filters that they use."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("drnet_jax.report", ""),
         autoescape=True,
