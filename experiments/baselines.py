@@ -38,12 +38,12 @@ def draw(*trained: runs.Trained) -> Iterator[Figure]:
             raise ValueError(f"{each.run.workdir} is another run of {name}; expected one of each.")
         rows[name] = read(each.scores, has_content=name != "one encoder")
     scores = trained[0].scores
-    rows[COPY] = dict.fromkeys(rows[name]) | {
+    rows[COPY] = dict.fromkeys(rows[name]) | {  # A copy has no codes that could leak.
         "reconstruction": scores["reconstruction"]["copy_content_frame"]["psnr"],
         "swap": scores["swap"] and scores["swap"]["copy_content_frame"]["psnr"],
         "prediction": scores["prediction"]["copy_last_frame"]["psnr"],
     }
-    means = {
+    means = {  # [methods], NaN where a score is not defined.
         name: np.array([row[name]["mean"] if row[name] else np.nan for row in rows.values()])
         for name in (*PICTURES, *LEAKS)
     }
@@ -105,6 +105,7 @@ def table(rows: Mapping[str, Row], heads: Mapping[str, str]) -> Table:
         [name, *(interval(row[key], n) if row[key] else "-" for key, n in digits.items())]
         for name, row in rows.items()
     ]
+    # Chance depends on the test clips alone, so all runs have the same.
     chances = [f"{row['class']['chance']:.3f}" for row in rows.values() if row["class"]]
     lines.append(["chance", "-", "-", "-", "0.500", *(chances or ["-"])[:1]])
     return Table(["PSNR [dB], AUC, accuracy", *heads.values()], lines)

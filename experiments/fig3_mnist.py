@@ -22,6 +22,7 @@ def draw(trained: runs.Trained, num_steps: int = NUM_STEPS) -> Iterator[Figure]:
     caption = "Digits of the first column at the places of those in the top row. All are held out."
     yield held_out.swap_figure("fig3_left", trained, "figure 3", NUM_CLIPS, caption)
     run = trained.run
+    # The name of a stream decides which clips are shown: renamed, it would show others.
     key = prng.stream(run.key, "figure 3 rollouts")
     num_frames = run.config.predictor.num_observed + num_steps
     clips = run.source.sample("test", key, NUM_ROLLOUTS, num_frames=num_frames)

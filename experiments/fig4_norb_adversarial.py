@@ -28,6 +28,7 @@ def draw(trained: runs.Trained, without: runs.Trained) -> Iterator[Figure]:
     weight = without.run.config.drnet.adversarial_weight
     if weight:
         raise ValueError(f"{without.run.workdir} has adversarial_weight={weight}; expected 0.")
+    # Both runs have the same test clips, so that their grids can be compared frame by frame.
     contents, poses = held_out.pairs(trained.run, "figure 4", NUM_CLIPS)
     grids, panels, numbers, tables, leaks = {}, [], {}, [], []
     for name, each in (("with", trained), ("without", without)):
@@ -66,7 +67,7 @@ def _titled(picture: np.ndarray, weight: float, scores: dict[str, Any]) -> np.nd
     title = drawing.blank(picture.shape[1], len(lines) * drawing.LINE + drawing.MARGIN)
     for i, words in enumerate(lines):
         place = (drawing.MARGIN, drawing.MARGIN + i * drawing.LINE + drawing.LINE // 2)
-        color, size = (drawing.MUTED, 13) if i else (drawing.TEXT, 17)
+        color, size = (drawing.MUTED, 13) if i else (drawing.TEXT, 17)  # The first is a heading.
         drawing.text(title, words, place, color, anchor="lm", size=size)
     return np.concatenate([np.asarray(title), picture])
 

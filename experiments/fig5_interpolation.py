@@ -23,6 +23,7 @@ def interpolate(model, starts: np.ndarray, ends: np.ndarray, num_steps: int) -> 
     `starts`, and the pose moves from theirs to that of `ends`. The first frame is therefore the
     reconstruction of the start.
     """
+    # [batch, 1, pose_dim] and [num_steps, 1], whose products are [batch, num_steps, pose_dim].
     start, end = (np.asarray(model.pose(frames))[:, None] for frames in (starts, ends))
     share = np.linspace(0, 1, num_steps, dtype=np.float32)[:, None]
     return held_out.decode(model, starts, (1 - share) * start + share * end)

@@ -29,7 +29,7 @@ def draw(trained: runs.Trained, autoencoder: runs.Trained) -> Iterator[Figure]:
     curves = {
         f"{actions.MODEL}, pose": own["pose"],
         f"{actions.MODEL}, content": own["content"],
-        "autoencoder": baseline["pose"],
+        "autoencoder": baseline["pose"],  # Its only code counts as pose.
     }
     yield Figure(
         "fig8_few_shot",
@@ -54,6 +54,7 @@ def _table(curves: Mapping[str, Mapping[str, Any]]) -> Table:
         (name, *(interval(at_step(curve, i), 3) for i in range(len(numbers))))
         for name, curve in curves.items()
     ]
+    # With all clips labeled, classes have different numbers of them: the last number is a mean.
     heads = [f"{number:g} of each" for number in numbers[:-1]] + [f"all, {numbers[-1]:.1f}"]
     heads.insert(0, f"accuracy with labeled clips (chance {first['chance']:.3f})")
     return Table(heads, rows)

@@ -30,6 +30,7 @@ def draw(trained: runs.Trained, autoencoder: runs.Trained) -> Iterator[Figure]:
       ValueError: if the second run has a content encoder, a run has no scores of this kind, or the
         two were not scored on the same clips.
     """
+    # The score depends on the number of clips and on the judge.
     same = ("steps", "num_clips", "judge.names", "judge.num_steps")
     own, baseline = actions.read_both("actions", same, trained, autoencoder)
     scores = {
@@ -44,7 +45,7 @@ def draw(trained: runs.Trained, autoencoder: runs.Trained) -> Iterator[Figure]:
             {name: {"x": steps} | score["inception_score"] for name, score in scores.items()},
             x_label="steps after the last observed frame",
             y_label="Inception score",
-            references={"no action recognized": 1.0},
+            references={"no action recognized": 1.0},  # All verdicts are the same: exp(0).
         ),
         _caption(own["judge"], own["num_clips"]),
         [_table(scores, steps)],
@@ -57,7 +58,7 @@ def draw(trained: runs.Trained, autoencoder: runs.Trained) -> Iterator[Figure]:
 def _table(scores: Mapping[str, Mapping[str, Any]], steps: Sequence[int]) -> Table:
     kinds = {"score": "inception_score", "recognized": "accuracy"}
     rows = []
-    for step in sorted({*SHOWN, steps[-1]} & set(steps)):
+    for step in sorted({*SHOWN, steps[-1]} & set(steps)):  # Short runs do not reach all of SHOWN.
         at = steps.index(step)
         cells = [
             interval(at_step(score[key], at), 2)

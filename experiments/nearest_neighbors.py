@@ -31,6 +31,7 @@ def draw(trained: runs.Trained) -> Iterator[Figure]:
     run, scores = trained.run, runs.part(trained, "neighbors")
     clips = neighbors.sample(run)
     _, generated, truth = held_out.roll_out(run, trained.model, clips, scores["step"])
+    # [2 * NUM_SHOWN, height, width, channels]: the last step generated, then the real one.
     queries = np.concatenate([generated[:NUM_SHOWN, -1], truth[:NUM_SHOWN, -1]])
     frames, distances = neighbors.find(queries, neighbors.training_frames(run), NUM_NEIGHBORS)
     yield Figure(
@@ -63,7 +64,7 @@ def _caption(scores: Mapping[str, Any]) -> str:
 
 
 def _picture(queries: np.ndarray, frames: np.ndarray, distances: np.ndarray) -> np.ndarray:
-    half = len(queries) // 2  # Generated frames come first, then the real ones.
+    half = len(queries) // 2
     nearest = [str(i + 1) for i in range(NUM_NEIGHBORS)]
     rows = [[queries[i], *frames[i], queries[half + i], *frames[half + i]] for i in range(half)]
     labels = [

@@ -29,7 +29,7 @@ from experiments.shared import plot, script
 from experiments.shared.budget import SHARES, Referee, fit, steps_that_fit
 from experiments.shared.figure import Figure, Table, at_step
 
-PRESETS = ("quick", "smoke")
+PRESETS = ("quick", "smoke")  # The networks of `full` learn nothing in a short budget.
 
 NUM_CLIPS = 200
 
@@ -141,13 +141,13 @@ def _kept(path: epath.Path, config: ml_collections.ConfigDict, budget: float) ->
         raise ValueError(
             f"{path} has --budget={record['budget']:g}; expected {budget:g}. Choose another --out."
         )
-    if record["device"] != _device():
+    if record["device"] != _device():  # Seconds of different machines cannot be compared.
         raise ValueError(
             f"{path} was measured on {record['device']}; expected {_device()}. Choose another "
             "--out."
         )
     asked = config.to_dict()
-    asked["drnet"]["num_steps"] = record["num_steps"]
+    asked["drnet"]["num_steps"] = record["num_steps"]  # Measured, not asked for.
     if difference := settings.difference(record["settings"], asked):
         raise ValueError(f"{path} has other settings, choose another --out: {difference}.")
     return record
@@ -157,6 +157,7 @@ def draw(records: Sequence[Mapping[str, Any]]) -> Figure:
     """Returns both plots as one figure."""
     first, budget = records[0]["scores"][0], records[0]["budget"]
     values = {
+        # [records, times]; None, the score of a diverged run, becomes NaN.
         name: np.array([[score[name] for score in r["scores"]] for r in records], float)
         for name in first
     }

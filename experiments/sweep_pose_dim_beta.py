@@ -70,7 +70,7 @@ def _change(
         config.drnet.num_steps = 800
         # None of the scores here is of predictions.
         config.predictor.update(num_steps=1, hidden_dim=8, num_layers=1)
-        config.evaluation.update(num_clips=200, judge_steps=1, probe_clips=1_000)
+        config.evaluation.update(num_clips=200, judge_steps=1, probe_clips=1_000)  # No identity.
         config.evaluation.update(rollout_clips=4, rollout_steps=12)
         config.rollout.update(num_clips=2, num_steps=12)
         config.update(sample_every_steps=0, checkpoint_every_steps=0)
@@ -82,18 +82,17 @@ def draw(*trained: runs.Trained) -> Iterator[Figure]:
     first = trained[0].scores
     own = read(first)
     titles = {name: "".join(SCORES[name][:2]) for name in list(SCORES)[:NUM_DRAWN]}
-    # A score makes sense from chance, where it is defined, to 1.
+    # From chance, where it is defined, to 1: colors of small differences stay similar.
     ranges = {
         titles[name]: (own[name]["chance"], 1.0)
         for name in ("class_from_pose", "auc", "class_from_content")
         if own[name]
     }
-    grids = {
-        name: np.array(
-            [[_mean(scores.get((dim, beta), {}).get(name)) for beta in betas] for dim in dims]
-        )
-        for name in SCORES
-    }
+    grids = {name: np.full((len(dims), len(betas)), np.nan) for name in SCORES}
+    for (dim, beta), cell in scores.items():
+        for name, score in cell.items():
+            if score is not None:
+                grids[name][dims.index(dim), betas.index(beta)] = score["mean"]
     yield Figure(
         f"sweep_pose_dim_beta_{trained[0].run.config.data.name}",
         plot.heat_maps(
@@ -193,13 +192,9 @@ def probe_note(scores: Mapping[str, Any]) -> str:
     score = probed.score(scores, kind, "pose")
     if score is None:
         return "none, as these data have no factors"
-    on = score["on"].replace("_", "-", 1).replace("_", " ")
+    on = score["on"].replace("_", "-", 1).replace("_", " ")  # "held-out objects"
     factors = ", ".join(probed.pose_factors(scores))
     return f"{kind} (linear) and {factors} (one hidden layer) of {on}"
-
-
-def _mean(score: Score | None) -> float:
-    return float("nan") if score is None else score["mean"]
 
 
 def _cells_from_flags() -> dict[str, variations.Variation]:

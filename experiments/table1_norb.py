@@ -36,7 +36,7 @@ def draw(trained: runs.Trained, without: runs.Trained) -> Iterator[Figure]:
     names, cells = {}, {}
     for name, each in (("with", trained), ("without", without)):
         beta = each.run.config.drnet.adversarial_weight
-        if (beta > 0) != (name == "with"):
+        if (beta > 0) != (name == "with"):  # Swapped runs would make a plausible, wrong table.
             expected = "above 0" if name == "with" else "0"
             raise ValueError(
                 f"{each.run.workdir} has adversarial_weight={beta:g}; expected {expected}."
@@ -73,6 +73,7 @@ def read(trained: runs.Trained) -> Cells:
     for code in CODES:
         for kind in KINDS:
             score = probed.score(trained.scores, "category", code, kind)
+            # Toys that were seen in training are easier, and not what the paper shows.
             if score is None or score["on"] != "held_out_objects":
                 raise ValueError(
                     f"{trained.run.workdir / 'evaluation.json'} has no {kind} probe of category "

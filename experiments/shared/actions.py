@@ -39,6 +39,7 @@ def read_both(
     parts, settings = [], []
     for each in (trained, autoencoder):
         part, config = runs.part(each, name), each.run.config
+        # These decide which clips are scored.
         compared = {"seed": config.seed, "data.fingerprint": config.data.fingerprint}
         for key in same:
             compared[f"{name}.{key}"] = functools.reduce(operator.getitem, key.split("."), part)

@@ -23,7 +23,8 @@ from experiments.shared.runs import drnet_stage
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
 """Shares of the budget after which the state is scored."""
 
-_WARM_STEPS, _STEPS_AT_ONCE = 5, 20
+_WARM_STEPS = 5  # The first step compiles, and some more are slow.
+_STEPS_AT_ONCE = 20
 _SHARE_TO_MEASURE = 0.1  # The part of the budget in which the time of a step is measured.
 
 

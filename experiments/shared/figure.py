@@ -75,7 +75,7 @@ def write(out: epath.Path, figure: Figure, runs: Sequence[Mapping[str, Any]], sc
         the picture, highlighted if any run has `stand_in` data.
       script: name of the script that made the figure.
     """
-    notes = list(dict.fromkeys(run["note"] for run in runs))
+    notes = list(dict.fromkeys(run["note"] for run in runs))  # Baselines often share a note.
     stand_in = any(run["stand_in"] for run in runs)
     picture = with_caption(figure.picture, figure.caption, " ".join(notes), stand_in=stand_in)
     record = {
@@ -87,7 +87,7 @@ def write(out: epath.Path, figure: Figure, runs: Sequence[Mapping[str, Any]], sc
     }
     png, npz, json = (out / f"{figure.name}.{kind}" for kind in KINDS)
     viz.write_png(png, picture)
-    buffer = io.BytesIO()
+    buffer = io.BytesIO()  # So that the file is written whole or not at all.
     np.savez_compressed(buffer, **figure.arrays)
     files.write_atomically(npz, buffer.getvalue())
     writer.write_json(json, record | dict(figure.numbers))

@@ -33,7 +33,7 @@ def one_clip_per_action(run: Run, num_frames: int) -> tuple[list[str], RecordedC
     numbers = []
     for action in np.unique(classes):
         candidates = np.flatnonzero(classes == action)
-        least = min(num_frames, lengths[candidates].max())
+        least = min(num_frames, lengths[candidates].max())  # Running people leave early.
         numbers.append(rng.choice(candidates[lengths[candidates] >= least]))
     names = [names[action] for action in np.unique(classes)]
     return names, RecordedClips(np.array(numbers), np.zeros(len(numbers), int))
@@ -94,7 +94,7 @@ def _picture(
     """Returns for each action a row of real frames and a row of each model's frames."""
     num_observed = observed.shape[1]
     seen = np.unique(np.linspace(0, num_observed - 1, 3).round().astype(int))
-    later = np.array(steps) - 1
+    later = np.array(steps) - 1  # Step 1 is the first generated frame.
     # Frames with the observed poses show which blur is not the prediction's fault.
     rebuilt = {
         each: held_out.decode(model, observed[:, -1], model.pose(observed[:, seen]))
@@ -114,7 +114,7 @@ def _picture(
             ("observed, reconstructed", drawing.OBSERVED, len(seen)),
             ("real, generated", drawing.GENERATED, len(later)),
         ],
-        rows_together=1 + len(answers),
+        rows_together=1 + len(answers),  # A gap between actions.
     )
 
 

@@ -26,7 +26,7 @@ def pairs(run: Run, name: str, num_pairs: int) -> tuple[np.ndarray, np.ndarray]:
     key = prng.stream(run.key, f"{name} second")
     second = run.source.sample("test", key, num_pairs, unlike=first)
     frames = [run.source.frames("test", clips, np.array([0])) for clips in (first, second)]
-    return tuple(jax.device_get(batch)[:, 0] for batch in frames)
+    return tuple(jax.device_get(batch)[:, 0] for batch in frames)  # Without the axis of time.
 
 
 def decode(model: api.Model, content_frames: np.ndarray, poses: jax.Array) -> np.ndarray:
@@ -40,6 +40,7 @@ def decode(model: api.Model, content_frames: np.ndarray, poses: jax.Array) -> np
 def swap(model: api.Model, contents: np.ndarray, poses: np.ndarray) -> np.ndarray:
     """Returns each content frame in the pose of each pose frame, uint8 `[contents, poses, ...]`."""
     codes = model.pose(poses)
+    # [contents, poses, pose_dim]: every content gets all poses.
     return decode(model, contents, np.broadcast_to(codes, (len(contents), *codes.shape)))
 
 

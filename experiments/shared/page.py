@@ -31,7 +31,7 @@ def write(out: epath.PathLike, titles: Mapping[str, str], environment: Mapping[s
     for name, title in titles.items():
         outcome = read_json(out / "outcomes" / f"{name}.json")
         figures = [_figure(out, record) for record in records if record.get("script") == name]
-        if outcome or figures:
+        if outcome or figures:  # Scripts started by hand leave figures without an outcome.
             sections.append(dict(name=name, title=title, outcome=outcome, figures=figures))
     style = importlib.resources.files("drnet_jax.report") / "style.css"
     template = jinja2.Template(

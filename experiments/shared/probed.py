@@ -39,7 +39,7 @@ def score(
     """
     for probe in scores["leakage"]["probes"] or []:
         if (probe["factor"], probe["code"], probe["probe"]) == (factor, code, kind):
-            for on in ("held_out_objects", "held_out_clips"):
+            for on in ("held_out_objects", "held_out_clips"):  # The harder question first.
                 if probe[on] is not None:
                     return probe[on] | {"on": on}
     return None

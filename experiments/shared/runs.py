@@ -93,6 +93,7 @@ def finish(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Traine
             raise ValueError(f"{workdir} is a run of {name}; expected one of {config.data.name}.")
         if difference := settings.difference(stored, config.to_dict()):
             print(f"{workdir} keeps its own settings: {difference}.")
+        # Training must not continue with other settings than it began with.
         config = ml_collections.ConfigDict(stored)
     if not is_finished(workdir):
         train.run(config, workdir)
@@ -105,6 +106,7 @@ def finish(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Traine
 
 def check_same_data(trained: Sequence[Trained]) -> None:
     """Raises ValueError unless all runs share their data, and with them the held-out clips."""
+    # Consecutive frames change how clips are cut, not which of them are held out.
     first, *others = (
         {"data": each.run.config.data.to_dict() | {"consecutive": False}} for each in trained
     )

@@ -42,7 +42,7 @@ def launch(job: Callable[[], None]) -> None:
         if len(argv) > 1:
             raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
         runtime.keep_freed_memory()
-        runtime.keep_compiled_programs()
+        runtime.keep_compiled_programs()  # Many scripts use the same networks.
         with errors_in_one_line():
             job()
 
@@ -73,7 +73,7 @@ def _make_figures(draw: Draw, variations: Variations | Callable[[], Variations])
     trained = [_finish(suffix, change) for suffix, change in chosen.items()]
     runs.check_same_data(trained)
     records = [each.record for each in trained]
-    for each in draw(*trained):
+    for each in draw(*trained):  # Written one by one: the next may take long, or fail.
         figure.write(epath.Path(flags.FLAGS.out), each, records, runs.script_name())
 
 

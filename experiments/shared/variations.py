@@ -28,6 +28,7 @@ def one_encoder(config: ml_collections.ConfigDict) -> None:
     model.update(decoder="dcgan")
     if model.pose_encoder == "attention":
         model.pose_encoder = "dcgan"
+    # With one code there is nothing to separate: reconstruction is the only loss.
     config.drnet.update(similarity_weight=0.0, adversarial_weight=0.0)
 
 
