@@ -21,6 +21,8 @@ from drnet_jax.runs.workdir import is_finished, stored_settings
 NO_TRUTH = generate.NO_TRUTH
 drnet_stage = train.drnet_stage
 
+_VERSIONS = (5, SCHEMA_VERSION)  # Version 5 has today's scores under other names.
+
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
@@ -97,7 +99,7 @@ def finish(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Traine
         config = ml_collections.ConfigDict(stored)
     if not is_finished(workdir):
         train.run(config, workdir)
-    elif read_json(workdir / "evaluation.json").get("schema_version") != SCHEMA_VERSION:
+    elif read_json(workdir / "evaluation.json").get("schema_version") not in _VERSIONS:
         print(f"Scoring {workdir} again: its scores are of another version.")
         evaluate.run(config, workdir)
     run = create_run(config, workdir)
