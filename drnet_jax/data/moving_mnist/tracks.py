@@ -1,10 +1,10 @@
 """The motion law of Moving MNIST: exact positions at any time, without stepping through it.
 
 On each axis a digit has an integer position in `[0, span)` and an integer velocity. A step adds the
-velocity; where that leaves the range, the position is clamped and the velocity flips. So position
-and velocity form a small finite state, and its successor is a table look-up. So is the state after
-any number of steps, but the tables would be large: a time is written in base 32, and each of its
-places has a table that takes a state across all the steps which that place stands for.
+velocity; where that leaves the range, the position is clamped and the velocity flips. Position and
+velocity are therefore a small finite state, and a table look-up gives its successor. A look-up
+could give the state after any number of steps, but would need large tables. Instead, a time is
+written in base 32, and the table of each place advances a state by the steps of that place.
 
 Source: drnet-py, data/moving_mnist/generator.py.
 """
@@ -16,21 +16,21 @@ import numpy as np
 
 NUM_PLACES = 4
 PLACE_BITS = 5
-"""Of a time, in base 32: few look-ups, one after the other, in small tables."""
+"""A time has 4 places in base 32: few look-ups, in tables of 32 rows each."""
 
 NUM_TIMES = 2 ** (PLACE_BITS * NUM_PLACES)
-"""Times up to 2^20 - 1 have an answer."""
+"""Times are below this, 2^20."""
 
 
 @flax.struct.dataclass
 class Tracks:
-    """What generates a batch of clips; the last axis of vectors is (row, column).
+    """Digits and motion of a batch of clips; the last axis of vectors is (row, column).
 
     Attributes:
-      digits: int32 `[batch, num_digits]`, which picture of the split each digit is.
+      digits: int32 `[batch, num_digits]`, indices of pictures in the split.
       positions: int32 `[batch, num_digits, 2]`, upper left corners at time 0, in pixels.
       velocities: int32 `[batch, num_digits, 2]`, pixels per step.
-      front: int32 `[batch]`, the digit that hides the others.
+      front: int32 `[batch]`, index of the digit that hides the others.
     """
 
     digits: jax.Array
@@ -40,9 +40,9 @@ class Tracks:
 
 
 def jump_tables(span: int, max_speed: int) -> np.ndarray:
-    """Returns int32 `[NUM_PLACES, 32, num_states]`.
+    """Returns tables that advance a state, int32 `[NUM_PLACES, 32, num_states]`.
 
-    Row `[i, n]` maps a state to that `32^i n` steps later. A state is
+    Row `[i, n]` maps a state to the state `32^i n` steps later. A state is
     `position * (2 * max_speed + 1) + velocity + max_speed`, positions in `[0, span)`, velocities in
     `[-max_speed, max_speed]`.
     """
@@ -58,7 +58,7 @@ def jump_tables(span: int, max_speed: int) -> np.ndarray:
         table = [np.arange(len(jump))]
         for _ in range(2**PLACE_BITS):
             table.append(jump[table[-1]])
-        jump = table.pop()  # Of 32: one step of the next place.
+        jump = table.pop()  # 32 steps of this place are one step of the next.
         tables.append(table)
     return np.array(tables, np.int32)
 
@@ -75,6 +75,7 @@ def at_times(
       max_speed: largest speed on an axis.
     """
     num_velocities = 2 * max_speed + 1
+    # [batch, digits, 2] -> [batch, time, digits, 2]
     state = tracks.positions * num_velocities + tracks.velocities + max_speed
     times = times[:, :, None, None]
     state = jnp.broadcast_to(state[:, None], (*times.shape[:2], *state.shape[1:]))
@@ -98,11 +99,11 @@ def sample(
 
     Args:
       key: the batch's key.
-      batch_size: how many clips.
-      num_choices: how many pictures the split has.
-      num_digits: how many digits move in a clip.
+      batch_size: number of clips.
+      num_choices: number of pictures in the split.
+      num_digits: number of digits in a clip.
       span: number of positions on an axis.
-      speeds: least and greatest velocity on an axis, both included; the authors' are (-4, 3).
+      speeds: least and greatest velocity on an axis, both included; the authors use (-4, 3).
       zero_speeds: whether a digit may stand still on an axis.
     """
     keys = jax.random.split(key, 4)
