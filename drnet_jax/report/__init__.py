@@ -26,7 +26,7 @@ def write(workdir: epath.PathLike) -> epath.Path:
         `metrics.jsonl`, `evaluation.json` and the pictures in `samples/`.
 
     Raises:
-      ValueError: when there is no such folder.
+      ValueError: when the folder does not exist.
     """
     # Imports matplotlib, which would delay the start of training by a second.
     from drnet_jax.report import charts

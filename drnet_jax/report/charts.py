@@ -48,6 +48,7 @@ _ROLLOUTS = (
     ("ssim", "SSIM", ("model", "copy_last_frame", "mean_frame"), None),
 )
 
+# Content and pose have the same colors in every chart.
 _CODES = {"content": "first", "pose": "second"}
 
 _STYLES = {

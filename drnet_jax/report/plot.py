@@ -246,7 +246,7 @@ def _svg(axes: Axes, label: str) -> Markup:
     file = io.StringIO()
     # Salted with the label: no two plots on a page share identifiers, and none are random.
     with mpl.rc_context({"svg.hashsalt": label}), warnings.catch_warnings():
-        # The page writes the text; that matplotlib's font lacks a letter does not matter.
+        # The page draws the text, so a letter missing from matplotlib's font does no harm.
         warnings.filterwarnings("ignore", "Glyph")
         axes.figure.savefig(file, format="svg", metadata={"Date": None})
     drawn = ET.fromstring(file.getvalue())

@@ -17,7 +17,7 @@ from drnet_jax.runs import renamed
 
 @pytest.fixture(scope="module", autouse=True)
 def plots_drawn_once():
-    """Plots of the same values are drawn once for all tests, most of which change only one."""
+    """Plots of the same values are drawn once for all tests, as most tests change a single one."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("curve", "over_steps", "rows"):
             patch.setattr(plot, name, _memoized(getattr(plot, name)))
@@ -170,7 +170,7 @@ def test_long_rollouts_judged_swaps_and_leakage(workdir):
     assert _count(page, "svg") == 13
     for expected in (
         *("loses track of an object after 37 steps; 25% of rollouts never do", "0.854", "97.1%"),
-        *("at least 90% is visible", "0.620", "disentanglement 0.95", "1.2% of the generated"),
+        *("at least 90% visible", "0.620", "disentanglement 0.95", "1.2% of the generated"),
         *("95.3% of real, unseen clips", "0.061", "0.095", "20,000 training frames"),
         "Rollouts of 100 held-out clips",
     ):
