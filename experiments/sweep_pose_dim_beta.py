@@ -37,11 +37,6 @@ SCORES = {
 
 NUM_DRAWN = 4
 
-INTERVALS = (
-    "low and high: for one seed the 95 % interval over clips, for several seeds the lowest and the "
-    "highest of their means"
-)
-
 Cells = dict[tuple[int, float], dict[str, Score | None]]
 """Scores by name for each pair of pose dimension and beta."""
 
@@ -107,7 +102,8 @@ def draw(*trained: runs.Trained) -> Iterator[Figure]:
         [table(scores, first)],
         arrays=grids | {"pose_dims": np.array(dims), "betas": np.array(betas)},
         numbers={
-            "intervals": INTERVALS,
+            "intervals": "low and high: for one seed the 95 % interval over clips, for several "
+            "seeds the lowest and the highest of their means",
             "cells": [{"pose_dim": dim, "beta": beta} | scores[dim, beta] for dim, beta in scores],
         },
     )

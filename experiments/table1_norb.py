@@ -49,6 +49,7 @@ def draw(trained: runs.Trained, without: runs.Trained) -> Iterator[Figure]:
         for code in CODES
         for kind, words in KINDS.items()
     }
+    both = cells.values()
     chance = cells["with"]["content"]["linear"]["chance"]
     recalled = {"paper_recalled": RECALLED | RECALLED_OTHERS} if is_paper else {}
     yield Figure(
@@ -58,7 +59,11 @@ def draw(trained: runs.Trained, without: runs.Trained) -> Iterator[Figure]:
         "be easy to read from content, and no better than chance from pose. Accuracy with 95 % "
         "intervals.",
         [table(names, cells, is_paper=is_paper)],
-        arrays={key: _array(cells, key) for key in ("mean", "low", "high")},
+        arrays={
+            # [run, code, kind] in the order of the table.
+            end: np.array([[[c[code][k][end] for k in KINDS] for code in CODES] for c in both])
+            for end in ("mean", "low", "high")
+        },
         numbers={"percent": cells} | recalled,
     )
 
@@ -82,11 +87,6 @@ def read(trained: runs.Trained) -> Cells:
             keys = ("mean", "low", "high", "chance")
             cells.setdefault(code, {})[kind] = {key: 100 * score[key] for key in keys}
     return cells
-
-
-def _array(cells: Mapping[str, Cells], key: str) -> np.ndarray:
-    """Returns percentages `[run, code, kind]` in the order of the table."""
-    return np.array([[[each[c][k][key] for k in KINDS] for c in CODES] for each in cells.values()])
 
 
 def table(names: Mapping[str, str], cells: Mapping[str, Cells], *, is_paper: bool) -> Table:

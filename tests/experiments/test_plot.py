@@ -9,8 +9,8 @@ import pytest
 from drnet_jax.pictures.drawing import CANVAS, GENERATED, MUTED, OBSERVED
 from experiments.shared import plot
 
-draw_curves = functools.partial(plot.curves, x_label="x", y_label="y")
-draw_row = functools.partial(
+curves = functools.partial(plot.curves, x_label="x", y_label="y")
+row = functools.partial(
     plot.heat_maps, rows=["r"], columns=["a", "b"], row_name="row", column_name="column"
 )
 
@@ -41,7 +41,7 @@ def groups(counts, at_least):
 
 @pytest.mark.parametrize("low", [0.1, 0.4])
 def test_bands_and_lines_are_where_the_numbers_are(low):
-    picture = draw_curves({"a": band(0.75, low, 0.8)}, references={"none": 0.0, "all": 1.0})
+    picture = curves({"a": band(0.75, low, 0.8)}, references={"none": 0.0, "all": 1.0})
     assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
     # The lowest of three is the axis.
     muted = close(picture, MUTED, 12).sum(axis=1)
@@ -55,7 +55,7 @@ def test_bands_and_lines_are_where_the_numbers_are(low):
 
 def test_logarithmic_axes_have_decades_at_equal_distances():
     series = {"a": band(0.5, 0.4, 0.6, x=np.array([1.0, 10.0, 100.0]))}
-    picture = draw_curves(series, log_x=True)
+    picture = curves(series, log_x=True)
     # Markers are the only objects of full color above and below the line.
     columns = close(picture, OBSERVED, 0).sum(axis=0)
     *centers, _ = (group.mean() for group in groups(columns, 5))
@@ -65,7 +65,7 @@ def test_logarithmic_axes_have_decades_at_equal_distances():
 
 
 def test_series_differ_in_more_than_color():
-    picture = draw_curves({"a": band(0.2, 0.2, 0.2), "b": band(0.8, 0.8, 0.8)})
+    picture = curves({"a": band(0.2, 0.2, 0.2), "b": band(0.8, 0.8, 0.8)})
     solid, dashed = (close(picture, color, 0).sum(axis=1).max() for color in (OBSERVED, GENERATED))
     assert dashed < 0.9 * solid
 
@@ -73,7 +73,7 @@ def test_series_differ_in_more_than_color():
 def test_cells_have_the_colors_of_their_numbers():
     def ends(values):
         """Returns the columns of the cells with the lowest and the highest color."""
-        picture = draw_row({"score": np.array([values])})
+        picture = row({"score": np.array([values])})
         counts = (close(picture, cividis(end), 1).sum(axis=0) for end in (0.0, 1.0))
         return [np.flatnonzero(count > 20).mean() for count in counts]
 
@@ -85,7 +85,7 @@ def test_cells_have_the_colors_of_their_numbers():
 def test_a_given_range_does_not_exaggerate_small_differences():
     panels = {"score": np.array([[0.50, 0.51]])}
     fitted, given = (
-        close(draw_row(panels, ranges=ends), cividis(0.5), 6).sum()
+        close(row(panels, ranges=ends), cividis(0.5), 6).sum()
         for ends in (None, {"score": (0.0, 1.0)})
     )
     assert fitted < 1_000
@@ -94,7 +94,7 @@ def test_a_given_range_does_not_exaggerate_small_differences():
 
 def test_cells_without_a_number_are_empty():
     empty, full = (
-        close(draw_row({"s": np.array([[1.0, value]])}), CANVAS, 0).sum() for value in (np.nan, 1.5)
+        close(row({"s": np.array([[1.0, value]])}), CANVAS, 0).sum() for value in (np.nan, 1.5)
     )
     assert empty - full > 2_000
 
@@ -117,44 +117,26 @@ def test_pictures_are_stacked_on_the_canvas():
 
 
 GOOD = {k: [1.0, 2.0] for k in ("x", "mean", "low", "high")}
+SEVEN = {str(i): GOOD for i in range(7)}
+bars = functools.partial(plot.bars, y_label="y")
 
 
 @pytest.mark.parametrize(
-    ("series", "log_x", "message"),
+    ("draw", "data", "message"),
     [
-        ({}, False, r"^Expected 1 to 6 series, got 0\.$"),
-        ({str(i): GOOD for i in range(7)}, False, r"^Expected 1 to 6 series, got 7\.$"),
-        ({"a": {"x": [1.0], "mean": [1.0]}}, False, r"^a has no high, low\.$"),
-        ({"a": GOOD | {"low": [1.0]}}, False, r"^a has lengths .*'low': 1.*; expected one length"),
-        ({"a": GOOD | {"mean": [1.0, np.nan]}}, False, r"^a has values in mean that are not"),
-        ({"a": GOOD | {"x": [0.0, 1.0]}}, True, r"^Expected x above 0 on a .* axis, got 0\.$"),
+        (curves, {}, r"^Expected 1 to 6 series, got 0\.$"),
+        (curves, SEVEN, r"^Expected 1 to 6 series, got 7\.$"),
+        (curves, {"a": {"x": [1.0], "mean": [1.0]}}, r"^a has no high, low\.$"),
+        (curves, {"a": GOOD | {"low": [1.0]}}, r"^a has lengths .*'low': 1.*; expected one"),
+        (curves, {"a": GOOD | {"mean": [1.0, np.nan]}}, r"^a has values in mean that are not"),
+        (curves, {"a": GOOD | {"x": [0.0, 1.0]}}, r"^Expected x above 0 on a .* axis, got 0\.$"),
+        (row, {}, r"^Expected at least 1 panel, got 0\.$"),
+        (row, {"s": np.ones((2, 1))}, r"^s has shape \(2, 1\); expected \(1, 2\), the numbers"),
+        (bars, {}, r"^Expected 1 to 6 bars in a group, got 0\.$"),
+        (bars, {"g": {"a": {"mean": 1.0}}}, r"^g, a has no high, low\.$"),
+        (bars, {"g": {"a": interval(np.inf)}}, r"^g, a has values in mean, low, high that are"),
     ],
 )
-def test_series_that_cannot_be_drawn(series, log_x, message):
+def test_data_that_cannot_be_drawn(draw, data, message):
     with pytest.raises(ValueError, match=message):
-        draw_curves(series, log_x=log_x)
-
-
-@pytest.mark.parametrize(
-    ("panels", "message"),
-    [
-        ({}, r"^Expected at least 1 panel, got 0\.$"),
-        ({"s": np.ones((2, 1))}, r"^s has shape \(2, 1\); expected \(1, 2\), the numbers"),
-    ],
-)
-def test_tables_that_cannot_be_drawn(panels, message):
-    with pytest.raises(ValueError, match=message):
-        draw_row(panels)
-
-
-@pytest.mark.parametrize(
-    ("scores", "message"),
-    [
-        ({}, r"^Expected 1 to 6 bars in a group, got 0\.$"),
-        ({"g": {"a": {"mean": 1.0}}}, r"^g, a has no high, low\.$"),
-        ({"g": {"a": interval(np.inf)}}, r"^g, a has values in mean, low, high that are not"),
-    ],
-)
-def test_bars_that_cannot_be_drawn(scores, message):
-    with pytest.raises(ValueError, match=message):
-        plot.bars(scores, y_label="y")
+        draw(data, **({"log_x": True} if draw is curves else {}))
