@@ -23,6 +23,7 @@ from etils import epath
 from drnet_jax.base.wording import interval
 from drnet_jax.runs import checks as settings
 from drnet_jax.runs import metrics_writer as writer
+from drnet_jax.runs import renamed
 from drnet_jax.runs.run import create_run
 from experiments.shared import figure as figure_lib
 from experiments.shared import plot, script
@@ -148,7 +149,7 @@ def _kept(path: epath.Path, config: ml_collections.ConfigDict, budget: float) ->
         )
     asked = config.to_dict()
     asked["drnet"]["num_steps"] = record["num_steps"]  # Measured, not asked for.
-    if difference := settings.difference(record["settings"], asked):
+    if difference := settings.difference(renamed.present_settings(record["settings"]), asked):
         raise ValueError(f"{path} has other settings, choose another --out: {difference}.")
     return record
 
