@@ -33,7 +33,7 @@ SCORES = {
     "class_from_content": ("class from content", ", higher is better", 3),
     "pose_from_pose": ("R^2, true pose", ", higher is better", 3),
 }
-"""Title, the rest of the title in the figure, and digits; the first `NUM_DRAWN` are drawn."""
+"""Head in the table, what the title of the panel adds, and digits. `NUM_DRAWN` have a panel."""
 
 NUM_DRAWN = 4
 
@@ -63,9 +63,9 @@ def _change(
     if short:
         config.data.image_size = 32  # A quarter of the time; Moving MNIST has it anyway.
         config.drnet.num_steps = 800
-        # None of the scores here is of predictions.
+        # None of the scores here is of predictions, or given by the judge.
         config.predictor.update(num_steps=1, hidden_dim=8, num_layers=1)
-        config.evaluation.update(num_clips=200, judge_steps=1, probe_clips=1_000)  # No identity.
+        config.evaluation.update(num_clips=200, judge_steps=1, probe_clips=1_000)
         config.evaluation.update(rollout_clips=4, rollout_steps=12)
         config.rollout.update(num_clips=2, num_steps=12)
         config.update(sample_every_steps=0, checkpoint_every_steps=0)
