@@ -12,7 +12,6 @@ from drnet_jax.models.content import Content
 from drnet_jax.models.discriminator import SceneDiscriminator
 from tests.golden.compare import channels_first, channels_last, running_statistics, summary
 from tests.golden.reader import evenly_spaced
-from tests.helpers.compiled import fast_jit
 from tests.helpers.networks import create_networks
 
 # A batch norm over four values, as the encoders end in, magnifies rounding in training mode.
@@ -36,7 +35,7 @@ def checker(golden, compare):
 
 def _check_passes(golden, check, network, apply, inputs, check_output, *, atol):
     """Runs a network in both modes and compares its output and the running statistics."""
-    run = fast_jit(apply, static_argnames=("train", "mutable"))
+    run = jax.jit(apply, static_argnames=("train", "mutable"))
     check_output("eval", run(network.variables, *inputs, train=False), 1e-5)
     output, updates = run(network.variables, *inputs, train=True, mutable=("batch_stats",))
     check_output("train", output, atol)
@@ -179,7 +178,7 @@ def checkpoint(golden, compare):
     assert paths, f"{golden.path.name} has no .pth file beside it."
     states = {network: golden.state(network) for network in golden["state_seeds"]}
 
-    @functools.partial(fast_jit, static_argnums=0)
+    @functools.partial(jax.jit, static_argnums=0)
     def run(networks, variables):
         def apply(name, *inputs):
             return getattr(networks, name).apply(variables[name], *inputs, train=False)

@@ -18,7 +18,6 @@ from drnet_jax.models.pose_lstm import teacher_forced
 from drnet_jax.training import steps
 from drnet_jax.training.optim import DrnetOptimizers
 from tests.golden.compare import running_statistics
-from tests.helpers.compiled import fast_jit
 from tests.helpers.networks import create_networks
 
 OURS = {
@@ -244,7 +243,7 @@ def drnet(check):
         autoencoder=states.NetworkState.create(autoencoder, tx),
         discriminator=states.NetworkState.create({"discriminator": variables["discriminator"]}, tx),
     )
-    step = fast_jit(
+    step = jax.jit(
         steps.make_drnet_step(
             networks,
             DrnetOptimizers(tx, tx),
@@ -311,7 +310,7 @@ def _compiled_passes(networks, *, frozen):
     """Returns by network what maps variables and inputs to (output, updated collections)."""
     mode = {"train": not frozen, "mutable": [] if frozen else ["batch_stats"]}
     return {
-        name: fast_jit(functools.partial(getattr(networks, name).apply, **mode))
+        name: jax.jit(functools.partial(getattr(networks, name).apply, **mode))
         for name in ("content_encoder", "pose_encoder", "decoder")
     }
 
@@ -336,13 +335,13 @@ def predictor(check):
     autoencoder = states.NetworkState.create(autoencoder, optax.identity())
     lstm = {"predictor": check.networks["lstm"].variables}
     state = states.PredictorState(states.first_step(), states.NetworkState.create(lstm, tx))
-    step = fast_jit(
+    step = jax.jit(
         steps.make_predictor_step(
             networks, module, tx, num_observed=config["n_past"], freeze_statistics=frozen
         )
     )
     passes = _compiled_passes(networks, frozen=frozen)
-    predict = fast_jit(functools.partial(teacher_forced, module))
+    predict = jax.jit(functools.partial(teacher_forced, module))
     for iteration in range(config["steps"]):
         before, (state, metrics) = state, step(state, np.swapaxes(check.frames, 0, 1), autoencoder)
         content, poses, autoencoder = _encode(passes, autoencoder, check.frames, config["n_past"])

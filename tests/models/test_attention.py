@@ -9,7 +9,6 @@ import pytest
 
 from drnet_jax.models import attention
 from drnet_jax.models.content import Content
-from tests.helpers.compiled import fast_jit
 from tests.helpers.networks import create_networks, draw_variables
 
 SIDE, WINDOW = 16, 9
@@ -48,11 +47,11 @@ def test_places_follow_what_moves():
     frames = np.zeros((2, 64, 64, 3), np.float32)
     frames[0, 24:32, 24:32] = 1
     frames[1, 28:36, 24:32] = 1
-    variables = fast_jit(places.init)(jax.random.key(0), frames)
+    variables = jax.jit(places.init)(jax.random.key(0), frames)
     # Sharp attention: without it the empty rest of the frame pulls to the middle.
     kernel = variables["params"]["Conv_3"]["kernel"]
     variables["params"]["Conv_3"]["kernel"] = 1000 * jnp.abs(kernel)
-    moved = np.diff(fast_jit(places.apply)(variables, frames), axis=0)[0]
+    moved = np.diff(jax.jit(places.apply)(variables, frames), axis=0)[0]
     np.testing.assert_allclose(moved[0], 2 / 15, atol=1e-4)
     np.testing.assert_allclose(moved[1], 0, atol=1e-4)
 
@@ -60,7 +59,7 @@ def test_places_follow_what_moves():
 def test_shapes_ranges_and_dtypes():
     networks = create()
 
-    @fast_jit
+    @jax.jit
     def run(key, frames):
         content, _ = networks.content_encoder.init_with_output(key, frames, train=False)
         pose, _ = networks.pose_encoder.init_with_output(key, frames, train=False)
@@ -82,7 +81,7 @@ def test_the_painted_place_depends_on_the_pose_and_the_glyph_on_content():
     other = Content(jax.random.normal(jax.random.key(2), (1, 6)))
     pose = jax.random.normal(jax.random.key(3), (1, 5))
     variables = draw_variables(networks.decoder, content, pose, train=False)
-    decode = fast_jit(functools.partial(networks.decoder.apply, variables, train=False))
+    decode = jax.jit(functools.partial(networks.decoder.apply, variables, train=False))
     frames = decode(content, pose)
     assert np.abs(frames - decode(other, pose)).max() > 1e-3
     assert np.abs(frames - decode(content, -pose)).max() > 1e-3

@@ -9,7 +9,6 @@ import pytest
 
 from drnet_jax.models import registry
 from drnet_jax.models.content import Content
-from tests.helpers.compiled import fast_jit
 from tests.helpers.networks import create_networks, draw_variables
 
 FAMILIES = [
@@ -80,7 +79,7 @@ def test_frozen_statistics_make_clips_independent():
     networks = create_networks()
     frames = jax.random.uniform(jax.random.key(1), (4, 16, 16, 2))
     variables = draw_variables(networks.pose_encoder, frames, train=False)
-    apply = fast_jit(functools.partial(networks.pose_encoder.apply, variables, train=False))
+    apply = jax.jit(functools.partial(networks.pose_encoder.apply, variables, train=False))
     together, alone = apply(frames), apply(frames[:1])
     np.testing.assert_allclose(together[:1], alone, atol=1e-6)
 
@@ -90,7 +89,7 @@ def test_normalized_poses_have_unit_length(name):
     networks = create_networks(pose_encoder=name, normalize=True)
     frames = jax.random.uniform(jax.random.key(1), (4, 16, 16, 2))
     variables = draw_variables(networks.pose_encoder, frames, train=False)
-    poses = fast_jit(functools.partial(networks.pose_encoder.apply, train=False))(variables, frames)
+    poses = jax.jit(functools.partial(networks.pose_encoder.apply, train=False))(variables, frames)
     np.testing.assert_allclose(np.linalg.norm(poses, axis=-1), 1, rtol=1e-5)
 
 
@@ -98,7 +97,7 @@ def test_discriminator_is_not_symmetric():
     networks = create_networks()
     poses = jax.random.normal(jax.random.key(1), (2, 4, 3))
     variables = draw_variables(networks.discriminator, *poses)
-    apply = fast_jit(networks.discriminator.apply)
+    apply = jax.jit(networks.discriminator.apply)
     forth, back = apply(variables, poses[0], poses[1]), apply(variables, poses[1], poses[0])
     assert np.all(forth != back)
 
@@ -122,7 +121,7 @@ def test_lstm_steps_like_numpy():
         x = sigmoid(leave) * np.tanh(memory)
         states.append((x, memory))
     expected = np.tanh(x @ params["output"]["kernel"] + params["output"]["bias"])
-    found_states, found = fast_jit(module.apply)(variables, carry, inputs)
+    found_states, found = jax.jit(module.apply)(variables, carry, inputs)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found_states, tuple(states)
@@ -134,8 +133,8 @@ def test_lstm_over_time_equals_its_steps():
     inputs = jax.random.normal(jax.random.key(1), (4, 20, 7))
     carry = module.initial_carry(4)
     variables = draw_variables(module, carry, inputs[:, 0])
-    last, found = fast_jit(module.apply)(variables, carry, inputs)
-    step, expected = fast_jit(module.apply), []
+    last, found = jax.jit(module.apply)(variables, carry, inputs)
+    step, expected = jax.jit(module.apply), []
     for t in range(20):
         carry, pose = step(variables, carry, inputs[:, t])
         expected.append(pose)
@@ -146,7 +145,7 @@ def test_lstm_over_time_equals_its_steps():
 def test_lstm_memory_stays_wide():
     module = create_predictor(num_layers=1, normalize=True, dtype=jnp.bfloat16)
     carry, inputs = module.initial_carry(4), jnp.ones((4, 7))
-    carry, pose = fast_jit(module.apply)(draw_variables(module, carry, inputs), carry, inputs)
+    carry, pose = jax.jit(module.apply)(draw_variables(module, carry, inputs), carry, inputs)
     assert {leaf.dtype for leaf in jax.tree.leaves(carry)} == {jnp.dtype(jnp.float32)}
     assert pose.dtype == jnp.float32
     np.testing.assert_allclose(np.linalg.norm(pose, axis=-1), 1, rtol=1e-5)

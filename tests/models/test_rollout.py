@@ -10,7 +10,6 @@ import pytest
 
 from drnet_jax.base.arrays import as_uint8
 from drnet_jax.models.rollout import make_rollout
-from tests.helpers.compiled import fast_jit
 from tests.helpers.tiny import tiny_networks, tiny_predictor, tiny_predictor_state, tiny_state
 
 NETWORKS, PREDICTOR = tiny_networks(), tiny_predictor()
@@ -28,18 +27,18 @@ def model():
 
 def roll(model, num_steps, frames_at_once):
     rollout = make_rollout(NETWORKS, PREDICTOR, num_steps=num_steps, frames_at_once=frames_at_once)
-    return np.asarray(fast_jit(rollout)(*model)).astype(int)
+    return np.asarray(jax.jit(rollout)(*model)).astype(int)
 
 
 def test_rollout_equals_a_plain_loop(model):
     autoencoder, variables, observed = model
 
-    @functools.partial(fast_jit, static_argnums=0)
+    @functools.partial(jax.jit, static_argnums=0)
     def apply(name, *inputs):
         return getattr(NETWORKS, name).apply(autoencoder.variables(name), *inputs, train=False)
 
     content = apply("content_encoder", observed[:, -1])
-    carry, expected, predict = PREDICTOR.initial_carry(3), [], fast_jit(PREDICTOR.apply)
+    carry, expected, predict = PREDICTOR.initial_carry(3), [], jax.jit(PREDICTOR.apply)
     for t in range(4 + 9 - 1):
         if t < 4:
             pose = apply("pose_encoder", observed[:, t])

@@ -11,7 +11,6 @@ from jax.test_util import check_grads
 
 from drnet_jax.ops import conv
 from drnet_jax.ops.conv import Conv, ConvTranspose, convolve, convolve_transposed
-from tests.helpers.compiled import fast_jit
 
 # Kernel size, strides, padding, side of the larger maps, side of the smaller ones.
 CASES = [(4, 2, 1, 8, 4), (4, 1, 0, 4, 1), (3, 1, 1, 5, 5), (5, 2, 3, 9, 6), (1, 2, 0, 5, 3)]
@@ -84,7 +83,7 @@ def test_forms_for_gpus_equal_those_for_others(case, channels, monkeypatch):
             transposed = convolve_transposed(others, kernel, strides, padding)
             return jnp.sum(convolved * weights) + jnp.sum(transposed**2), (convolved, transposed)
 
-        gradients = fast_jit(jax.grad(both_ways, argnums=(0, 1, 2), has_aux=True))
+        gradients = jax.jit(jax.grad(both_ways, argnums=(0, 1, 2), has_aux=True))
         return gradients(maps, kernel, weights)
 
     expected = run()

@@ -12,7 +12,6 @@ from jax import lax
 from drnet_jax.base import sharding
 from drnet_jax.ops import patches, winograd
 from drnet_jax.ops.conv import convolve, convolve_transposed
-from tests.helpers.compiled import FAST, fast_jit
 
 # Batch, height, width, channels of the larger maps, channels of the smaller ones.
 PATCHES = [(1, 2, 2, 3, 5), (3, 8, 4, 3, 7), (2, 6, 10, 1, 4), (5, 8, 8, 12, 3)]
@@ -48,7 +47,7 @@ def assert_equals_plain(form, shape, dtype, tolerance):
     """Compares with the plain convolution of the same numbers in float32 or more."""
     arrays = draw(shape, dtype)
 
-    @fast_jit
+    @jax.jit
     def found(large, kernel, small):
         return (
             form.convolve(large, kernel),
@@ -56,7 +55,7 @@ def assert_equals_plain(form, shape, dtype, tolerance):
             form.kernel_gradient(large, small),
         )
 
-    @fast_jit
+    @jax.jit
     def expected(large, kernel, small):
         convolved, pull = jax.vjp(plain, large, kernel)
         return convolved, *pull(small)
@@ -142,7 +141,7 @@ def lowered(operation, maps, kernel, platform):
 def test_winograd_leaves_no_map_to_a_convolution_on_cpu(operation):
     large, kernel, small = draw((64, 8, 8, 16, 16), "float32")
     program = lowered(operation, large if operation is convolve else small, kernel, "cpu")
-    text = program.compile(compiler_options=FAST).as_text()
+    text = program.compile().as_text()
     assert " convolution(" not in text
     assert "conditional" not in text
 
@@ -168,10 +167,10 @@ def test_maps_that_do_not_fit_take_the_plain_convolution(shape):
 @pytest.mark.parametrize("batch", [32, 64])  # Small tiles and large ones.
 def test_vmap_and_sharded_batches_agree(batch):
     large, kernel, _ = draw((batch, 8, 8, 16, 8), "float32")
-    gradient = fast_jit(jax.grad(functools.partial(loss, convolve), argnums=1))
+    gradient = jax.jit(jax.grad(functools.partial(loss, convolve), argnums=1))
     expected = gradient(large, kernel)
     both = jnp.stack([large, 2 * large])
-    stacked = fast_jit(jax.vmap(lambda maps: convolve(maps, kernel, 2, 1)))(both)
+    stacked = jax.jit(jax.vmap(lambda maps: convolve(maps, kernel, 2, 1)))(both)
     np.testing.assert_allclose(stacked[1], plain(both[1], kernel), rtol=1e-4, atol=1e-4)
     mesh = sharding.data_mesh()
     split = jax.device_put(large, sharding.batch_split(mesh))

@@ -9,7 +9,6 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from drnet_jax.ops import norm
 from drnet_jax.ops.norm import BatchNorm, normalize_rows, unit_length
-from tests.helpers.compiled import fast_jit
 
 
 @pytest.fixture
@@ -69,7 +68,7 @@ def test_gradients_match_automatic_ones(maps):
 
     with jax.enable_x64(True):
         found, expected = (
-            fast_jit(jax.grad(loss, argnums=(0, 1, 2)))(rows, scale, bias) for loss in (ours, plain)
+            jax.jit(jax.grad(loss, argnums=(0, 1, 2)))(rows, scale, bias) for loss in (ours, plain)
         )
     for one, other in zip(found, expected, strict=True):
         assert one.dtype == np.float64
@@ -115,8 +114,7 @@ def test_several_passes_in_one_call_equal_calls_of_their_own(maps, variables):
         return jnp.sum(found * weights), (found, jax.tree.map(lambda *x: jnp.stack(x), *stats))
 
     found, expected = (
-        fast_jit(jax.grad(loss, has_aux=True))(variables["params"])
-        for loss in (one_call, own_calls)
+        jax.jit(jax.grad(loss, has_aux=True))(variables["params"]) for loss in (one_call, own_calls)
     )
     chex.assert_trees_all_close(found, expected, rtol=1e-4, atol=1e-5)
 
@@ -155,7 +153,7 @@ def test_sharded_batch_has_global_statistics(maps, variables):
 
     mesh = jax.make_mesh((2,), ("data",), devices=jax.devices()[:2])
     sharded = jax.device_put(maps, NamedSharding(mesh, PartitionSpec("data")))
-    run = fast_jit(jax.value_and_grad(loss, has_aux=True))
+    run = jax.jit(jax.value_and_grad(loss, has_aux=True))
     results = run(sharded), run(maps)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *results)
 

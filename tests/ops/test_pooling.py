@@ -10,7 +10,6 @@ import pytest
 
 from drnet_jax.base import sharding
 from drnet_jax.ops.pooling import max_pool
-from tests.helpers.compiled import fast_jit
 
 # Size, padding, and batch, height, width, channels.
 CASES = [(2, 0, (2, 4, 6, 3)), (2, 0, (1, 5, 7, 2)), (3, 1, (2, 9, 6, 3)), (3, 1, (1, 3, 4, 1))]
@@ -43,7 +42,7 @@ def test_values_and_gradients_equal_the_plain_form(size, padding, shape):
     maps = draw(shape, np.float32)
     np.testing.assert_array_equal(max_pool(maps, size, padding), plain(maps, size, padding))
     found, expected = (
-        fast_jit(jax.grad(functools.partial(loss, pool, size, padding)))(maps)
+        jax.jit(jax.grad(functools.partial(loss, pool, size, padding)))(maps)
         for pool in (max_pool, plain)
     )
     np.testing.assert_array_equal(found, expected)
@@ -57,13 +56,13 @@ def test_first_of_equal_pixels_takes_the_gradient():
 @pytest.mark.parametrize(("size", "padding"), [(2, 0), (3, 1)])
 def test_vmap_and_sharded_batches_agree(size, padding):
     maps = draw((2, 6, 6, 3), np.float32)
-    gradient = fast_jit(jax.grad(functools.partial(loss, plain, size, padding)))
+    gradient = jax.jit(jax.grad(functools.partial(loss, plain, size, padding)))
     ours = jax.grad(functools.partial(loss, max_pool, size, padding))
     both = np.stack([maps, -maps])
-    stacked = fast_jit(jax.vmap(ours))(both)
+    stacked = jax.jit(jax.vmap(ours))(both)
     np.testing.assert_array_equal(stacked, [gradient(maps), gradient(-maps)])
     split = jax.device_put(maps, sharding.batch_split(sharding.data_mesh()))
-    np.testing.assert_array_equal(fast_jit(ours)(split), gradient(maps))
+    np.testing.assert_array_equal(jax.jit(ours)(split), gradient(maps))
 
 
 def test_keeps_low_precision():
