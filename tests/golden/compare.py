@@ -36,24 +36,24 @@ class Comparison:
 
 
 def channels_last(array):
-    """NCHW to NHWC; vectors `[batch, dim, 1, 1]` to `[batch, dim]`."""
+    """Returns NHWC for NCHW, and `[batch, dim]` for vectors `[batch, dim, 1, 1]`."""
     array = np.asarray(array)
     return array[:, :, 0, 0] if array.shape[2:] == (1, 1) else array.transpose(0, 2, 3, 1)
 
 
 def channels_first(array):
-    """NHWC to NCHW."""
+    """Returns NCHW for NHWC."""
     return np.asarray(array).transpose(0, 3, 1, 2)
 
 
 def summary(array):
-    """Mean, standard deviation, least and largest, as the files keep of whole outputs."""
+    """Returns mean, standard deviation, least and largest, which files store of whole outputs."""
     wide = np.asarray(array, np.float64)
     return [wide.mean(), wide.std(), wide.min(), wide.max()]
 
 
 def running_statistics(layers, state, variables):
-    """Our running statistics under PyTorch's names, with the biases that ours do without."""
+    """Returns running statistics by PyTorch's names, with the biases that ours leave out."""
     biases = {layer.norm_key: state[f"{layer.key}.bias"] for layer in layers}
     statistics = {}
     for name, value in torch_weights.to_state(layers, variables).items():

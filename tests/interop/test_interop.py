@@ -29,7 +29,7 @@ FAMILIES = [
 
 
 class Tensor:
-    """A tensor to write: numbers, and how it looks at them."""
+    """A tensor to write: numbers, and the view of them."""
 
     def __init__(self, array, storage="FloatStorage", offset=0, shape=None, strides=None):
         self.array, self.storage, self.offset = np.ascontiguousarray(array), storage, offset

@@ -25,7 +25,7 @@ def create_predictor(**changes):
 
 
 def shapes_of(networks, batch, side):
-    """Abstract outputs of a whole pass, without computing it."""
+    """Returns abstract outputs of a whole pass, without computing it."""
 
     def run(key, frames):
         content, _ = networks.content_encoder.init_with_output(key, frames, train=True)
