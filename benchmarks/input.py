@@ -35,9 +35,6 @@ from drnet_jax.data.recorded import RecordedSource
 from drnet_jax.data.suncg.stand_in import StandInChairs, StandInChairsConfig
 from drnet_jax.training import steps
 
-_CONFIG = config_flags.DEFINE_config_file(
-    "config", "configs/suncg.py:quick", "What to train while waiting is timed."
-)
 _PEER = flags.DEFINE_enum("peer", "none", ["none", "torch"], "What to compare with.")
 _REPEATS = flags.DEFINE_integer("repeats", 7, "Timed rounds.", lower_bound=1)
 _CHAIRS = flags.DEFINE_integer("chairs", 40, "Chairs to render.", lower_bound=2)
@@ -194,7 +191,7 @@ def measure(folder: pathlib.Path) -> dict:
             streams[f"peer_{workers}_workers"] = stream, count
     result |= compare(streams, size, _REPEATS.value)
     for name, key in {"ours": "waiting_fraction", "disk": "disk_waiting_fraction"}.items():
-        result[key] = measure_waiting(sources[name], _CONFIG.value, _TRAIN_STEPS.value)
+        result[key] = measure_waiting(sources[name], flags.FLAGS.config, _TRAIN_STEPS.value)
     return result
 
 
@@ -211,4 +208,8 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    # Not on import: it reads the settings file.
+    config_flags.DEFINE_config_file(
+        "config", "configs/suncg.py:quick", "What to train while waiting is timed."
+    )
     app.run(main)
