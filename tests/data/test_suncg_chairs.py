@@ -91,51 +91,38 @@ def test_resized(folder):
     np.testing.assert_array_equal(frames[2], np.asarray(expected))
 
 
-def cut(path):
-    path.write_bytes(path.read_bytes()[:-300])
-
-
-def bomb(path):
-    """Makes a picture promise 60,000 x 60,000 pixels."""
-    content = bytearray(path.read_bytes())
-    content[16:24] = (60_000).to_bytes(4) * 2
-    path.write_bytes(content)
-
-
-def other_size(path):
-    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
-
-
-def other_format(path):
+def encoded(pixels: np.ndarray, form: str) -> bytes:
     content = io.BytesIO()
-    Image.fromarray(picture(0)).save(content, "bmp")
-    path.write_bytes(content.getvalue())
+    Image.fromarray(pixels).save(content, form)
+    return content.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (cut, "p200-64_7.png is no readable picture"),
-        (bomb, "p200-64_7.png (is no readable picture|holds pictures of 60000x60000)"),
-        (other_format, "p200-64_7.png is no readable picture"),
-        (other_size, "p200-64_7.png is 8x8, but .*p200-64_1.png is 16x16"),
-        (lambda path: path.write_bytes(b""), "p200-64_7.png is no readable picture"),
-        (
-            lambda path: path.unlink(),
-            "elevation_-1.00 has no p200-64_7.png; missing in all: 1 of 36",
-        ),
-        (
-            lambda path: path.with_name("p200-64_07.png").write_bytes(b""),
-            "p200-64_0?7.png and .*p200-64_0?7.png are the same azimuth",
-        ),
-        (
-            lambda path: path.with_name("p200-64_37.png").write_bytes(b""),
-            "p200-64_37.png is beyond azimuth 36",
-        ),
-    ],
-)
+SMALL = encoded(np.zeros((8, 8, 3), np.uint8), "png")
+# How the picture at azimuth 7 is damaged, or the name of another file that is added or missing.
+DAMAGES = {
+    "cut": (lambda c: c[:-300], "p200-64_7.png is no readable picture"),
+    "bomb": (  # Promises 60,000 x 60,000 pixels.
+        lambda c: c[:16] + (60_000).to_bytes(4) * 2 + c[24:],
+        "p200-64_7.png (is no readable picture|holds pictures of 60000x60000)",
+    ),
+    "format": (lambda c: encoded(picture(0), "bmp"), "p200-64_7.png is no readable picture"),
+    "size": (lambda c: SMALL, "p200-64_7.png is 8x8, but .*p200-64_1.png is 16x16"),
+    "empty": (lambda c: b"", "p200-64_7.png is no readable picture"),
+    "missing": (None, "elevation_-1.00 has no p200-64_7.png; missing in all: 1 of 36"),
+    "twice": ("p200-64_07.png", "p200-64_0?7.png and .*p200-64_0?7.png are the same azimuth"),
+    "beyond": ("p200-64_37.png", "p200-64_37.png is beyond azimuth 36"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGES.values(), ids=DAMAGES)
 def test_a_bad_picture_is_one_unreadable_job(folder, damage, message):
-    damage(folder / CHAIRS[0] / ELEVATIONS[0] / "p200-64_7.png")
+    path = folder / CHAIRS[0] / ELEVATIONS[0] / "p200-64_7.png"
+    if damage is None:
+        path.unlink()
+    elif isinstance(damage, str):
+        path.with_name(damage).write_bytes(b"")
+    else:
+        path.write_bytes(damage(path.read_bytes()))
     builder = create(folder)
     (bad,), (other,) = builder.jobs().values()
     with pytest.raises(UnreadableError, match=message) as caught:
@@ -149,7 +136,7 @@ def test_other_files_another_name(folder):
     before = create(folder).builder_config.name
     (folder / CHAIRS[0] / ".DS_Store").write_bytes(b"ignored")
     assert create(folder).builder_config.name == before
-    other_size(folder / CHAIRS[0] / ELEVATIONS[0] / "p200-64_7.png")
+    (folder / CHAIRS[0] / ELEVATIONS[0] / "p200-64_7.png").write_bytes(SMALL)
     assert create(folder).builder_config.name != before
     assert before.replace("_", "").isalnum()
 
@@ -159,10 +146,8 @@ def test_two_chairs_are_one_for_each_split(tmp_path):
         (tmp_path / name / "elevation_1").mkdir(parents=True)
         (tmp_path / name / "elevation_1" / "p200-64_1.png").write_bytes(b"")
     jobs = create(tmp_path).jobs()
-    assert [[job.name for job in jobs[split]] for split in SPLITS] == [
-        ["a/elevation_1"],
-        ["b/elevation_1"],
-    ]
+    names = {split: [job.name for job in jobs[split]] for split in SPLITS}
+    assert names == {"train": ["a/elevation_1"], "test": ["b/elevation_1"]}
 
 
 def test_no_folder_and_no_chairs(folder):
