@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from drnet_jax.base.errors import InputError
 from drnet_jax.commands import generate
 
 
@@ -36,7 +37,7 @@ def test_generate_makes_rollouts_of_any_length(trained, config, tmp_path):
 
 
 def test_generate_without_a_checkpoint_is_refused(config, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nothing has been trained there"):
+    with pytest.raises(InputError, match=r"nothing has been trained there"):
         generate.run(config, tmp_path)
 
 
@@ -44,5 +45,5 @@ def test_generate_before_the_predictor_is_trained_is_refused(trained, config, tm
     workdir = tmp_path / "copy"
     shutil.copytree(trained, workdir)
     shutil.rmtree(workdir / "checkpoints" / "predictor")
-    with pytest.raises(FileNotFoundError, match=r"No checkpoint of stage 'predictor'"):
+    with pytest.raises(InputError, match=r"No checkpoint of stage 'predictor'"):
         generate.run(config, workdir)

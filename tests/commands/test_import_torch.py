@@ -4,11 +4,14 @@ import pathlib
 import pickle
 
 import jax
+import ml_collections
 import numpy as np
 import pytest
 
 import drnet_jax
+from drnet_jax.base.errors import InputError
 from drnet_jax.commands import evaluate, generate, import_torch
+from drnet_jax.runs.workdir import stored_settings
 from tests.golden.reader import Golden
 from tests.interop.test_interop import Tensor, create_checkpoint, write
 
@@ -16,13 +19,9 @@ GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 SAMPLES = sorted(GOLDEN.glob("checkpoint_small*.pth"))
 
 
-def run_import(config, workdir, path, lstm=None):
-    import_torch.run(config, workdir, path, lstm)
-
-
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
 def test_imported_workdir_gives_the_recorded_numbers(config, tmp_path, path):
-    run_import(config, tmp_path / "run", path)
+    import_torch.run(config, tmp_path / "run", path, None)
     model = drnet_jax.load(tmp_path / "run")
     golden = Golden(GOLDEN / "checkpoint_small.npz")
     frames = {name: np.moveaxis(array, 1, -1) for name, array in golden.inputs().items()}
@@ -36,12 +35,8 @@ def test_imported_workdir_gives_the_recorded_numbers(config, tmp_path, path):
 
 
 def test_imported_workdir_is_evaluated_and_drawn(config, tmp_path):
-    run_import(config, tmp_path, SAMPLES[0])
-    from drnet_jax.runs.workdir import stored_settings
-
-    stored = config.copy_and_resolve_references()
-    with stored.unlocked():
-        stored.update(stored_settings(tmp_path))
+    import_torch.run(config, tmp_path, SAMPLES[0], None)
+    stored = ml_collections.ConfigDict(stored_settings(tmp_path))
     evaluate.run(stored, tmp_path)
     generate.run(stored, tmp_path)
     assert (tmp_path / "evaluation.json").exists()
@@ -63,7 +58,7 @@ def test_the_lstm_of_its_own_file_joins_the_model(config, tmp_path, monkeypatch)
     lstm = {"lstm": networks.pop("lstm")}
     write(monkeypatch, tmp_path / "model.pth", networks | {"opt": file["opt"]})
     write(monkeypatch, tmp_path / "lstm.pth", lstm)
-    run_import(config, tmp_path / "run", tmp_path / "model.pth", tmp_path / "lstm.pth")
+    import_torch.run(config, tmp_path / "run", tmp_path / "model.pth", tmp_path / "lstm.pth")
     model = drnet_jax.load(tmp_path / "run")
     for name, expected in variables.items():
         found = {kind: model.variables[name][kind] for kind in expected}
@@ -93,7 +88,7 @@ def test_hostile_and_broken_files_leave_no_trace(config, tmp_path):
     for path in (hostile, broken):
         with pytest.raises(ValueError, match=path.name):
             import_torch.run(config, workdir, path, None)
-    with pytest.raises(OSError, match=r"absent\.pth"):
+    with pytest.raises(InputError, match=r"absent\.pth"):
         import_torch.run(config, workdir, tmp_path / "absent.pth", None)
     assert not trace.exists()
     assert not workdir.exists()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
+from drnet_jax.base.errors import InputError
 from drnet_jax.commands import evaluate
 from drnet_jax.data.moving_mnist.tracks import Tracks
 from drnet_jax.evaluation import summary, swaps
@@ -191,6 +192,6 @@ def test_mean_training_frame_is_digits_spread_over_their_places(trained, config)
 
 
 def test_untrained_workdir_is_refused(config, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nothing has been trained there"):
+    with pytest.raises(InputError, match=r"nothing has been trained there"):
         evaluate.run(config, tmp_path)
     assert not list(tmp_path.iterdir())
