@@ -74,8 +74,8 @@ def write_list(folder, lines=LINES) -> None:
     (folder / "00sequences.txt").write_text(HEADER + "\n".join(lines) + "\n")
 
 
-def create(folder, data_dir="unused", image_size=16, **settings) -> KthActions:
-    config = KthConfig(image_size=image_size, folder=str(folder), **settings)
+def create(folder, data_dir="unused", image_size=16, persons="20/5") -> KthActions:
+    config = KthConfig(image_size=image_size, folder=str(folder), persons=persons)
     return KthActions(config=config, data_dir=data_dir, file_format="array_record")
 
 
@@ -267,13 +267,13 @@ def test_a_list_that_does_not_fit(folder, lines, message):
 
 def test_bad_settings(folder):
     with pytest.raises(FileNotFoundError, match="no folder 'nowhere', which should hold the six"):
-        KthConfig(image_size=64, folder="nowhere")
+        create("nowhere")
     with pytest.raises(FileNotFoundError, match="no folder ''"):
-        KthConfig(image_size=64)
-    with pytest.raises(ValueError, match="persons='18/7'; allowed: 20/5, 16/9"):
-        KthConfig(image_size=64, folder=str(folder), persons="18/7")
+        create("")
+    with pytest.raises(ValueError, match=r"data\.real\.persons='18/7'; allowed: 20/5, 16/9"):
+        create(folder, persons="18/7")
     with pytest.raises(ValueError, match="image_size=0; allowed: 1 to 1024"):
-        KthConfig(image_size=0, folder=str(folder))
+        create(folder, image_size=0)
 
 
 def test_official_oddities(tmp_path):

@@ -49,12 +49,14 @@ class KthConfig(ClipConfig):
     """
 
     name: str = ""
-    persons: str = "20/5"
+    persons: str
 
     def __post_init__(self):
         raw_files.check_image_size(self.image_size)
         if self.persons not in TEST_PERSONS:
-            raise ValueError(f"persons={self.persons!r}; allowed: {', '.join(TEST_PERSONS)}.")
+            raise ValueError(
+                f"config.data.real.persons={self.persons!r}; allowed: {', '.join(TEST_PERSONS)}."
+            )
         folder = _folder(self)
         parts = [(file.name, file.size) for file in _files(folder)]
         parts += [path.read_bytes() for path in folder.glob("00sequences.txt")]

@@ -41,12 +41,14 @@ class SmallNorbConfig(ClipConfig):
     """
 
     name: str = ""
-    cameras: str = "both"
+    cameras: str
 
     def __post_init__(self):
         raw_files.check_image_size(self.image_size)
         if self.cameras not in CAMERAS:
-            raise ValueError(f"cameras={self.cameras!r}; allowed: {', '.join(CAMERAS)}.")
+            raise ValueError(
+                f"config.data.real.cameras={self.cameras!r}; allowed: {', '.join(CAMERAS)}."
+            )
         folder = raw_files.open_folder(self.folder, norb_splits.CONTENTS)
         digits = norb_splits.fingerprint(folder)
         self.name = f"px{self.image_size}_cameras_{self.cameras}_{digits}"
