@@ -1,4 +1,4 @@
-"""Batches from the host to the devices: made ahead by threads, one function call each."""
+"""Batches on their way from the host to the devices, made ahead of time by threads."""
 
 import collections
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ from drnet_jax.base.arrays import Tree
 NUM_THREADS = 2
 NUM_AHEAD_ON_HOST = 4
 NUM_AHEAD_ON_DEVICES = 2
-"""Batches that wait: what a step costs to feed is hidden behind the steps before it."""
+"""Batches that are made ahead, so that making one takes no time between two steps."""
 
-_END = 2**62  # grain wants one; training ends long before.
+_END = 2**62  # grain needs a length; training ends long before.
 
 
 def batches(
@@ -23,10 +23,10 @@ def batches(
     """Yields `make(first)`, `make(first + 1)`, ... on the devices.
 
     Args:
-      make: number of a batch to the rows of it that belong to this process, NumPy arrays with a
-        leading batch axis; a function of the number alone, and safe to call from any thread.
-      first: where to begin: a run that was interrupted after n steps begins with batch n.
-      sharding: of the leading axis over the devices of all processes.
+      make: maps the number of a batch to the rows that belong to this process, NumPy arrays with
+        a leading batch axis; depends only on the number, and is called from several threads.
+      first: the number of the first batch; a run that resumes after n steps begins with batch n.
+      sharding: how the batch axis is split over the devices of all processes.
     """
     options = grain.ReadOptions(num_threads=NUM_THREADS, prefetch_buffer_size=NUM_AHEAD_ON_HOST)
     dataset = grain.MapDataset.range(first, _END).map(make).to_iter_dataset(options)
@@ -34,7 +34,7 @@ def batches(
     def put(rows: np.ndarray) -> jax.Array:
         return jax.make_array_from_process_local_data(sharding, rows)
 
-    # Transfers run in the background: those of the next batches begin before they are asked for.
+    # Transfers run in the background: the next batches are on their way before they are needed.
     arriving = collections.deque()
     for batch in dataset:
         arriving.append(jax.tree.map(put, batch))
@@ -43,10 +43,10 @@ def batches(
 
 
 def own_rows(batch_size: int, process: int, num_processes: int) -> slice:
-    """Returns which rows of a batch `process` makes.
+    """Returns the rows of a batch that `process` makes.
 
     Raises:
-      ValueError: when the processes cannot share the batch evenly.
+      ValueError: the processes cannot share the batch evenly.
     """
     if batch_size % num_processes:
         raise ValueError(

@@ -9,7 +9,7 @@ def test_checked_files_notice_any_damage(tmp_path):
     files.write_checked(path, items)
     assert files.read_checked(path) == items
     stored = path.read_bytes()
-    for i in range(0, len(stored), 3):
+    for i in range(0, len(stored), 11):
         path.write_bytes(stored[:i] + bytes([stored[i] ^ 255]) + stored[i + 1 :])
         assert files.read_checked(path) is None
         path.write_bytes(stored[:i])

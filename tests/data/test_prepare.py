@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import hashlib
 import os
 import pathlib
 import queue
@@ -67,6 +68,12 @@ def test_what_is_prepared_is_read_back(prepared):
             assert record["person"].decode() == clip.factors["person"]
     names = {path.name for path in prepared.data_path.parent.iterdir()}
     assert names == {"1.0.0", ".1.0.0.lock"}
+
+
+def test_records_are_those_of_the_first_version(prepared):
+    clip = prepared.make(prepared.jobs()["train"][0])[0]
+    digest = hashlib.sha256(prepared.serialize(clip)).hexdigest()
+    assert digest == "63bd556682084ae1b304830da635744027096f1b6f45b6331da2910dc0b4982b"
 
 
 @pytest.mark.parametrize("workers", [1, 5])

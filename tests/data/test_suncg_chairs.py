@@ -100,14 +100,14 @@ def encoded(pixels: np.ndarray, form: str) -> bytes:
 SMALL = encoded(np.zeros((8, 8, 3), np.uint8), "png")
 # How the picture at azimuth 7 is damaged, or the name of another file that is added or missing.
 DAMAGES = {
-    "cut": (lambda c: c[:-300], "p200-64_7.png is no readable picture"),
+    "cut": (lambda c: c[:-300], "p200-64_7.png is not a readable picture"),
     "bomb": (  # Promises 60,000 x 60,000 pixels.
         lambda c: c[:16] + (60_000).to_bytes(4) * 2 + c[24:],
-        "p200-64_7.png (is no readable picture|holds pictures of 60000x60000)",
+        "p200-64_7.png (is not a readable picture|holds pictures of 60000x60000)",
     ),
-    "format": (lambda c: encoded(picture(0), "bmp"), "p200-64_7.png is no readable picture"),
+    "format": (lambda c: encoded(picture(0), "bmp"), "p200-64_7.png is not a readable picture"),
     "size": (lambda c: SMALL, "p200-64_7.png is 8x8, but .*p200-64_1.png is 16x16"),
-    "empty": (lambda c: b"", "p200-64_7.png is no readable picture"),
+    "empty": (lambda c: b"", "p200-64_7.png is not a readable picture"),
     "missing": (None, "elevation_-1.00 has no p200-64_7.png; missing in all: 1 of 36"),
     "twice": ("p200-64_07.png", "p200-64_0?7.png and .*p200-64_0?7.png are the same azimuth"),
     "beyond": ("p200-64_37.png", "p200-64_37.png is beyond azimuth 36"),

@@ -299,21 +299,24 @@ def test_links_are_followed_once(folder, tmp_path):
 # Bad input: one bad file is one unreadable job.
 
 
+def content(replaced: bytes):
+    """Returns what gives a file another content."""
+    return lambda path: path.write_bytes(replaced)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda path: path.write_bytes(b""), "is no readable video: "),
-        (lambda path: path.write_bytes(b"no video" * 1000), "is no readable video: Invalid data"),
-        # A play list would lead FFmpeg to other files.
+        (content(b""), "is not a readable video: "),
+        (content(b"no video" * 1000), "is not a readable video: Invalid data"),
+        # A playlist would lead FFmpeg to other files.
         (
-            lambda path: path.write_bytes(
-                b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/hosts\n"
-            ),
-            "is no readable video: ",
+            content(b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/hosts\n"),
+            "is not a readable video: ",
         ),
         (
             lambda path: path.write_bytes(path.read_bytes().replace(b"FFV1", b"XQZ1")),
-            "is coded in a way that FFmpeg cannot decode.",
+            "has a codec that FFmpeg cannot decode.",
         ),
         (write_sound, "holds no pictures."),
         (lambda path: write_video(path, clip(0, num_frames=1)), "has 1 frame; allowed: at least 2"),
@@ -367,7 +370,7 @@ def test_bad_pictures(folder):
         "the pictures of a clip must have one size."
     )
     for name, message in [
-        ("frame-3.png", "test/walk 3/frame-3.png is no readable picture: "),
+        ("frame-3.png", "test/walk 3/frame-3.png is not a readable picture: "),
         ("02.png", "test/walk 3/02.png and test/walk 3/frame-2.png have the same number."),
         ("cover.png", "test/walk 3/cover.png has no number in its name"),
     ]:

@@ -1,4 +1,4 @@
-"""What every data set of clips is: a tfds builder that says what to make and how to make it.
+"""The base class of every data set of clips: a tfds builder that lists jobs and makes clips.
 
 Builders never import TensorFlow; `prepare.py` runs them and `data/clip_store.py` reads the result.
 """
@@ -16,7 +16,7 @@ SPLITS = ("train", "test")
 
 
 class UnreadableError(ValueError):
-    """One input that cannot be used, told in one line; the others may be."""
+    """An input that cannot be used; the message is one line. Other inputs are not affected."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Clip:
     """One clip and what is known about it.
 
     Attributes:
-      name: unique in its data set, and always the same.
+      name: unique in its data set, and the same in every preparation.
       frames: uint8 `[time, image_size, image_size, channels]`.
       factors: values of the features that `ClipBuilder.factor_features` declares.
     """
@@ -36,11 +36,11 @@ class Clip:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """The smallest piece of work of a preparation: a video, an object.
+    """The smallest unit of work in a preparation, such as a video or an object.
 
     Attributes:
-      name: unique in its data set; what people call it, such as a path below the folder.
-      arguments: what `ClipBuilder.make` needs.
+      name: unique in its data set and meant for people, such as a path below the folder.
+      arguments: what `ClipBuilder.make` needs; their `repr` tells different jobs apart.
     """
 
     name: str
@@ -49,16 +49,16 @@ class Job:
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What a person ought to know about a data set.
+    """What people should know about a data set.
 
     Attributes:
       title: a few words.
       description: what a clip shows, what changes in it, and how it is split.
       license: of the frames.
-      homepage: where the originals are from; empty for rendered sets.
+      homepage: the source of the originals; empty for rendered sets.
       citation: whom to cite; may be empty.
-      stand_in: rendered by drnet_jax in place of data that cannot be had.
-      periodic: a clip is one full turn, its first frame follows its last.
+      stand_in: whether drnet_jax renders it in place of data that cannot be downloaded.
+      periodic: whether a clip is one full turn, so that its first frame follows its last.
     """
 
     title: str
@@ -72,7 +72,7 @@ class Card:
 
 @dataclasses.dataclass(kw_only=True)
 class ClipConfig(tfds.core.BuilderConfig):
-    """Settings of a data set; `name` must tell two different ones apart.
+    """Settings of a data set; settings that give different clips must differ in `name`.
 
     Attributes:
       image_size: side of a frame in pixels.
@@ -84,17 +84,17 @@ class ClipConfig(tfds.core.BuilderConfig):
 
 
 class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
-    """Base of all data sets of clips. A record is a clip: frames, length, name and factors.
+    """Base of all data sets of clips; each record is one clip: frames, length, name and factors.
 
-    Written file by file, since tfds' other kind of builder holds a whole split in memory.
+    A subclass declares the factors, lists the jobs and makes the clips.
     """
 
     VERSION = tfds.core.Version("1.0.0")
     CARD: Card
     CONTENT: tuple[str, ...] = ()
-    """Factors that tell clips of different content apart; without any, all clips differ in it."""
+    """Factors that tell clips of different content apart; if empty, no two clips share content."""
     LABEL: str = ""
-    """The factor that says what kind of motion a clip shows, a class; empty where none does."""
+    """The factor, a class, that says which motion a clip shows; empty if there is none."""
 
     @property
     def channels(self) -> int:
@@ -103,20 +103,20 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
 
     @abc.abstractmethod
     def factor_features(self) -> dict[str, Any]:
-        """Returns the tfds features of what is known about a clip, a value or one per frame."""
+        """Returns the tfds features of the factors, with one value per clip or one per frame."""
 
     @abc.abstractmethod
     def jobs(self) -> dict[str, list[Job]]:
-        """Returns the work by split, always in the same order; looks at names and headers only.
+        """Returns the jobs of each split, always in the same order; reads only names and headers.
 
         Raises:
-          FileNotFoundError: there is no such folder, or it lacks a file that it needs.
-          ValueError: the folder's layout is not that of this data set.
+          FileNotFoundError: the folder, or a file that it must hold, does not exist.
+          ValueError: the folder is not laid out as this data set is.
         """
 
     @abc.abstractmethod
     def make(self, job: Job) -> list[Clip]:
-        """Returns the clips of a job, the same ones every time; may run on several threads.
+        """Returns the clips of a job, the same ones every time; several threads call it at once.
 
         Raises:
           UnreadableError: the job's input cannot be used.
@@ -125,15 +125,15 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
     def swap_truth(
         self, content: Mapping[str, Any], pose: Mapping[str, Any], time: int
     ) -> np.ndarray | None:
-        """Returns the frame that has the content of one clip and the pose of another.
+        """Returns the true frame with the content of one clip and the pose of another.
 
         Args:
-          content: factors of the clip whose content counts.
-          pose: factors of the clip whose pose counts.
-          time: frame of the latter.
+          content: factors of the clip that gives the content.
+          pose: factors of the clip that gives the pose.
+          time: the frame of the latter.
 
         Returns:
-          uint8 `[image_size, image_size, channels]`; None where nobody knows.
+          uint8 `[image_size, image_size, channels]`, or None if it is not known.
         """
         del content, pose, time
         return None
@@ -156,7 +156,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
 
     def _info(self) -> tfds.core.DatasetInfo:
         size = self.builder_config.image_size
-        # Raw bytes: a frame is read fastest that way, and ArrayRecord compresses by itself.
+        # Raw bytes are read fastest, and ArrayRecord compresses them anyway.
         frames = tfds.features.Tensor(
             shape=(None, size, size, self.channels), dtype=np.uint8, encoding="bytes"
         )

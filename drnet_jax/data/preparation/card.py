@@ -1,4 +1,4 @@
-"""The card of a prepared data set: what is in it, for people."""
+"""The card of a prepared data set, `card.md`, which tells people what is in it."""
 
 import dataclasses
 import importlib.metadata
@@ -10,16 +10,16 @@ import tensorflow_datasets as tfds
 from drnet_jax import __version__
 from drnet_jax.data.preparation.builder import ClipBuilder
 
-# Those that decode or render frames, or write them.
+# The libraries that decode, render or write frames.
 _LIBRARIES = ("array-record", "av", "jax", "numpy", "pillow", "tensorflow-datasets")
-_MOST_NAMES = 24
+_MOST_NAMES = 24  # A longer list of classes is shortened.
 
 STAND_IN = "STAND-IN: rendered by drnet_jax in place of data that cannot be had"
 
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """What a data set came to hold.
+    """What a prepared data set holds.
 
     Attributes:
       splits: the records of each split in order, decoded, without their frames.
@@ -31,7 +31,7 @@ class Contents:
 
 
 def text(builder: ClipBuilder, contents: Contents) -> str:
-    """Returns the card as Markdown; of the same clips always the same one, so without dates."""
+    """Returns the card as Markdown; without dates, so that the same clips give the same card."""
     about = builder.CARD
     lines = [f"# {STAND_IN}. {about.title}" if about.stand_in else f"# {about.title}", ""]
     lines += [about.description, ""]
@@ -76,7 +76,7 @@ def _split_table(contents: Contents) -> list[str]:
 
 
 def _factor(feature: tfds.features.FeatureConnector, values: list[Any]) -> str:
-    """Returns one line on a factor: its kind and the values that occur."""
+    """Returns one line about a factor: its kind and the values that occur."""
     if isinstance(feature, tfds.features.ClassLabel):
         names = [factor_text(feature, value) for value in sorted(set(values))]
         return f"one of {len(names):,}: {_some(names)}"

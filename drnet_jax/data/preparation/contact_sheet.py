@@ -1,4 +1,4 @@
-"""A picture of a prepared data set: some clips of each split, a row each."""
+"""A picture of a prepared data set: some clips of each split, one per row."""
 
 import io
 from typing import Any
@@ -14,7 +14,7 @@ from drnet_jax.pictures import drawing
 
 _NUM_CLIPS = 8
 _NUM_FRAMES = 10
-_LABEL = 230  # Width of the words beside a row.
+_LABEL = 230  # Width of the text beside a row, in pixels.
 _SMALL = 15  # Height of a line of small text.
 _LARGEST = 160  # Larger frames are shrunk.
 
@@ -40,7 +40,7 @@ def png(builder: ClipBuilder, contents: card.Contents, shown: dict[str, list[Rec
         picture.paste(block, (0, top))
         top += block.height
     buffer = io.BytesIO()
-    picture.save(buffer, "png", optimize=True)
+    picture.save(buffer, "png")
     return buffer.getvalue()
 
 
@@ -52,7 +52,7 @@ def choose(num_clips: int) -> list[int]:
 def spread(total: int, most: int, *, periodic: bool = False) -> list[int]:
     """Returns at most `most` different indices below `total`, evenly spaced.
 
-    With `periodic` the last one is as far from the first as from the one before.
+    If `periodic`, the last one is as far from the first as from the one before it.
     """
     count = min(total, most)
     length, gaps = (total, count) if periodic else (total - 1, max(count - 1, 1))
@@ -64,7 +64,7 @@ def _width(side: int) -> int:
 
 
 def _shown(frames: np.ndarray) -> np.ndarray:
-    """Returns `frames` `[time, size, size, channels]` as RGB of a size to look at."""
+    """Returns `frames` `[time, size, size, channels]` as RGB, large enough to look at."""
     frames = drawing.to_rgb(frames)
     if (factor := -(-frames.shape[1] // _LARGEST)) > 1:
         return np.stack([np.asarray(Image.fromarray(frame).reduce(factor)) for frame in frames])
@@ -81,10 +81,7 @@ def _heading(builder: ClipBuilder, contents: card.Contents, width: int) -> Image
         note += f", {plural.count(len(contents.skipped), 'input')} skipped"
     lines.append((note, drawing.MUTED, 14))
     block = drawing.blank(width, 10 + 28 * len(lines))
-    for i, (words, color, points) in enumerate(lines):
-        xy = (drawing.MARGIN, 10 + 28 * i + 14)
-        words = _cut(words, width - 2 * drawing.MARGIN, points)
-        drawing.text(block, words, xy, color, anchor="lm", size=points)
+    _write_lines(block, lines, top=24, step=28, width=width - 2 * drawing.MARGIN)
     return block
 
 
@@ -106,10 +103,7 @@ def _row(builder: ClipBuilder, record: Record, side: int) -> Image.Image:
     lines = [(record["name"].decode(), drawing.TEXT, 14)]
     lines += [(line, drawing.MUTED, 13) for line in _factor_lines(builder, record)[:room]]
     lines.append((plural.count(record["length"], "frame"), drawing.MUTED, 13))
-    for i, (words, color, points) in enumerate(lines):
-        xy = (drawing.MARGIN, drawing.GUTTER + 8 + i * _SMALL)
-        words = _cut(words, _LABEL - 10, points)
-        drawing.text(block, words, xy, color, anchor="lm", size=points)
+    _write_lines(block, lines, top=drawing.GUTTER + 8, step=_SMALL, width=_LABEL - 10)
     times = spread(record["length"], _NUM_FRAMES, periodic=builder.CARD.periodic)
     for i, frame in enumerate(_shown(record["frames"][times])):
         x = drawing.MARGIN + _LABEL + i * (side + drawing.GUTTER)
@@ -127,8 +121,15 @@ def _factor_lines(builder: ClipBuilder, record: Record) -> list[str]:
     ]
 
 
+def _write_lines(block: Image.Image, lines: list, *, top: int, step: int, width: int) -> None:
+    """Writes (text, color, size) of each line, `step` pixels apart, cut to `width` pixels."""
+    for i, (words, color, points) in enumerate(lines):
+        xy = (drawing.MARGIN, top + i * step)
+        drawing.text(block, _cut(words, width, points), xy, color, anchor="lm", size=points)
+
+
 def _cut(words: str, width: int, size: int) -> str:
-    """Returns `words`, without their middle when they are wider than `width` pixels."""
+    """Returns `words`, without their middle if they are wider than `width` pixels."""
     font = ImageFont.load_default(size=size)
     keep = len(words)
     shown = words

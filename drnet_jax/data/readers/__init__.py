@@ -1,1 +1,1 @@
-"""Reads videos and pictures, and brings frames into one form."""
+"""Reads videos and pictures as square frames of one size."""

@@ -7,17 +7,17 @@ from drnet_jax.data.preparation.builder import UnreadableError
 CROPS = ("center", "none")
 
 _MAX_PIXELS = 2**26  # Twice 8K video; a header that promises more is damaged or hostile.
-_MAX_ASPECT = 32
+_MAX_ASPECT = 32  # A crop or a squeeze of a longer picture would show nothing useful.
 
 
 @dataclasses.dataclass(frozen=True)
 class Framing:
-    """The form of frames that readers are asked for.
+    """The form into which readers bring frames.
 
     Attributes:
       image_size: side of a frame in pixels.
       channels: 1 is gray, 3 is RGB.
-      crop: `center` takes the greatest square in the middle, `none` squeezes the whole picture.
+      crop: `center` takes the largest centered square, `none` squeezes the whole picture.
     """
 
     image_size: int
@@ -29,7 +29,7 @@ class Framing:
             raise ValueError(f"crop={self.crop!r}; allowed: {', '.join(CROPS)}.")
 
     def scaled(self, width: int, height: int) -> tuple[int, int]:
-        """Returns width and height to scale a picture to, before the middle is cut out."""
+        """Returns the width and height to scale a picture to before its center is cut out."""
         if self.crop == "none":
             return self.image_size, self.image_size
         short = min(width, height)
@@ -39,10 +39,10 @@ class Framing:
 
 
 def check_picture(name: str, width: int, height: int) -> None:
-    """Raises UnreadableError when no sane picture is `width` x `height`; `name` is the file's."""
+    """Raises UnreadableError unless the file `name` may hold pictures of `width` x `height`."""
     if width < 1 or height < 1 or width * height > _MAX_PIXELS:
         raise UnreadableError(
-            f"{name} holds pictures of {width}x{height}; allowed: 1 to {_MAX_PIXELS} pixels."
+            f"{name} holds pictures of {width}x{height}; allowed: 1 to {_MAX_PIXELS:,} pixels."
         )
     if max(width, height) > _MAX_ASPECT * min(width, height):
         raise UnreadableError(

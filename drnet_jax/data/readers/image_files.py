@@ -1,4 +1,4 @@
-"""PNG and JPEG files as frames, by Pillow."""
+"""Reads PNG and JPEG files as frames, with Pillow."""
 
 import pathlib
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ _FORMATS = ("PNG", "JPEG")
 def read_sequence(files: Sequence[tuple[str, pathlib.Path]], framing: Framing) -> np.ndarray:
     """Returns the pictures in `files` as frames, uint8 `[time, size, size, channels]`.
 
-    Whatever is transparent is shown on white. A picture of the right size keeps every bit.
+    Transparent parts are shown on white. A picture that already has the right size keeps every bit.
 
     Args:
-      files: (what to call it in errors, path) of each frame, in order.
+      files: (name for errors, path) of each frame, in order.
       framing: the form of the frames.
 
     Raises:
-      UnreadableError: a picture is damaged, or they are not all of one size.
+      UnreadableError: a picture is damaged, or the pictures differ in size.
     """
     frames, sizes = [], {}
     for name, path in files:
@@ -39,6 +39,7 @@ def read_sequence(files: Sequence[tuple[str, pathlib.Path]], framing: Framing) -
             )
         frames.append(np.asarray(resize(picture, framing)))
     side = framing.image_size
+    # Pillow's gray arrays have no axis for the channel.
     return np.stack(frames).reshape(len(frames), side, side, framing.channels)
 
 
@@ -58,22 +59,22 @@ def _open(name: str, path: pathlib.Path, channels: int) -> Image.Image:
     try:
         with path.open("rb") as file, Image.open(file, formats=_FORMATS) as picture:
             framing_lib.check_picture(name, *picture.size)
-            # A telephone writes pixels as its sensor lies, and beside them how it was held.
+            # Phones store pixels as the sensor sees them, and note separately how they were held.
             upright = ImageOps.exif_transpose(picture)
             return _opaque(upright).convert("RGB" if channels == 3 else "L")
     except UnreadableError:
         raise
-    # Decoders fail in every way on damaged files, by struct.error and SyntaxError too; and
-    # Pillow's limit of pixels arrives as a warning where warnings are errors.
+    # Decoders raise all kinds of errors on damaged files, even struct.error and SyntaxError, and
+    # Pillow's limit on pixels is a warning, which arrives here where warnings are errors.
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise UnreadableError(
-            f"{name} is no readable picture: {reason.splitlines()[0]}."
+            f"{name} is not a readable picture: {reason.splitlines()[0]}."
         ) from error
 
 
 def _opaque(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):  # 16 bits: Pillow itself would clip them at 255.
+    if picture.mode.startswith("I"):  # 16 bits: Pillow would clip them at 255.
         return Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).astype(np.uint8))
     if not picture.has_transparency_data:
         return picture

@@ -1,4 +1,4 @@
-"""Folders of raw files: what they hold, and a fingerprint that changes when they do."""
+"""Lists folders of raw files, and makes fingerprints that change when the files do."""
 
 import dataclasses
 import hashlib
@@ -10,13 +10,13 @@ from collections.abc import Iterable
 
 @dataclasses.dataclass(frozen=True)
 class RawFile:
-    """A file found below a folder.
+    """A file below a folder.
 
     Attributes:
       name: its path below the folder, with `/` on every system.
       path: where it is.
       size: in bytes.
-      changed: time of the last change in nanoseconds.
+      changed: time of the last change, in nanoseconds since 1970.
     """
 
     name: str
@@ -30,7 +30,7 @@ def open_folder(folder: str, contents: str) -> pathlib.Path:
 
     Args:
       folder: as the user gave it; `~` is the home folder.
-      contents: what it should hold, for the error.
+      contents: what it should hold, for the error message.
 
     Raises:
       FileNotFoundError: there is no such folder.
@@ -42,13 +42,13 @@ def open_folder(folder: str, contents: str) -> pathlib.Path:
 
 
 def walk(folder: pathlib.Path) -> list[RawFile]:
-    """Returns all files below `folder`, in natural order of their names, without hidden ones.
+    """Returns all files below `folder` that are not hidden, in natural order of their names.
 
-    Links are followed, but into no folder twice, so links in a circle do no harm.
+    Links are followed, but never into the same folder twice, so circular links do no harm.
 
     Raises:
       OSError: a folder cannot be read.
-      ValueError: a name is not UTF-8, so it can be written nowhere.
+      ValueError: a name is not UTF-8, so it cannot be stored in records.
     """
     files, seen, waiting = [], set(), [(folder, "")]
     while waiting:
@@ -70,7 +70,7 @@ def walk(folder: pathlib.Path) -> list[RawFile]:
 
 
 def raw_file(path: pathlib.Path, name: str) -> RawFile:
-    """Returns the file at `path`, called `name`."""
+    """Returns the file at `path` under the name `name`."""
     status = path.stat()
     return RawFile(name, path, status.st_size, status.st_mtime_ns)
 
@@ -85,14 +85,14 @@ def fingerprint(parts: Iterable[object]) -> str:
 
 
 def natural_key(text: str) -> tuple:
-    """Returns a key that sorts numbers inside names by value: `2.png` before `10.png`."""
+    """Returns a key that sorts numbers in names by value: `2.png` before `10.png`."""
     pieces = re.split(r"(\d+)", text)
     # The text itself breaks the tie between `1` and `01`.
     return (*((int(p), p) if p.isdecimal() else (-1, p) for p in pieces), (-2, text))
 
 
 def check_image_size(image_size: int) -> None:
-    """Raises ValueError unless `image_size` is a side in pixels that frames can have."""
+    """Raises ValueError unless frames may be `image_size` pixels wide and high."""
     if not 1 <= image_size <= 1024:
         raise ValueError(f"config.data.image_size={image_size}; allowed: 1 to 1024.")
 

@@ -1,7 +1,6 @@
-"""Videos as frames, by PyAV: any of the usual containers, read in a single thread."""
+"""Reads videos of the usual kinds as frames, with PyAV, each on a single thread."""
 
 import contextlib
-import dataclasses
 import io
 import pathlib
 from collections.abc import Iterator
@@ -17,39 +16,34 @@ from drnet_jax.data.readers.framing import Framing
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".webm", ".mkv", ".gif")
 
-# Play lists, which FFmpeg would follow to other files and over the network, are not among them.
+# No playlists: FFmpeg would follow them to other files and over the network.
 _OPTIONS = {"format_whitelist": "avi,mov,matroska,gif"}
-_LONGEST_FRAME = 60  # In seconds.
-_LONGEST_VIDEO = 1e6  # In seconds.
-_GREATEST_RATE = 1000
+# Seconds and frames per second; damaged headers and time stamps claim more.
+_LONGEST_FRAME = 60
+_LONGEST_VIDEO = 1e6
+_HIGHEST_RATE = 1000
 _FORMATS = {1: "gray", 3: "rgb24"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Timing:
-    """What a video's header says about time; both are None where it does not, or absurdly.
+def read_timing(path: pathlib.Path, name: str) -> tuple[Fraction | None, Fraction | None]:
+    """Returns the length in seconds and the average frames per second that a header claims.
 
-    Attributes:
-      duration: in seconds.
-      rate: frames per second on average.
-    """
+    Args:
+      path: the video.
+      name: its name in errors.
 
-    duration: Fraction | None
-    rate: Fraction | None
-
-
-def read_timing(path: pathlib.Path, name: str) -> Timing:
-    """Returns what the header of the video at `path` says; `name` is for errors.
+    Returns:
+      None in place of a number that the header does not give, or that makes no sense.
 
     Raises:
-      UnreadableError: it is no video.
+      UnreadableError: it is not a video.
     """
     with _opened(path, name) as (container, stream):
         duration, rate = container.duration, stream.average_rate
         known = duration and 0 < duration <= _LONGEST_VIDEO * av.time_base
-        return Timing(
+        return (
             Fraction(duration, av.time_base) if known else None,
-            Fraction(rate) if rate and 0 < rate <= _GREATEST_RATE else None,
+            Fraction(rate) if rate and 0 < rate <= _HIGHEST_RATE else None,
         )
 
 
@@ -61,24 +55,24 @@ def frames(
     start: Fraction = Fraction(0),
     stop: Fraction | None = None,
 ) -> Iterator[tuple[Fraction, np.ndarray]]:
-    """Returns (seconds since the first frame, uint8 `[size, size, channels]`) of each frame.
+    """Yields (seconds since the start, uint8 `[size, size, channels]`) of each frame.
 
-    Frames are upright and scaled by area average; one of the right size and color keeps every
-    bit. A frame whose data are cut off, the last of a truncated file, is left out.
+    Frames are upright and scaled by area averaging; a frame that already has the right size and
+    color keeps every bit. The last frame of a truncated file is left out if its data are cut off.
 
     Args:
-      source: the file, or what it holds.
-      name: what to call it in errors.
+      source: the path of the file, or its content.
+      name: its name in errors.
       framing: the form of the frames.
-      start: frames from here on, looked up by seeking.
-      stop: frames before here, or None for all.
+      start: the first time to return; found by seeking.
+      stop: the time before which to stop; None for the end.
 
     Raises:
-      UnreadableError: it is no video, is damaged, or its pictures change size.
+      UnreadableError: it is not a video, is damaged, or its frames change size.
     """
     with _opened(source, name) as (container, stream):
         origin = (stream.start_time or 0) * stream.time_base
-        # Time stamps are rounded, so half a frame decides to which side one belongs.
+        # Time stamps are rounded, so a frame may be up to half a frame early.
         half = Fraction(1, 2) / stream.average_rate if stream.average_rate else Fraction(0)
         if start:
             target = int((start - half + origin) / stream.time_base)
@@ -106,10 +100,10 @@ def frames(
 def resample(
     timed: Iterator[tuple[Fraction, np.ndarray]], rate: Fraction, name: str
 ) -> Iterator[tuple[Fraction, np.ndarray]]:
-    """Returns `timed` frames at `rate` per second: for every time on that grid the nearest one.
+    """Yields frames at `rate` per second: for every time on that grid, the nearest of `timed`.
 
     Raises:
-      UnreadableError: a frame of the video `name` stays for more than a minute: its times are
+      UnreadableError: a frame of the video `name` lasts more than a minute: its times are
         damaged, and copies of it would fill the memory.
     """
     previous, number, shortest = None, None, 1 / rate
@@ -128,7 +122,7 @@ def resample(
                 yield number / rate, previous[1] if nearer else frame
                 number += 1
         previous = time, frame
-    # The last frame lasts, but not so long that its own double would follow it.
+    # Nothing says when the last frame ends; half the shortest time leaves no room for a copy.
     while previous is not None and number / rate <= previous[0] + shortest / 2:
         yield number / rate, previous[1]
         number += 1
@@ -136,34 +130,35 @@ def resample(
 
 @contextlib.contextmanager
 def _opened(source: pathlib.Path | bytes, name: str) -> Iterator[tuple]:
-    """Yields container and video stream; all that fails inside becomes an UnreadableError."""
+    """Yields the container and its video stream; what fails inside becomes an UnreadableError."""
     try:
         with contextlib.ExitStack() as stack:
-            # Files are opened here, because FFmpeg takes names with colons for addresses.
+            # Files are opened here because FFmpeg takes names with colons for addresses.
             file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
             stack.enter_context(file)
-            # Titles in Latin-1 are no reason to refuse a video.
+            # A title in Latin-1 is no reason to refuse a video.
             opened = av.open(file, options=dict(_OPTIONS), metadata_errors="replace")
             container = stack.enter_context(opened)
             if not container.streams.video:
                 raise UnreadableError(f"{name} holds no pictures.")
             stream = container.streams.video[0]
             if stream.codec_context is None:
-                raise UnreadableError(f"{name} is coded in a way that FFmpeg cannot decode.")
+                raise UnreadableError(f"{name} has a codec that FFmpeg cannot decode.")
             framing_lib.check_picture(name, stream.width, stream.height)
-            stream.codec_context.thread_count = 1  # Several videos are read at once instead.
+            stream.codec_context.thread_count = 1  # The cores read several videos at once instead.
             yield container, stream
     except (av.FFmpegError, OSError, MemoryError) as error:
         reason = error.strerror if isinstance(error, OSError | av.FFmpegError) else None
         reason = reason or type(error).__name__
-        raise UnreadableError(f"{name} is no readable video: {reason}.") from error
+        raise UnreadableError(f"{name} is not a readable video: {reason}.") from error
 
 
 def _time(frame, number: int, stream, name: str, start: Fraction) -> Fraction:
     if frame.pts is not None:
         return frame.pts * frame.time_base
+    # Some AVI files store no times; counting works only from the start.
     if start or not stream.average_rate:
-        raise UnreadableError(f"{name} lacks the times of its frames.")
+        raise UnreadableError(f"{name} does not say when its frames are shown.")
     return (stream.start_time or 0) * stream.time_base + number / Fraction(stream.average_rate)
 
 
@@ -175,6 +170,7 @@ def _square(scaler: VideoReformatter, frame, framing: Framing) -> np.ndarray:
     side = framing.image_size
     left, upper = (width - side) // 2, (height - side) // 2
     square = scaled.to_ndarray()[upper : upper + side, left : left + side]
-    # Telephones note how they were held; the angle counts anticlockwise, as in `rot90`.
+    # Phones note how they were held; the angle counts counterclockwise, as in `rot90`.
     square = np.rot90(square, round(frame.rotation / 90))
+    # PyAV's gray arrays have no axis for the channel.
     return np.ascontiguousarray(square).reshape(side, side, framing.channels)

@@ -1,4 +1,4 @@
-"""Your own videos: files of the usual kinds, and folders of numbered pictures."""
+"""A data set of your own videos: files of the usual kinds, or folders of numbered pictures."""
 
 import dataclasses
 import functools
@@ -144,9 +144,8 @@ class VideoFolder(ClipBuilder):
         name, files, part, start, stop = job.arguments
         config = self.builder_config
         factors = {"file": name, **self._labels.rows[name]}
-        read = self._video if _is_video(files) else self._pictures
+        frames = self._frames(name, files, start, stop)
         clips, num_frames = [], 0
-        frames = read(name, files, start, stop)
         while batch := list(itertools.islice(frames, config.max_frames)):
             num_frames += len(batch)
             if len(batch) >= config.min_frames:
@@ -169,42 +168,35 @@ class VideoFolder(ClipBuilder):
             yield Job(f"{name}, part {i + 1}" if i else name, (name, files, i, part * i, stop))
 
     def _lengths(self, name: str, files: Files) -> tuple[Fraction, Fraction]:
-        """Returns the length of a part and of all, in seconds or pictures; 0 where unknown."""
+        """Returns the length of a part and of all, in seconds or pictures; 0 if unknown."""
         part = Fraction(self.builder_config.max_frames * _CLIPS_PER_JOB)
         if not _is_video(files):
             return part, Fraction(len(files))
         try:
-            timing = video_files.read_timing(files[0].path, name)
+            duration, rate = video_files.read_timing(files[0].path, name)
         except UnreadableError:
             return part, Fraction(0)  # `make` will report it.
-        rate = self._rate() or timing.rate
-        if not rate or not timing.duration:
-            return part, Fraction(0)
-        return part / rate, timing.duration
+        rate = self._rate() or rate
+        return (part / rate, duration) if rate and duration else (part, Fraction(0))
 
     def _rate(self) -> Fraction | None:
         rate = self.builder_config.frame_rate
-        # 1001 is the largest denominator in use: 30000/1001 frames per second are NTSC.
+        # Exact for NTSC, which has 30000 / 1001 frames per second.
         return Fraction(rate).limit_denominator(1001) if rate else None
 
-    def _video(
+    def _frames(
         self, name: str, files: Files, start: Fraction, stop: Fraction | None
     ) -> Iterator[np.ndarray]:
-        """Returns the frames from `start` to `stop` seconds."""
+        """Returns frames; `start` and `stop` are seconds of a video, or numbers of pictures."""
         framing = self.builder_config.framing()
-        frames = video_files.frames(files[0].path, name, framing, start=start, stop=stop)
+        if not _is_video(files):
+            part = slice(int(start), None if stop is None else int(stop))
+            pictures = [(file.name, file.path) for file in _in_order(files)[part]]
+            return iter(image_files.read_sequence(pictures, framing))
+        timed = video_files.frames(files[0].path, name, framing, start=start, stop=stop)
         if rate := self._rate():
-            frames = video_files.resample(frames, rate, name)
-        return (frame for _, frame in frames)
-
-    def _pictures(
-        self, name: str, files: Files, start: Fraction, stop: Fraction | None
-    ) -> Iterator[np.ndarray]:
-        """Returns the pictures from number `start` to `stop`, counted from 0."""
-        del name
-        part = slice(int(start), None if stop is None else int(stop))
-        pictures = [(file.name, file.path) for file in _in_order(files)[part]]
-        return iter(image_files.read_sequence(pictures, self.builder_config.framing()))
+            timed = video_files.resample(timed, rate, name)
+        return (frame for _, frame in timed)
 
 
 def _in_order(files: Files) -> list[RawFile]:
