@@ -1,86 +1,100 @@
 """The scores of a run as text for a terminal."""
 
+from collections.abc import Sequence
 from typing import Any
 
-_NAMES = {
-    "model": "model",
-    "predicted": "  pose predicted",
-    "truth": "  real frames",
-    "copy_content_frame": "  copy content frame",
-    "copy_pose_frame": "  copy pose frame",
-    "copy_last_frame": "  copy last frame",
-    "mean_frame": "  mean frame",
-    "another_clip": "  another clip's places",
-}
+from drnet_jax.base.wording import ANSWERS, interval
 
 
 def text(record: dict[str, Any]) -> str:
-    """Returns the scores of `evaluation.json` as small tables; absent parts are left out."""
-    blocks = [_pictures(record), _judged(record), _rollout(record), _actions(record)]
-    blocks += [_few_shot(record), _neighbors(record), _leakage(record)]
-    accuracy = record["discriminator"]["accuracy"]
-    if accuracy is not None:
+    """Returns the scores of `evaluation.json` as small tables; parts that are None are left out."""
+    parts = (_pictures, _judged, _rollout, _actions, _few_shot, _neighbors, _leakage)
+    blocks = [part(record) for part in parts]
+    if accuracy := record["discriminator"]["accuracy"]:
         mean = accuracy["mean"]
-        blocks.append(f"discriminator accuracy on held-out pairs {mean:.3f}, chance 0.5")
+        blocks.append(f"Scene discriminator: accuracy {mean:.3f} on held-out pairs, chance 0.5.")
     return "\n".join(block for block in blocks if block)
 
 
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns aligned lines: the first column to the left, all others to the right."""
+    columns = list(zip(heads, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in (heads, *rows)
+    )
+
+
 def _pictures(record: dict[str, Any]) -> str:
-    lines = [f"{'':28}{'PSNR [dB]':>22}{'SSIM':>26}"]
+    rows = []
     groups = [("reconstruction", {"model": record["reconstruction"]})]
     if prediction := record["prediction"]:
         groups.append((f"prediction, {prediction['horizon']} steps", prediction))
     if record["swap"]:
         groups += [(f"swap, t+{swap['horizon']}", swap) for swap in record["swap"]["by_horizon"]]
+    names = {"model": "", "predicted": "with predicted pose"} | ANSWERS
     for title, scores in groups:
-        for name, words in _NAMES.items():
-            if isinstance(scores.get(name), dict):
-                label = title if name == "model" else words
-                psnr, ssim = _cell(scores[name]["psnr"], 2), _cell(scores[name]["ssim"], 3)
-                lines.append(f"{label:28}{psnr:>22}{ssim:>26}")
-    return "\n".join(lines)
+        for name in [name for name in names if isinstance(scores.get(name), dict)]:
+            label = title if name == "model" else f"  {names[name]}"
+            score = scores[name]
+            rows.append((label, interval(score["psnr"], 2), interval(score["ssim"], 3)))
+    return _table(("", "PSNR [dB]", "SSIM"), rows)
 
 
 def _judged(record: dict[str, Any]) -> str:
     judge, swap = record["judge"], record["swap_judge"]
     if not judge or not swap:
         return ""
-    lines = [
-        f"judge: {_cell(judge['accuracy'], 3)} right on real frames of unseen objects "
-        f"at least {judge['in_view']:.0%} in view, {judge['accuracy_all']['mean']:.3f} on all",
-        f"{'judged swaps':28}{'kept':>22}{'replaced':>26}{'IS':>8}",
-    ]
+    rows = []
     for name in ("model", "truth", "copy_pose_frame"):
         scores = swap[name]
-        kept, replaced = _cell(scores["accuracy_kept"], 3), _cell(scores["accuracy_replaced"], 3)
-        score = scores["inception_score"]["mean"]
-        label = "swap" if name == "model" else _NAMES[name]
-        lines.append(f"{label:28}{kept:>22}{replaced:>26}{score:8.2f}")
-    return "\n".join([*lines, f"{'  chance':28}{judge['chance']:22.3f}{swap['chance']:26.3f}"])
+        accuracies = [interval(scores[f"accuracy_{of}"], 3) for of in ("kept", "replaced")]
+        label = "swap" if name == "model" else f"  {ANSWERS[name]}"
+        rows.append((label, *accuracies, f"{scores['inception_score']['mean']:.2f}"))
+    rows.append(("  chance", f"{judge['chance']:.3f}", f"{swap['chance']:.3f}", ""))
+    table = _table(("judged swaps", "identity kept", "replaced", "inception score"), rows)
+    return (
+        f"Judge: accuracy {interval(judge['accuracy'], 3)} on real unseen objects that are at "
+        f"least {judge['in_view']:.0%} visible, {judge['accuracy_all']['mean']:.3f} on all.\n"
+        f"{table}"
+    )
 
 
 def _rollout(record: dict[str, Any]) -> str:
     rollout = record["rollout"]
     if not rollout or not rollout["horizons"]:
         return ""
+    lines = [
+        ("PSNR [dB]", "psnr", "model", 2),
+        (f"  {ANSWERS['copy_last_frame']}", "psnr", "copy_last_frame", 2),
+        ("identity kept", "identity", "model", 3),
+        (f"  {ANSWERS['truth']}", "identity", "truth", 3),
+        ("position error [px]", "position_error", "model", 2),
+        (f"  {ANSWERS['another_clip']}", "position_error", "another_clip", 2),
+        ("speed error [px/step]", "speed_error", "model", 2),
+        ("sharpness", "sharpness", "model", 2),
+    ]
     at = [rollout["steps"].index(horizon) for horizon in rollout["horizons"]]
-    rows = {"PSNR [dB]": (rollout["psnr"]["model"], 2)}
-    rows["  copy last frame"] = (rollout["psnr"]["copy_last_frame"], 2)
-    if rollout["identity"]:
-        rows["identity kept"] = (rollout["identity"]["model"], 3)
-        rows["  real frames"] = (rollout["identity"]["truth"], 3)
-    if rollout["position_error"]:
-        rows["position error [px]"] = (rollout["position_error"]["model"], 2)
-        rows["  another clip's places"] = (rollout["position_error"]["another_clip"], 2)
-        rows["speed error [px/step]"] = (rollout["speed_error"]["model"], 2)
-    rows["sharpness"] = (rollout["sharpness"]["model"], 2)
-    lines = [f"{'rollout, step':28}" + "".join(f"{step:>9}" for step in rollout["horizons"])]
-    for label, (scores, digits) in rows.items():
-        lines.append(f"{label:28}" + "".join(f"{scores['mean'][i]:9.{digits}f}" for i in at))
+    rows = [
+        (label, *(f"{rollout[key][answer]['mean'][i]:.{digits}f}" for i in at))
+        for label, key, answer, digits in lines
+        if rollout[key]
+    ]
+    parts = [_table(("rollout, step", *map(str, rollout["horizons"])), rows)]
     if rollout["lost_at"]:
-        lines.append(f"track lost at step {_cell(rollout['lost_at'], 0)}")
-    lines.append(f"frozen frames {rollout['frozen_rate']['model']['mean']:.1%}")
-    return "\n".join(lines)
+        kept = rollout["never_lost"]["mean"]
+        clips = f"{kept:.0%} of the clips keep" if kept else "no clip keeps"
+        parts.append(
+            "On average the predicted position leaves the true track after "
+            f"{interval(rollout['lost_at'], 0)} steps; {clips} it to the end."
+        )
+    frozen = rollout["frozen_rate"]["model"]["mean"]
+    parts.append(f"{frozen:.1%} of the generated frames hardly differ from the one before.")
+    return "\n".join(parts)
 
 
 def _actions(record: dict[str, Any]) -> str:
@@ -89,63 +103,60 @@ def _actions(record: dict[str, Any]) -> str:
         return ""
     judge, steps = actions["judge"], actions["steps"]
     at = sorted({0, len(steps) // 2, len(steps) - 1})
-    lines = [
-        f"judge of actions: {_cell(judge['accuracy'], 3)} right on real clips, "
-        f"chance {judge['chance']:.3f}",
-        f"{'generated actions, step':28}" + "".join(f"{steps[i]:>9}" for i in at),
+    rows = [
+        (label, *(f"{actions[name][key]['mean'][i]:.3f}" for i in at))
+        for key, words in (("inception_score", "inception score"), ("accuracy", "recognized"))
+        for name, label in (("model", words), ("truth", f"  {ANSWERS['truth']}"))
     ]
-    for key, words in (("inception_score", "inception score"), ("accuracy", "recognized")):
-        for name, label in (("model", words), ("truth", _NAMES["truth"])):
-            means = actions[name][key]["mean"]
-            lines.append(f"{label:28}" + "".join(f"{means[i]:9.3f}" for i in at))
-    return "\n".join(lines)
+    table = _table(("generated actions, step", *(str(steps[i]) for i in at)), rows)
+    return (
+        f"Judge of actions: accuracy {interval(judge['accuracy'], 3)} on real clips, "
+        f"chance {judge['chance']:.3f}.\n{table}"
+    )
 
 
 def _few_shot(record: dict[str, Any]) -> str:
     few_shot = record["few_shot"]
     if not few_shot:
         return ""
-    pose = few_shot["pose"]
-    numbers = "".join(f"{number:>9.4g}" for number in pose["num_labeled"])
-    lines = [f"{'action by labeled clips':28}{numbers}{'chance':>10}"]
-    for name in ("pose", "content"):
-        if curve := few_shot[name]:
-            means = "".join(f"{mean:9.3f}" for mean in curve["mean"])
-            lines.append(f"{'  from ' + name:28}{means}{curve['chance']:10.3f}")
-    return "\n".join(lines)
+    curves = {name: few_shot[name] for name in ("pose", "content") if few_shot[name]}
+    rows = [
+        (f"  from {name}", *(f"{mean:.3f}" for mean in curve["mean"]), f"{curve['chance']:.3f}")
+        for name, curve in curves.items()
+    ]
+    numbers = (f"{number:.4g}" for number in few_shot["pose"]["num_labeled"])
+    return _table(("actions, labeled clips per class", *numbers, "chance"), rows)
 
 
 def _neighbors(record: dict[str, Any]) -> str:
     neighbors = record["neighbors"]
     if not neighbors:
         return ""
-    made, real = (_cell(neighbors[name]["median"], 3) for name in ("generated", "real"))
-    return f"closest of {neighbors['num_training_frames']:,} training frames {made}, real {real}"
+    made, real = (interval(neighbors[name]["median"], 3) for name in ("generated", "real"))
+    return (
+        f"Distance to the closest of {neighbors['num_training_frames']:,} training frames: "
+        f"generated frames {made}, real frames {real}."
+    )
 
 
 def _leakage(record: dict[str, Any]) -> str:
-    leakage, lines = record["leakage"], []
-    if leakage["probes"]:
-        lines.append(f"{'read off, held-out clips':28}{'content':>22}{'pose':>26}{'chance':>10}")
-        found = {(p["factor"], p["probe"], p["code"]): p for p in leakage["probes"]}
-        for factor, probe in dict.fromkeys((factor, probe) for factor, probe, _ in found):
-            # An autoencoder has no content.
-            probed = [found.get((factor, probe, code), {}) for code in ("content", "pose")]
-            scores = [record.get("held_out_clips") for record in probed]
-            if scores[1] is not None:
-                content, pose = (_cell(score, 3) if score else "-" for score in scores)
-                label, chance = f"{factor}, {probe}", scores[1]["chance"]
-                lines.append(f"{label:28}{content:>22}{pose:>26}{chance:10.3f}")
+    leakage, rows = record["leakage"], []
+    probed = {(p["factor"], p["probe"], p["code"]): p for p in leakage["probes"] or []}
+    for factor, probe in dict.fromkeys((factor, probe) for factor, probe, _ in probed):
+        # An autoencoder has no content.
+        codes = [probed.get((factor, probe, code), {}) for code in ("content", "pose")]
+        content, pose = (code.get("held_out_clips") for code in codes)
+        if pose is not None:
+            cells = [interval(score, 3) if score else "-" for score in (content, pose)]
+            rows.append((f"{factor}, {probe}", *cells, f"{pose['chance']:.3f}"))
     for name, score in leakage["discriminator"].items():
         if score:
-            label = name.replace("_", " ")
-            lines.append(f"{'AUC, ' + label:28}{_cell(score, 3):>22}{'':26}{0.5:10.3f}")
+            label = f"pairs of poses, {name.replace('_', ' ')}"
+            rows.append((label, "", interval(score, 3), "0.500"))
+    parts = [_table(("probes of held-out clips", "content", "pose", "chance"), rows)] * bool(rows)
     if blocks := record["blocks"]:
-        shown = (f"{key} {blocks[key]:.2f}" for key in ("mig", "disentanglement", "completeness"))
-        lines.append("blocks: " + ", ".join(shown))
-    return "\n".join(lines)
-
-
-def _cell(score: dict[str, float], digits: int) -> str:
-    mean, low, high = (f"{score[key]:.{digits}f}" for key in ("mean", "low", "high"))
-    return f"{mean} [{low}, {high}]"
+        parts.append(
+            f"Blocks: mutual information gap {blocks['mig']:.2f}, disentanglement "
+            f"{blocks['disentanglement']:.2f}, completeness {blocks['completeness']:.2f}."
+        )
+    return "\n".join(parts)
