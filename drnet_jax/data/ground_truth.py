@@ -58,51 +58,29 @@ class GroundTruth:
 
     def factors(self, split: str, clips: Any, times: np.ndarray) -> Factors | None:
         """Returns the factors of variation of the frames at `times`."""
-        del split, clips, times
-        return None
 
     def labels(self, split: str, clips: Any) -> tuple[np.ndarray, list[str]] | None:
         """Returns the kind of motion that each clip shows.
 
         These are int `[batch]`, classes from 0 on, and the names of all classes.
         """
-        del split, clips
-        return None
 
     def swap_targets(self, split: str, content: Any, pose: Any, time: int) -> Array | None:
         """Returns what the decoder should draw from the content of one clip and another's pose.
 
-        Args:
-          split: the split that all clips belong to.
-          content: the clips that provide the content.
-          pose: as many clips; they provide the pose at `time`.
-          time: the time of the pose.
-
-        Returns:
-          uint8 `[batch, assignments, height, width, channels]`: one target for each way to pair
-          the objects of the two clips, as nothing tells which object takes which pose.
+        These are uint8 `[batch, assignments, height, width, channels]` for as many clips `content`
+        and `pose`, the latter at `time`. There is one target for each way to pair the objects of
+        the two clips, as nothing tells which object takes which pose.
         """
-        del split, content, pose, time
-        return None
 
     def objects(self, split: str, clips: Any, times: np.ndarray) -> Objects | None:
         """Returns the objects in the frames at `times`; if known, `locate` and `cut_out` work."""
-        del split, clips, times
-        return None
 
     def locate(self, split: str, clips: Any, frames: Array) -> Array | None:
-        """Returns where the objects of clips are in generated frames.
+        """Returns the positions of the clips' objects in generated frames, as `Objects.positions`.
 
-        Args:
-          split: the split that the clips belong to.
-          clips: the clips whose objects are looked for.
-          frames: `[batch, time, height, width, channels]`, uint8 or float in [0, 1].
-
-        Returns:
-          `[batch, time, objects, 2]`, (row, column) as in `Objects.positions`.
+        `frames` are `[batch, time, height, width, channels]`, uint8 or float in [0, 1].
         """
-        del split, clips, frames
-        return None
 
     def cut_out(self, frames: Array) -> Array | None:
         """Returns a picture of each object alone, wherever in the frame it is.
@@ -110,10 +88,6 @@ class GroundTruth:
         `frames` are `[..., height, width, channels]`, uint8 or float in [0, 1]; the pictures are
         float `[..., objects, side, side, 1]` in [0, 1].
         """
-        del frames
-        return None
 
     def recombine(self, appearance: Any, motion: Any) -> Any | None:
         """Returns clips with the objects of `appearance` on the trajectories of `motion`."""
-        del appearance, motion
-        return None

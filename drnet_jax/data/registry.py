@@ -1,4 +1,4 @@
-"""From the settings `config.data` to a source: a table to read."""
+"""Turns the settings `config.data` into a source of clips."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ _GIGABYTE = 1e9
 
 
 def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> Source:
-    """Returns the source of `config.data`; prepares at first use what has to be prepared.
+    """Returns the source that `config.data` describes; prepares the data at first use.
 
     Raises:
       ValueError: for settings that do not fit each other, or damaged data.
@@ -63,14 +63,14 @@ def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> 
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError for the name of no data set."""
+    """Raises ValueError if there is no data set called `name`."""
     known = [MOVING_MNIST, *REAL]
     if name not in known:
         raise ValueError(f"config.data.name={name!r}; allowed: {', '.join(known)}.")
 
 
 def warn_of_stand_in(builder: ClipBuilder) -> None:
-    """Says loudly when the clips take the place of data that cannot be had."""
+    """Logs a warning if the clips stand in for data that are not available."""
     if builder.CARD.stand_in:
         logging.warning(
             "STAND-IN: %s is not the data of the paper. For those set config.data.folder.",
@@ -79,11 +79,11 @@ def warn_of_stand_in(builder: ClipBuilder) -> None:
 
 
 def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
-    """Returns the builder of `config.data`, any but Moving MNIST: nothing is prepared yet.
+    """Returns the builder of `config.data`, for all data but Moving MNIST; prepares nothing yet.
 
     Raises:
       ValueError: for settings that do not fit each other.
-      FileNotFoundError: when the files of `config.data.source=real` are not there.
+      FileNotFoundError: if real files are asked for and are missing.
     """
     name, image_size = data["name"], data["image_size"]
     folder = _real_folder(data)

@@ -79,12 +79,10 @@ class Source(abc.ABC):
 
         None if clips are generated without end.
         """
-        del split, num_frames
         return None
 
     def frame_counts(self, split: str) -> np.ndarray | None:
         """Returns int `[num_clips]`, the number of different frames of each of `all_clips`."""
-        del split
         return None
 
     def has_labels(self, num_frames: int) -> bool:

@@ -1,4 +1,4 @@
-"""Moving MNIST, composed on the device: a clip is a function of (key, digits), at any time t.
+"""Moving MNIST, rendered on the device: any frame of a clip, from its key and the digits.
 
 Source: drnet-py, data/moving_mnist/generator.py; Denton & Birodkar 2017, section 4.1.
 """
@@ -16,18 +16,18 @@ from drnet_jax.data.moving_mnist.tracks import Tracks
 SPLITS = ("train", "test")
 
 MARGIN = 2
-"""Pixels around a digit that is cut out."""
+"""Pixels around a digit in `cut_out`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MovingMnist:
-    """Settings of the generator; every method is pure and may be jitted.
+    """The settings of the generator; every method is pure and can be jitted.
 
     Attributes:
       image_size: side of a frame in pixels.
       digit_size: side of a digit in pixels; it moves over `image_size - digit_size` positions.
-      num_digits: 1 to 3.
-      colored: digit n is drawn in color channel n of three, else all in one gray channel.
+      num_digits: number of digits in a clip, 1 to 3.
+      colored: whether digit n is drawn in color channel n of three; else all share a gray channel.
       speeds: least and greatest velocity on an axis in pixels per step, both included.
       zero_speeds: whether a digit may stand still on an axis.
     """
@@ -68,7 +68,7 @@ class MovingMnist:
 
     @property
     def max_frames(self) -> int:
-        """Length of a clip: motion never ends, but times beyond this have no table."""
+        """Length of a clip: the motion never ends, but the tables do."""
         return tracks_lib.NUM_TIMES
 
     @property
@@ -102,7 +102,7 @@ class MovingMnist:
         """Returns uint8 frames `[batch, time, image_size, image_size, channels]`.
 
         Args:
-          digits: uint8 `[n, digit_size, digit_size]`, the pictures of a split.
+          digits: uint8 `[n, digit_size, digit_size]`, the digits of a split.
           tracks: the clips.
           times: int32 `[batch, time]`.
         """
@@ -115,7 +115,7 @@ class MovingMnist:
             default=self.layers_by_products,
         )
         is_front = jnp.arange(self.num_digits) == tracks.front[:, None]  # [batch, num_digits]
-        is_front = is_front[:, None, None, None]
+        is_front = is_front[:, None, None, None]  # [batch, 1, 1, 1, num_digits]
         front = jnp.max(jnp.where(is_front, layers, 0), axis=-1, keepdims=True)
         layers = jnp.where(is_front | (front == 0), layers, 0)
         if self.colored:
@@ -128,13 +128,13 @@ class MovingMnist:
     ) -> jax.Array:
         """Returns each digit alone, uint8 `[batch, time, image_size, image_size, num_digits]`.
 
-        By one-hot products: exact (each sum has one term, and 8 bits fit every matrix unit), and
-        free of scatters, and of gathers pixel by pixel, which are slow on TPUs.
+        Products with one-hot matrices place the digits. They are exact, since each sum has one term
+        and 8 bits fit every matrix unit, and avoid gathers of single pixels, slow on TPUs.
 
         Args:
           digits: uint8 `[n, digit_size, digit_size]`.
-          chosen: int32 `[batch, num_digits]`, which of `digits` move in the clip.
-          corners: int32 `[batch, time, num_digits, 2]`, where they are.
+          chosen: int32 `[batch, num_digits]`, which of `digits` move in each clip.
+          corners: int32 `[batch, time, num_digits, 2]`, their upper left corners.
         """
         pictures = digits[chosen].astype(jnp.float32)  # [batch, num_digits, side, side]
         place = jnp.arange(self.image_size)[:, None] == corners[..., None, None] + jnp.arange(
@@ -147,7 +147,7 @@ class MovingMnist:
     def layers_by_look_up(
         self, digits: jax.Array, chosen: jax.Array, corners: jax.Array
     ) -> jax.Array:
-        """Returns what `layers_by_products` does, pixel by pixel: one kernel on a GPU."""
+        """Returns the same as `layers_by_products`, gathered pixel by pixel: one kernel on GPUs."""
         places = jnp.arange(self.image_size)
         # [batch, time, row, column, num_digits]
         rows = (places[:, None] - corners[:, :, None, :, 0])[:, :, :, None]
@@ -159,25 +159,24 @@ class MovingMnist:
 
     @property
     def separable(self) -> bool:
-        """Whether each digit has a channel to itself: number n is in channel n then."""
+        """Whether each digit has a channel to itself; digit n is in channel n then."""
         return self.colored or self.num_digits == 1
 
     def locate(self, digits: jax.Array, tracks: Tracks, frames: jax.Array) -> jax.Array:
-        """Returns int `[batch, time, num_digits, 2]`: where each digit of the clips fits best.
+        """Returns int `[batch, time, num_digits, 2]`, the best position for each digit of clips.
 
-        A matched filter: of all places that a digit can have, the one where its true picture has
-        the least squared distance to its channel of the frame, which is the largest correlation.
+        A matched filter: of all positions, the one at which the true picture of the digit has the
+        largest correlation with its channel of the frame, and so the least squared distance to it.
 
         Args:
-          digits: uint8 `[n, digit_size, digit_size]`, the pictures of a split.
+          digits: uint8 `[n, digit_size, digit_size]`, the digits of a split.
           tracks: the clips, for their digits.
-          frames: float `[batch, time, image_size, image_size, channels]`, of digits that are
-            `separable`.
+          frames: float `[batch, time, image_size, image_size, channels]`, with `separable` digits.
         """
         size = (self.image_size, self.image_size)
         pictures = digits[tracks.digits].astype(jnp.float32)  # [batch, num_digits, side, side]
         layers = jnp.moveaxis(frames[..., : self.num_digits], -1, 2)
-        # No product wraps around: a digit lies inside the frame in every place that is looked at.
+        # The correlation does not wrap around: every position keeps the digit inside the frame.
         spectrum = jnp.conj(jnp.fft.rfft2(pictures, size))[:, None]
         fit = jnp.fft.irfft2(jnp.fft.rfft2(layers) * spectrum, size)
         fit = fit[..., : self.span, : self.span]
@@ -185,11 +184,11 @@ class MovingMnist:
         return jnp.stack(jnp.divmod(best, self.span), axis=-1)
 
     def cut_out(self, frames: jax.Array) -> jax.Array:
-        """Returns float `[..., num_digits, side, side, 1]`: each digit alone, its ink centerd.
+        """Returns float `[..., num_digits, side, side, 1]`, each digit alone, its ink centered.
 
-        `side` is `digit_size` and a margin. `frames` are float `[..., height, width, channels]` of
-        digits that are `separable`. Ink counts by its square, so that a faint gray over the whole
-        frame moves nothing.
+        `side` is `digit_size` plus two margins. `frames` are float `[..., height, width, channels]`
+        with `separable` digits. Ink is weighted by its square, so that a faint gray over the whole
+        frame does not shift the center.
         """
         side = self.digit_size + 2 * MARGIN
         layers = jnp.moveaxis(frames[..., : self.num_digits], -1, -3)
@@ -200,7 +199,7 @@ class MovingMnist:
         middle = jnp.stack(
             [jnp.sum(ink, axis=2) @ places / total, jnp.sum(ink, axis=1) @ places / total], axis=1
         )
-        # The frame begins at `side` of the padded one.
+        # In the padded frame, the frame itself begins at (side, side).
         corners = jnp.round(middle).astype(jnp.int32) - side // 2 + side
         padded = jnp.pad(flat, ((0, 0), (side, side), (side, side)))
         cut = jax.vmap(lambda layer, at: jax.lax.dynamic_slice(layer, at, (side, side)))

@@ -1,4 +1,4 @@
-"""Moving MNIST as a source: clips without end, made on the devices."""
+"""Moving MNIST as a source: endless clips, generated on the devices."""
 
 import dataclasses
 
@@ -15,15 +15,15 @@ from drnet_jax.data.moving_mnist.truth import MovingMnistTruth
 from drnet_jax.data.source import ClipBatch, DeviceSource
 
 VALIDATION_EVERY = 10
-"""One training digit in so many is held out where there is to be a validation split."""
+"""One of this many training digits is held out for a validation split."""
 
 
 class MovingMnistSource(DeviceSource):
     """Batches of Moving MNIST; the sampled clips are `Tracks`.
 
     Attributes:
-      generator: settings and rendering.
-      num_digits: how many pictures each split has.
+      generator: the settings and the rendering of clips.
+      num_digits: the number of digits of each split.
     """
 
     def __init__(
@@ -39,11 +39,11 @@ class MovingMnistSource(DeviceSource):
         """Puts the digits on the devices.
 
         Args:
-          generator: settings and rendering.
-          digits: the real digits; the test split's never occur in training clips.
+          generator: the settings and the rendering of clips.
+          digits: the real digits; those of the test split never occur in training clips.
           max_frame_gap: K, the longest distance in time of two frames that training compares.
-          consecutive: whether the frames of a clip that the first stage sees follow each other.
-          key: of the run; batches are a function of it and of their number.
+          consecutive: whether the first stage sees consecutive frames of a clip.
+          key: the run's key; a batch is a function of it and of the batch's number.
           mesh: all devices.
         """
         self.generator = generator
@@ -100,7 +100,7 @@ class MovingMnistSource(DeviceSource):
         num_frames: int = 1,
         unlike: Tracks | None = None,
     ) -> Tracks:
-        del num_frames, unlike  # No clip ends, and there are more than can be counted.
+        del num_frames, unlike  # No clip ends, and two random clips are hardly ever alike.
         return self._sample(key, num_clips, self.num_digits[split])
 
     def frames(self, split: str, clips: Tracks, times: np.ndarray) -> jax.Array:
@@ -117,10 +117,10 @@ class MovingMnistSource(DeviceSource):
 
 
 def without_test_digits(digits: Digits) -> Digits:
-    """Returns digits whose test split are training digits held out, to choose settings by.
+    """Returns digits whose test split are held-out training digits, to choose settings with.
 
     Raises:
-      ValueError: when there are too few to hold any out.
+      ValueError: if there are too few training digits to hold any out.
     """
     held_out = np.arange(len(digits.train_images)) % VALIDATION_EVERY == VALIDATION_EVERY - 1
     if not held_out.any():

@@ -29,13 +29,10 @@ class MovingMnistTruth(GroundTruth):
         labels: Mapping[str, np.ndarray],
         render: Callable[[jax.Array, Tracks, np.ndarray], jax.Array],
     ):
-        """Args are by split, where they are mappings.
+        """Takes what the clips are made of.
 
-        Args:
-          generator: the settings of the clips.
-          images: uint8 `[n, digit_size, digit_size]`, the digits.
-          labels: int `[n]`, their classes.
-          render: `generator.render`, compiled.
+        `images` are the digits of each split, uint8 `[n, digit_size, digit_size]`, `labels` their
+        classes, int `[n]`, and `render` is `generator.render`, compiled.
         """
         self._generator, self._images, self._labels = generator, images, labels
         self._render = render
