@@ -1,16 +1,16 @@
-"""Scores of content and pose as two blocks of a code: what is where, and is it there alone?
+"""Scores of content and pose as two blocks of a code, with NumPy alone.
 
-NumPy alone. A perfect code scores 1 in all of them, a code that says nothing 0.
+A perfect code scores 1 in all of them, a code without information 0.
 """
 
 import numpy as np
 
 NUM_CODE_BINS, NUM_FACTOR_BINS = 20, 10
-"""Equal parts of the range of a code's axis, and of a factor that is a number."""
+"""Numbers of bins for an axis of a code, and for a continuous factor."""
 
 
 def to_bins(values: np.ndarray, num_bins: int) -> np.ndarray:
-    """Returns int `[clips]`: in which of equal parts of its range each of `values` lies."""
+    """Returns int `[clips]`, the bin of each of `values`; bins divide their range evenly."""
     low, high = values.min(), values.max()
     if low == high:
         return np.zeros(len(values), int)
@@ -24,7 +24,7 @@ def entropy(classes: np.ndarray) -> float:
 
 
 def mutual_information(a: np.ndarray, b: np.ndarray) -> float:
-    """Returns what `a` and `b`, both int `[clips]` from 0 on, say of one another, in nats."""
+    """Returns the mutual information of `a` and `b` in nats; both are int `[clips]` from 0 on."""
     joint = a * (b.max() + 1) + b
     return max(0.0, entropy(a) + entropy(b) - entropy(joint))
 
@@ -32,32 +32,32 @@ def mutual_information(a: np.ndarray, b: np.ndarray) -> float:
 def information_gap(own: np.ndarray, other: np.ndarray, factor: np.ndarray) -> float:
     """Returns the mutual information gap between two blocks, as a share of a factor's entropy.
 
-    A block knows what the best of its axes knows, an axis being cut into `NUM_CODE_BINS`. Above 0
-    where the block that ought to know the factor does know more.
+    The information of a block is that of its best axis. The gap is positive if the block that
+    should carry the factor carries more of it than the other one.
 
     Args:
-      own: codes that ought to know, `[clips, dims]`.
-      other: codes that ought not, `[clips, other_dims]`.
+      own: codes `[clips, dims]` that should carry the factor.
+      other: codes `[clips, other_dims]` that should not.
       factor: int `[clips]`, from 0 on.
 
     Source: Chen et al. 2018, "Isolating sources of disentanglement in VAEs", eq. 6; there the gap
     is between the two best axes.
     """
 
-    def known(codes: np.ndarray) -> float:
+    def information(codes: np.ndarray) -> float:
         return max(mutual_information(to_bins(axis, NUM_CODE_BINS), factor) for axis in codes.T)
 
-    return (known(own) - known(other)) / max(entropy(factor), 1e-12)
+    return (information(own) - information(other)) / max(entropy(factor), 1e-12)
 
 
 def disentanglement_completeness(importance: np.ndarray) -> tuple[float, float]:
-    """Returns (disentanglement, completeness) of two blocks and two kinds of factor.
+    """Returns (disentanglement, completeness) of two blocks and two kinds of factors.
 
     Args:
-      importance: `[2, 2]`, how much each block, a row, matters for each kind of factor, a column.
+      importance: `[2, 2]`, how much each block (row) matters for each kind of factor (column).
 
     Source: Eastwood & Williams 2018, "A framework for the quantitative evaluation of disentangled
-    representations"; theirs has an axis of the code in each row and a factor in each column.
+    representations"; there the rows are axes of the code and the columns single factors.
     """
     return _purity(importance), _purity(importance.T)
 

@@ -1,4 +1,4 @@
-"""What clips show, read off their codes by a classifier that has seen few of them labeled."""
+"""Recognizes actions from codes, by a classifier that has seen few labeled clips."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,35 +16,37 @@ from drnet_jax.models.state import DrnetState
 from drnet_jax.runs.run import Run
 
 NUM_FRAMES = 24
-"""In a row, whose poses are the features."""
+"""Number of consecutive frames whose poses are the features of a clip."""
 
 NUM_LABELED = (1, 2, 5, 10, 20)
-"""Labeled clips of each class, as far as there are more of the rarest one."""
+"""Labeled clips per class; a count is left out if the rarest class has no more clips than that."""
 
 NUM_DRAWS = 10
-"""How often labeled clips are drawn."""
+"""How many times the labeled clips are drawn."""
 
 _CLIPS_AT_ONCE = 20
 
 
 def score(run: Run, state: DrnetState) -> dict[str, Any] | None:
-    """Returns the curves of `pose` and `content`; None where it is not known what clips show.
+    """Returns the curves of `pose` and `content`; None if the clips have no labels.
 
     Features are the poses of `NUM_FRAMES` frames from a random one on, and the content of the first
-    of them, None for a model without. Clips are all that are long enough, at most `probe_clips` to
-    train and half as many to test. The same seed gives the same clips and draws for all models.
+    of them; the curve of `content` is None for a model without. All long enough clips take part, at
+    most `probe_clips` to train and half as many to test. The same seed gives the same clips and
+    draws for all models.
     """
     if not run.source.has_labels(NUM_FRAMES):
         return None
-    encode, most = _make_encoder(run, state), run.config.evaluation.probe_clips
+    most = run.config.evaluation.probe_clips
     clips = {"train": _clips(run, "train", most), "test": _clips(run, "test", most // 2)}
     classes = {split: run.source.truth.labels(split, clips[split])[0] for split in clips}
     if len(np.unique(classes["train"])) < 2:
         return None
+    encode = _make_encoder(run, state)
     codes = {split: _encode(run, encode, split, clips[split]) for split in clips}
     record = {
         "num_frames": NUM_FRAMES,
-        "num_clips": {split: len(known) for split, known in classes.items()},
+        "num_clips": {split: len(labels) for split, labels in classes.items()},
     }
     for name in ("pose", "content"):
         fit, test = codes["train"][name], codes["test"][name]
@@ -64,32 +66,32 @@ def curve(
     """Returns the accuracy of multinomial logistic regression over the number of labeled clips.
 
     Args:
-      codes: of the training clips, `[clips, dims]`.
-      classes: theirs, int `[clips]`, at least two different ones.
-      test_codes: of other clips.
-      test_classes: theirs.
-      seed: decides which clips are labeled; the same for all codes that are to be compared. A
-        draw with more labeled clips contains that with fewer.
+      codes: `[clips, dims]`, of the training clips.
+      classes: int `[clips]`, at least two different ones.
+      test_codes: `[test_clips, dims]`.
+      test_classes: int `[test_clips]`.
+      seed: determines which clips are labeled; use the same to compare codes. A draw with more
+        labeled clips contains the draw with fewer.
 
     Returns:
-      Lists over `num_labeled`, clips of each class; the last is their mean where all are labeled.
-      `mean`, `low` and `high` are over draws: the mean and the middle 95 %; `draws` are all of
-      them. Where all are labeled nothing is drawn. `over_clips` has the 95 % bootstrap interval
-      over the test clips of the same means. `chance` is the share of the most frequent class.
+      Lists over `num_labeled`, the labeled clips per class; its last entry is the mean over classes
+      if all clips are labeled. `mean`, `low` and `high` are the mean over draws and the middle 95 %
+      of them, `draws` are all of them. `over_clips` is the 95 % bootstrap interval over test clips
+      of the same means. `chance` is the share of the most frequent class.
     """
     rarest = np.unique(classes, return_counts=True)[1].min()
     counts = [count for count in NUM_LABELED if count < rarest]
     orders = [_orders(classes, seed, draw) for draw in range(NUM_DRAWS)]
 
-    def right(rows: np.ndarray) -> np.ndarray:
+    def correct(rows: np.ndarray) -> np.ndarray:
         model = probes.fit_classifier("linear", codes[rows], classes[rows], seed)
         return model.predict(test_codes) == test_classes
 
     answers = [
-        np.array([right(np.concatenate([rows[:count] for rows in order])) for order in orders])
+        np.array([correct(np.concatenate([rows[:count] for rows in order])) for order in orders])
         for count in counts
-    ]  # Each [draws, test clips].
-    answers.append(right(np.arange(len(codes)))[None])
+    ]  # Each [draws, test_clips].
+    answers.append(correct(np.arange(len(codes)))[None])  # With all labeled, there is one draw.
     draws = [answer.mean(axis=1) for answer in answers]
     low, high = np.transpose([np.percentile(draw, [2.5, 97.5]) for draw in draws])
     per_clip = np.stack([answer.mean(axis=0) for answer in answers], axis=1)
@@ -100,7 +102,7 @@ def curve(
         "high": high.tolist(),
         "draws": [draw.tolist() for draw in draws],
         "over_clips": metrics.bootstrap(per_clip, seed),
-        "chance": float(np.unique(test_classes, return_counts=True)[1].max() / len(test_classes)),
+        "chance": metrics.majority_share(test_classes),
     }
 
 
@@ -117,7 +119,7 @@ def _make_encoder(run: Run, state: DrnetState) -> Callable[[Array], dict[str, ja
 
 
 def _clips(run: Run, split: str, most: int) -> Clips:
-    """Returns all clips that are long enough, or `most` of them, each from a random frame on."""
+    """Returns all long enough clips, or `most` of them, each from a random frame on."""
     number = min(most, source_lib.num_clips(run.source.all_clips(split, NUM_FRAMES)))
     key = prng.stream(run.key, f"few-shot {split}")
     return run.source.sample(split, key, number, num_frames=NUM_FRAMES)
@@ -125,15 +127,12 @@ def _clips(run: Run, split: str, most: int) -> Clips:
 
 def _encode(run: Run, encode: Callable, split: str, clips: Clips) -> dict[str, np.ndarray]:
     """Returns the features of all clips, float32 `[clips, dims]` by name."""
-    times = np.arange(NUM_FRAMES)
     parts = [
-        jax.device_get(encode(run.source.frames(split, batch, times)))
+        jax.device_get(encode(run.source.frames(split, batch, np.arange(NUM_FRAMES))))
         for batch in source_lib.equal_batches(clips, _CLIPS_AT_ONCE)
     ]
-    return {
-        name: np.concatenate([part[name] for part in parts])[: source_lib.num_clips(clips)]
-        for name in parts[0]
-    }
+    joined = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+    return {name: array[: source_lib.num_clips(clips)] for name, array in joined.items()}
 
 
 def _orders(classes: np.ndarray, seed: int, draw: int) -> list[np.ndarray]:

@@ -1,5 +1,6 @@
-"""Scores of pictures and their uncertainty. Conventions: data range 1, one value per frame."""
+"""Scores of pictures and their uncertainty. Pictures have data range 1 and one score per frame."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,17 +12,17 @@ import numpy as np
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 MAX_PSNR = 100.0
-"""What two equal frames score, in dB: a finite stand-in for infinity."""
+"""The score of two equal frames in dB, in place of infinity."""
 
 NUM_RESAMPLES = 1000
-"""Of a bootstrap."""
+"""Bootstrap resamples behind an interval."""
 
 
 def psnr(predicted: jax.Array, target: jax.Array) -> jax.Array:
     """Returns the peak signal-to-noise ratio in dB, one value per frame.
 
-    Both are floats `[..., height, width, channels]` in [0, 1]; the mean square goes over pixels
-    and channels.
+    Both are floats `[..., height, width, channels]` in [0, 1]; the mean squared error is over
+    pixels and channels.
     """
     mse = jnp.mean(jnp.square(predicted - target), axis=(-3, -2, -1))
     return -10 * jnp.log10(jnp.maximum(mse, 10 ** (-MAX_PSNR / 10)))
@@ -31,7 +32,7 @@ def picture_scores(predicted: jax.Array, target: jax.Array) -> dict[str, jax.Arr
     """Returns every score of a picture by name, one value per frame.
 
     Both are floats `[..., height, width, channels]` in [0, 1] of one shape. `mse` and `mae` are
-    means over pixels and channels, `mse_sum` and `mae_sum` the sums that other repositories print.
+    means over pixels and channels; `mse_sum` and `mae_sum` are the sums that some papers report.
     """
     difference = predicted - target
     squared = jnp.mean(jnp.square(difference), axis=(-3, -2, -1))
@@ -62,12 +63,12 @@ def sharpness(frames: jax.Array) -> jax.Array:
 def ssim(predicted: jax.Array, target: jax.Array) -> jax.Array:
     """Returns the structural similarity, one value per frame.
 
-    Both are floats `[..., height, width, channels]` in [0, 1]. Gaussian window of 11 pixels and
-    standard deviation 1.5, population covariance, averaged over the places where the window lies
-    inside the frame, and over channels.
+    Both are floats `[..., height, width, channels]` in [0, 1]. The window is a Gaussian of 11
+    pixels with standard deviation 1.5, the covariance that of a population; the mean is over
+    channels and over the positions at which the window lies inside the frame.
 
     Raises:
-      ValueError: for frames smaller than the window.
+      ValueError: if the frames are smaller than the window.
 
     Source: Wang et al. 2004, "Image quality assessment: from error visibility to structural
     similarity", eq. 13, with K1 = 0.01, K2 = 0.03.
@@ -87,12 +88,12 @@ def ssim(predicted: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def _window(frames: jax.Array) -> jax.Array:
-    """Returns the Gaussian-weighted mean around every place that has a whole window."""
+    """Returns the Gaussian-weighted mean around each pixel that has a whole window."""
     offsets = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
     weights = np.exp(-0.5 * np.square(offsets / SSIM_SIGMA))
     weights /= weights.sum()
     for axis in (-3, -2):
-        # A product with a band matrix: as fast as a convolution at this size, and on any device.
+        # A product with a band matrix: as fast as a convolution at this size, on any device.
         size = frames.shape[axis]
         band = np.zeros((size - SSIM_WINDOW + 1, size), frames.dtype)
         for row in range(len(band)):
@@ -108,7 +109,19 @@ def bootstrap(values: np.ndarray, seed: int) -> dict[str, Any]:
 
     `values` are `[clips, ...]`; `mean`, `low` and `high` are floats, or lists for more axes.
     """
-    return bootstrap_statistic(lambda means: means, np.asarray(values, np.float64), seed)
+    return bootstrap_statistic(lambda means: means, values, seed)
+
+
+def bootstrap_ratio(numerators: np.ndarray, denominators: np.ndarray, seed: int) -> dict[str, Any]:
+    """Returns the ratio of two sums over clips, both `[clips, ...]`, with its interval."""
+    values = np.stack([numerators, denominators], axis=1)
+
+    def ratio(means: np.ndarray) -> np.ndarray:
+        # The axis of the two is the second of `values`, the first but for resamples of `means`.
+        numerator, denominator = np.moveaxis(means, 1 - values.ndim, 0)
+        return numerator / np.maximum(denominator, 1e-12)
+
+    return bootstrap_statistic(ratio, values, seed)
 
 
 def bootstrap_statistic(
@@ -116,32 +129,41 @@ def bootstrap_statistic(
     values: np.ndarray,
     seed: int,
     *,
-    centerd: bool = False,
+    centered: bool = False,
 ) -> dict[str, Any]:
     """Returns a statistic and the ends of its 95 % bootstrap interval over clips.
 
     Args:
-      statistic: maps means over clips `[..., features]` to `[...]`, or any other shape.
+      statistic: maps means over clips `[..., features]` to `[...]`, or to any other shape.
       values: `[clips, features]`, or `[clips]`.
-      seed: the same one gives the same interval.
-      centerd: whether the interval is moved to where the mean of the resampled statistics is the
-        statistic itself. For those that resampling biases, as it does an entropy, which falls with
-        every clip that is missing: the interval may lie beside the statistic otherwise.
+      seed: determines the resamples.
+      centered: whether to shift the interval so that the mean of the resampled statistics is the
+        statistic itself. Resampling biases some statistics: an entropy falls with every clip that
+        a resample misses, and the interval could lie beside it.
     """
     values = np.asarray(values, np.float64)
-    num_clips = len(values)
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(num_clips, size=(NUM_RESAMPLES, num_clips))
-    counts = np.stack([np.bincount(row, minlength=num_clips) for row in rows])
-    resampled = statistic(np.tensordot(counts / num_clips, values, axes=1))
+    resampled = statistic(np.tensordot(_resample(len(values), seed), values, axes=1))
     mean = np.asarray(statistic(values.mean(axis=0)))
-    bias = resampled.mean(axis=0) - mean if centerd else 0.0
+    bias = resampled.mean(axis=0) - mean if centered else 0.0
     low, high = np.percentile(resampled, [2.5, 97.5], axis=0) - bias
     return {"mean": mean.tolist(), "low": low.tolist(), "high": high.tolist()}
 
 
+@functools.lru_cache(maxsize=8)  # An evaluation asks for the same ones hundreds of times.
+def _resample(num_clips: int, seed: int) -> np.ndarray:
+    """Returns the weights of clips in each resample, `[NUM_RESAMPLES, num_clips]`."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(num_clips, size=(NUM_RESAMPLES, num_clips))
+    return np.stack([np.bincount(row, minlength=num_clips) for row in rows]) / num_clips
+
+
 def bootstrap_median(values: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns the median of `values` `[clips]` as `mean`, and its interval as `bootstrap` does."""
+    """Returns the median of `values`, `[clips]`, as `mean`, with its interval."""
     rows = np.random.default_rng(seed).integers(len(values), size=(NUM_RESAMPLES, len(values)))
     low, high = np.percentile(np.median(values[rows], axis=1), [2.5, 97.5])
     return {"mean": float(np.median(values)), "low": float(low), "high": float(high)}
+
+
+def majority_share(classes: np.ndarray) -> float:
+    """Returns the share of the most frequent of `classes`, int `[n]`: the accuracy of chance."""
+    return float(np.unique(classes, return_counts=True)[1].max() / len(classes))

@@ -1,7 +1,7 @@
 """Closest training frames of generated ones: does a model repeat what it was trained on?
 
-Real held-out frames are the yardstick: a model that repeats training frames lies much closer to
-them than those do. Blurred frames lie closer too.
+The yardstick are real held-out frames: a model that repeats training frames is much closer to them
+than real frames are. So are blurred frames.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,32 +19,32 @@ from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
 
 MOST_FRAMES = 20_000
-"""Training frames that are looked at; random ones where there are more."""
+"""Training frames that are searched; random ones if there are more."""
 
 PERCENTILES = (5, 25, 50, 75, 95)
 
-_FRAMES_A_CLIP = 10
-"""Of clips that are made, of which there is no end."""
+_FRAMES_PER_CLIP = 10
+"""Frames searched of each clip that is generated."""
 
 _FRAMES_AT_ONCE = 1_000
 
 
 def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, Any]:
-    """Returns how far generated frames, and the real ones in their place, are from training frames.
+    """Returns the distances to training frames of generated frames, and of the real ones.
 
-    `generated` and `real` have `percentiles` over clips of the distance of `find`, by percent, and
-    `median`, the one in the middle with its 95 % bootstrap interval over clips. Frames are those
-    `step` steps after the last observed one.
+    `generated` and `real` have the `percentiles` over clips of the distance of `find`, by percent,
+    and the `median` with its 95 % bootstrap interval over clips. The frames are those `step` steps
+    after the last observed one.
     """
     step = run.config.evaluation.horizon
     _, generated, truth = roll_out(run, state, predictor, sample(run), step)
     queries = np.concatenate([generated[:, -1], truth[:, -1]])
     distances = find(queries, training_frames(run), 1)[1][:, 0]
-    looked_at, known = num_training_frames(run)
+    searched, known = num_training_frames(run)
     record = {
         "step": step,
         "num_clips": len(generated),
-        "num_training_frames": looked_at,
+        "num_training_frames": searched,
         "num_known_frames": known,
     }
     for name, closest in zip(("generated", "real"), np.split(distances, 2), strict=True):
@@ -68,9 +68,9 @@ def sample(run: Run) -> Clips:
 
 
 def num_training_frames(run: Run) -> tuple[int, int | None]:
-    """Returns how many training frames are looked at, and how many there are.
+    """Returns how many training frames are searched, and how many there are in all.
 
-    The latter is None where clips are made, and there is no end of them.
+    The latter is None if clips are generated without end.
     """
     counts = run.source.frame_counts("train")
     if counts is None:
@@ -80,25 +80,26 @@ def num_training_frames(run: Run) -> tuple[int, int | None]:
 
 
 def training_frames(run: Run) -> Iterator[np.ndarray]:
-    """Yields the training frames that are looked at, uint8 `[some, height, width, channels]`."""
-    source, (num, known) = run.source, num_training_frames(run)
+    """Yields the training frames that are searched, uint8 `[some, height, width, channels]`."""
+    num, known = num_training_frames(run)
     if known is not None:
-        yield from _recorded_frames(run, num)
+        yield from _frames_of_all_clips(run, num)
         return
-    num_clips = min(num, _FRAMES_AT_ONCE) // _FRAMES_A_CLIP
-    for i in range(num // (num_clips * _FRAMES_A_CLIP)):
-        clips = source.sample("train", prng.stream(run.key, "neighbours", i), num_clips)
+    num_clips = min(num, _FRAMES_AT_ONCE) // _FRAMES_PER_CLIP
+    for i in range(num // (num_clips * _FRAMES_PER_CLIP)):
+        clips = run.source.sample("train", prng.stream(run.key, "neighbours", i), num_clips)
         key = prng.stream(run.key, "neighbours' times", i)
-        times = source.random_times("train", clips, key, _FRAMES_A_CLIP)
-        frames = jax.device_get(source.frames("train", clips, times))
-        yield frames.reshape(-1, *frames.shape[2:])
+        times = run.source.random_times("train", clips, key, _FRAMES_PER_CLIP)
+        frames = jax.device_get(run.source.frames("train", clips, times))
+        yield frames.reshape(-1, *frames.shape[2:])  # [clips * times, ...]
 
 
-def _recorded_frames(run: Run, num: int) -> Iterator[np.ndarray]:
-    """Yields `num` different frames of the training split, all of them if these are so many."""
+def _frames_of_all_clips(run: Run, num: int) -> Iterator[np.ndarray]:
+    """Yields `num` different frames of the training split."""
     clips, counts = run.source.all_clips("train"), run.source.frame_counts("train")
     ends = np.cumsum(counts)
     rng = prng.host_generator(prng.stream(run.key, "neighbours"))
+    # Numbers of frames in the whole split, clip after clip.
     rows = np.sort(rng.choice(ends[-1], num, replace=False))
     for part in np.array_split(rows, -(-num // _FRAMES_AT_ONCE)):
         numbers = np.searchsorted(ends, part, side="right")
@@ -119,13 +120,13 @@ def find(
     Args:
       queries: uint8 `[num_queries, height, width, channels]`.
       batches: each uint8 `[some, height, width, channels]`.
-      num: how many for each query; there must be so many.
+      num: how many frames to find for each query, at most the number of frames in all batches.
 
     Returns:
       uint8 `[num_queries, num, height, width, channels]`, and the root mean square differences
-      `[num_queries, num]` over pixels and channels, 1 being from black to white.
+      `[num_queries, num]` over pixels and channels; black and white are 1 apart.
     """
-    # Sums of products of bytes are whole numbers far below 2**53: nothing is rounded.
+    # Sums of products of bytes are integers far below 2**53, so float64 rounds nothing.
     flat = queries.reshape(len(queries), -1).astype(np.float64)
     frames = np.empty((len(queries), 0, *queries.shape[1:]), np.uint8)
     squares = np.empty((len(queries), 0))
@@ -135,6 +136,7 @@ def find(
         best = np.argsort(new, axis=1, kind="stable")[:, :num]
         squares = np.concatenate([squares, np.take_along_axis(new, best, axis=1)], axis=1)
         frames = np.concatenate([frames, batch[best]], axis=1)
+        # Keep the best of the earlier batches and this one.
         best = np.argsort(squares, axis=1, kind="stable")[:, :num]
         squares = np.take_along_axis(squares, best, axis=1)
         frames = np.take_along_axis(frames, best[:, :, None, None, None], axis=1)

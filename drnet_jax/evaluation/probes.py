@@ -1,4 +1,4 @@
-"""Small models that read factors off codes: what they find is in there. Arrays in, scores out."""
+"""Small models that read factors off codes: what they find is in the code. NumPy arrays only."""
 
 import warnings
 from typing import Any
@@ -15,67 +15,55 @@ from drnet_jax.evaluation import metrics
 KINDS = ("linear", "mlp")
 
 _FEWEST_PER_CLASS = 10
-_HIDDEN = 128
+_MLP = {"hidden_layer_sizes": (128,), "early_stopping": True, "max_iter": 100, "alpha": 1e-3}
 
 
 def fit_classifier(kind: str, codes: np.ndarray, classes: np.ndarray, seed: int) -> Pipeline:
     """Returns a fitted scikit-learn classifier of standardized codes.
 
     Args:
-      kind: `linear` is multinomial logistic regression with scikit-learn's own regularization,
-        `mlp` one hidden layer.
+      kind: `linear`, multinomial logistic regression with scikit-learn's default regularization, or
+        `mlp`, a network with one hidden layer.
       codes: `[clips, dims]`.
       classes: int `[clips]`, at least two different ones.
-      seed: of the hidden layer.
+      seed: determines the weights of the hidden layer.
     """
     if kind == "linear":
-        model = LogisticRegression(max_iter=1000)
-    else:
-        # What stops early needs some clips of every class to know when.
-        enough = np.unique(classes, return_counts=True)[1].min() >= _FEWEST_PER_CLASS
-        model = MLPClassifier(
-            hidden_layer_sizes=(_HIDDEN,),
-            early_stopping=bool(enough),
-            max_iter=100,
-            alpha=1e-3,
-            random_state=seed,
-        )
-    return _fit(model, codes, classes)
+        return _fit(LogisticRegression(max_iter=1000), codes, classes)
+    # Early stopping sets clips aside, and needs some of every class among them.
+    enough = np.unique(classes, return_counts=True)[1].min() >= _FEWEST_PER_CLASS
+    settings = _MLP | {"early_stopping": bool(enough)}
+    return _fit(MLPClassifier(**settings, random_state=seed), codes, classes)
 
 
 def fit_regressor(kind: str, codes: np.ndarray, values: np.ndarray, seed: int) -> Pipeline:
     """Returns a fitted scikit-learn regressor of standardized codes.
 
     Args:
-      kind: `linear` is ridge regression with scikit-learn's own regularization, `mlp` one hidden
-        layer.
+      kind: `linear`, ridge regression with scikit-learn's default regularization, or `mlp`, a
+        network with one hidden layer.
       codes: `[clips, dims]`.
       values: `[clips, values]`, of about unit size.
-      seed: of the hidden layer.
+      seed: determines the weights of the hidden layer.
     """
     if kind == "linear":
         return _fit(Ridge(), codes, values)
-    model = MLPRegressor(
-        hidden_layer_sizes=(_HIDDEN,),
-        early_stopping=True,
-        max_iter=100,
-        alpha=1e-3,
-        random_state=seed,
-    )
-    return _fit(model, codes, values[:, 0] if values.shape[1] == 1 else values)
+    # scikit-learn warns of a single column.
+    targets = values[:, 0] if values.shape[1] == 1 else values
+    return _fit(MLPRegressor(**_MLP, random_state=seed), codes, targets)
 
 
 def _fit(model: Any, codes: np.ndarray, targets: np.ndarray) -> Pipeline:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # Then it has had steps enough.
+        # A probe that has not converged by then has had enough steps.
+        warnings.simplefilter("ignore", ConvergenceWarning)
         return make_pipeline(StandardScaler(), model).fit(codes, targets)
 
 
 def accuracy(model: Pipeline, codes: np.ndarray, classes: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns the share of right answers, and `chance`, that of the most frequent class."""
-    right = model.predict(codes) == classes
-    chance = np.unique(classes, return_counts=True)[1].max() / len(classes)
-    return metrics.bootstrap(right, seed) | {"chance": float(chance)}
+    """Returns the accuracy with its interval; `chance` is the share of the most frequent class."""
+    correct = model.predict(codes) == classes
+    return metrics.bootstrap(correct, seed) | {"chance": metrics.majority_share(classes)}
 
 
 def r_squared(model: Pipeline, codes: np.ndarray, values: np.ndarray, seed: int) -> dict[str, Any]:
@@ -91,24 +79,17 @@ def r_squared(model: Pipeline, codes: np.ndarray, values: np.ndarray, seed: int)
 
 
 def fit_pair_classifier(same: np.ndarray, different: np.ndarray, seed: int) -> Pipeline:
-    """Returns a fresh discriminator of pairs, trained until it gets no better.
+    """Returns a fresh discriminator of pairs, trained until it stops improving.
 
     Args:
       same: pairs of codes that belong together, `[pairs, 2, dims]`.
-      different: pairs that do not.
-      seed: of its weights.
+      different: pairs of codes that do not.
+      seed: determines its weights.
     """
     pairs = np.concatenate([same, different])
     labels = np.repeat([1, 0], [len(same), len(different)])
-    model = MLPClassifier(
-        hidden_layer_sizes=(100, 100),
-        early_stopping=True,
-        n_iter_no_change=8,
-        max_iter=100,
-        alpha=1e-3,
-        random_state=seed,
-    )
-    return _fit(model, pair_features(pairs), labels)
+    settings = _MLP | {"hidden_layer_sizes": (100, 100), "n_iter_no_change": 8}
+    return _fit(MLPClassifier(**settings, random_state=seed), pair_features(pairs), labels)
 
 
 def pair_features(pairs: np.ndarray) -> np.ndarray:
@@ -118,7 +99,7 @@ def pair_features(pairs: np.ndarray) -> np.ndarray:
 
 
 def area_under_curve(positive: np.ndarray, negative: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns how often a positive score is above a negative one; ties count half.
+    """Returns how often a positive score exceeds a negative one; ties count half.
 
     `positive` and `negative` are `[clips]`, one pair of each kind for every clip. The interval is
     that of the linearized statistic.

@@ -1,6 +1,7 @@
 """Long rollouts of held-out clips against what really followed, step by step."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,19 +11,20 @@ import numpy as np
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array, as_float
 from drnet_jax.data.ground_truth import Objects
+from drnet_jax.data.source import Clips
 from drnet_jax.evaluation import metrics
-from drnet_jax.evaluation.judges import scores as verdicts
-from drnet_jax.evaluation.judges.objects import Judge
+from drnet_jax.evaluation.judges import scores as judge_scores
+from drnet_jax.evaluation.judges.classifier import Judge
 from drnet_jax.models import inference
 from drnet_jax.models.rollout import predict_poses
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
 
 HORIZONS = (10, 50, 100, 250, 500, 1000)
-"""Steps after the last observed frame that tables show, as far as rollouts go."""
+"""Steps after the last observed frame that tables show, if rollouts are that long."""
 
 FROZEN = 0.1
-"""A frame that differs from the one before by less than this share of what real ones do."""
+"""A frame is frozen if it changes less than this share of the mean change of real frames."""
 
 _FRAMES_AT_ONCE = 500
 
@@ -34,14 +36,12 @@ def score(
     judge: Judge | None,
     mean_frame: Array,
 ) -> dict[str, Any]:
-    """Returns the records `prediction` and `rollout`.
+    """Returns the records `prediction` and `rollout`, on clips of the test split.
 
-      prediction: scores of pictures over the first `config.evaluation.horizon` steps.
-      rollout: scores at growing steps, up to `config.evaluation.rollout_steps` or as far as clips
-        go; where objects are known to be, also how far from there they are painted, and what they
-        are painted as.
-
-    Clips are of the test split, content is that of the last observed frame.
+    prediction: picture scores over the first `config.evaluation.horizon` steps.
+    rollout: scores at growing steps, up to `config.evaluation.rollout_steps` or the length of
+      clips; where the true positions of objects are known, also how far from them the objects are
+      drawn and what the judge takes them for.
     """
     config = run.config.evaluation
     values = _measure(run, state, predictor, judge, mean_frame)
@@ -68,63 +68,70 @@ def score(
 
 
 def scored_steps(num_steps: int) -> np.ndarray:
-    """Returns the steps that are scored, ascending: all of the first, fewer and fewer later."""
+    """Returns the steps that are scored, ascending: every early step, ever fewer later ones."""
     steps = {*range(1, 21), *range(25, 101, 5), *range(120, num_steps + 1, 20), *HORIZONS}
     return np.array(sorted(step for step in steps | {num_steps} if step <= num_steps))
 
 
 def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
-    """Returns values by clip and scored step, all on the host; `steps` are those steps."""
+    """Returns values by clip and scored step on the host; `steps` are those steps."""
     config, source = run.config, run.source
-    num_observed = config.predictor.num_observed
+    num_observed, num_clips = config.predictor.num_observed, config.evaluation.rollout_clips
     num_steps = min(config.evaluation.rollout_steps, source.max_frames - num_observed)
     steps = scored_steps(num_steps)
-    # With the frame before each: for speed and standstill.
+    # Speed and standstill also need the frame before each scored one.
     decoded = np.unique(np.concatenate([steps - 1, steps]))[1:]
-    batch_size = max(1, min(config.evaluation.rollout_clips, _FRAMES_AT_ONCE // len(decoded)))
-    roll_out = _make_rollout(run, num_steps, decoded)
-    measure = jax.jit(functools.partial(_measure_frames, at=np.searchsorted(decoded, steps)))
+    at = np.searchsorted(decoded, steps)
+    batch_size = max(1, min(num_clips, _FRAMES_AT_ONCE // len(decoded)))
+    roll_out = _make_rollout(run, state, predictor, num_steps, decoded)
+    measure = jax.jit(functools.partial(_measure_frames, at=at))
     batches = []
-    for number in range(-(-config.evaluation.rollout_clips // batch_size)):
+    for number in range(-(-num_clips // batch_size)):
         key = prng.stream(run.key, "rollout evaluation", number)
         clips = source.sample("test", key, batch_size, num_frames=num_observed + num_steps)
         observed = source.frames("test", clips, np.arange(num_observed))
         times = np.broadcast_to(num_observed - 1 + decoded, (batch_size, len(decoded)))
         truth = source.frames("test", clips, times)
-        frames = roll_out(state.autoencoder, predictor.predictor.variables("predictor"), observed)
+        frames = roll_out(observed)
         values = measure(frames, truth, observed[:, -1], mean_frame)
-        objects = source.truth.objects("test", clips, np.insert(times, 0, num_observed - 1, axis=1))
+        # The objects in the last observed frame come before those in the decoded ones.
+        since_last = np.insert(times, 0, num_observed - 1, axis=1)
+        objects = source.truth.objects("test", clips, since_last)
         if objects is not None:
-            values |= _measure_objects(run, clips, objects, frames, truth, steps, decoded)
+            values |= _measure_objects(run, clips, objects, frames, truth, at + 1)
             if judge is not None:
-                at = np.searchsorted(decoded, steps)
-                answers = {"model": frames, "truth": as_float(truth)}
-                values |= _judge(judge, objects, answers, observed[:, -1:], at)
+                answers = {"model": frames[:, at], "truth": as_float(truth)[:, at]}
+                values |= _judge(judge, objects, answers, observed[:, -1:], at + 1)
         batches.append(jax.device_get(values))
-    count = config.evaluation.rollout_clips
-    values = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:count], *batches)
+    values = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_clips], *batches)
     if judge is not None:
         values["chance"] = judge.record["chance"]
     return values | {"steps": steps}
 
 
-def _make_rollout(run: Run, num_steps: int, decoded: np.ndarray):
-    """Returns the compiled rollout of `num_steps` of which only the `decoded` are painted."""
+def _make_rollout(
+    run: Run, state: DrnetState, predictor: PredictorState, num_steps: int, decoded: np.ndarray
+) -> Callable[[Array], jax.Array]:
+    """Returns a function of observed frames that decodes only the steps in `decoded`.
 
+    They are float `[batch, decoded, ...]`: rounding to uint8 would change the scores.
+    """
+
+    @jax.jit
     def roll_out(autoencoder, variables, observed: Array) -> jax.Array:
         content, poses = predict_poses(
             run.networks, run.predictor, autoencoder, variables, observed, num_steps
         )
-        contents = jax.tree.map(lambda x: jnp.repeat(x[:, None], len(decoded), axis=1), content)
-        return inference.decode(run.networks, autoencoder, contents, poses[:, decoded - 1])
+        return inference.decode_each(run.networks, autoencoder, content, poses[:, decoded - 1])
 
-    return jax.jit(roll_out)
+    variables = predictor.predictor.variables("predictor")
+    return functools.partial(roll_out, state.autoencoder, variables)
 
 
 def _measure_frames(
     frames: jax.Array, truth: Array, last: Array, mean_frame: Array, *, at: np.ndarray
 ) -> dict[str, Any]:
-    """Returns what needs pixels alone, `[batch, steps]`; `at` says which frames are scored."""
+    """Returns what pixels alone tell, `[batch, steps]`; `at` are the scored ones of `frames`."""
     truth, last = as_float(truth), as_float(last)
 
     def change(frames: jax.Array) -> jax.Array:
@@ -149,60 +156,55 @@ def _measure_frames(
 
 
 def _measure_objects(
-    run: Run,
-    clips: Any,
-    objects: Objects,
-    frames: jax.Array,
-    truth: Array,
-    steps: np.ndarray,
-    decoded: np.ndarray,
+    run: Run, clips: Clips, objects: Objects, frames: jax.Array, truth: Array, at: np.ndarray
 ) -> dict[str, Any]:
-    """Returns where objects were painted; `objects` begin with what was seen last."""
-    locate = functools.partial(run.source.truth.locate, "test", clips)
+    """Returns the errors of where objects are drawn; `objects` begin with the last observed frame.
+
+    `at` are the scored ones of the times of `objects`.
+    """
     start, positions = objects.positions[:, :1], objects.positions
-    at = np.searchsorted(decoded, steps) + 1  # One further on, after the last observed frame.
 
     def track(frames: Array) -> np.ndarray:
-        return np.concatenate([start, np.asarray(locate(frames), np.float32)], axis=1)
+        located = run.source.truth.locate("test", clips, frames)
+        return np.concatenate([start, np.asarray(located, np.float32)], axis=1)
 
-    def distance(found: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(found[:, at] - positions[:, at], axis=-1)  # [batch, steps, objects]
+    def distance(track: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(track[:, at] - positions[:, at], axis=-1)  # [batch, steps, objects]
 
     def speed(track: np.ndarray) -> np.ndarray:
         return np.linalg.norm(track[:, at] - track[:, at - 1], axis=-1)
 
-    model, real = track(frames), track(truth)
-    still = np.broadcast_to(start, positions.shape)
-    others = np.roll(positions, 1, axis=0)
+    tracks = {
+        "model": track(frames),
+        "copy_last_frame": np.broadcast_to(start, positions.shape),
+        "another_clip": np.roll(positions, 1, axis=0),
+        "truth": track(truth),
+    }
+    moving = ("model", "copy_last_frame", "truth")
     return {
-        "distance": distance(model),
-        "position_error": {
-            "model": distance(model).mean(axis=2),
-            "copy_last_frame": distance(still).mean(axis=2),
-            "another_clip": distance(others).mean(axis=2),
-            "truth": distance(real).mean(axis=2),
-        },
+        "distance": distance(tracks["model"]),
+        "position_error": {name: distance(t).mean(axis=2) for name, t in tracks.items()},
         "speed_error": {
-            "model": np.abs(speed(model) - speed(positions)).mean(axis=2),
-            "copy_last_frame": speed(positions).mean(axis=2),
-            "truth": np.abs(speed(real) - speed(positions)).mean(axis=2),
+            name: np.abs(speed(tracks[name]) - speed(positions)).mean(axis=2) for name in moving
         },
-        "size": np.full(len(model), objects.size),
+        "size": np.full(len(positions), objects.size),
     }
 
 
 def _judge(
     judge: Judge, objects: Objects, answers: dict[str, Array], last: Array, at: np.ndarray
 ) -> dict[str, Any]:
-    """Returns what the judge says of frames number `at`, and of the last observed one."""
-    judged = {name: np.asarray(judge.probabilities(a[:, at])) for name, a in answers.items()}
+    """Returns the judge's answers to the scored frames, and to the last observed one.
+
+    `at` are the scored ones of the times of `objects`.
+    """
+    judged = {name: np.asarray(judge.probabilities(frames)) for name, frames in answers.items()}
     still = np.asarray(judge.probabilities(as_float(last)))
     judged["copy_last_frame"] = np.broadcast_to(still, judged["model"].shape)
     return {
         "judged": judged,
         "classes": objects.classes,
-        # Of the true frames; `objects` begin with what was seen last.
-        "in_view": objects.visible[:, at + 1] >= verdicts.IN_VIEW,
+        "in_view": objects.visible[:, at] >= judge_scores.IN_VIEW,
     }
 
 
@@ -216,13 +218,9 @@ def _records(values: dict[str, Any], steps: np.ndarray, seed: int) -> dict[str, 
         "sharpness": {n: interval(v / real_sharpness) for n, v in values["sharpness"].items()},
         "frozen": {name: interval(v) for name, v in frozen.items()},
         "frozen_rate": {name: interval(v.mean(axis=1)) for name, v in frozen.items()},
-        "position_error": None,
-        "speed_error": None,
-        "lost_at": None,
-        "never_lost": None,
-        "identity": None,
-        "inception": None,
     }
+    optional = ("position_error", "speed_error", "lost_at", "never_lost", "identity", "inception")
+    record |= dict.fromkeys(optional)
     if "distance" in values:
         for name in ("position_error", "speed_error"):
             record[name] = {answer: interval(v) for answer, v in values[name].items()}
@@ -232,29 +230,21 @@ def _records(values: dict[str, Any], steps: np.ndarray, seed: int) -> dict[str, 
     if "judged" in values:
         classes, in_view, judged = values["classes"][:, None], values["in_view"], values["judged"]
         record["identity"] = {"chance": values["chance"]} | {
-            name: _identity(p.argmax(axis=-1) == classes, in_view, seed)
+            name: judge_scores.share(p.argmax(axis=-1) == classes, in_view, seed)
             for name, p in judged.items()
         }
         record["inception"] = {
-            name: verdicts.inception(p, in_view, seed)["inception_score"]
+            name: judge_scores.inception(p, in_view, seed)["inception_score"]
             for name, p in judged.items()
         }
     return record
 
 
 def lost_at(distances: np.ndarray, steps: np.ndarray, limit: float) -> np.ndarray:
-    """Returns int `[clips]`: the first of `steps` at which a track is lost, 0 where it never is.
+    """Returns int `[clips]`, the first of `steps` at which a track is lost, 0 if it never is.
 
-    It is lost where the distance `[clips, steps]` is above `limit` there and at the next step.
+    A track is lost where the distance `[clips, steps]` exceeds `limit` there and at the next step.
     """
     far = distances > limit
     far[:, :-1] &= far[:, 1:]
     return np.where(far.any(axis=1), steps[far.argmax(axis=1)], 0)
-
-
-def _identity(right: np.ndarray, in_view: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns the share of `right` among the objects `in_view`, both `[clips, steps, objects]`."""
-    sums = np.stack([(right & in_view).sum(axis=2), in_view.sum(axis=2)], axis=1)
-    return metrics.bootstrap_statistic(
-        lambda means: means[..., 0, :] / np.maximum(means[..., 1, :], 1e-12), sums, seed
-    )

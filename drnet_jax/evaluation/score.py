@@ -1,4 +1,4 @@
-"""All scores of a run on held-out clips, each beside what chance and trivial answers score."""
+"""All scores of a run on held-out clips, each next to chance and trivial answers."""
 
 import jax
 import jax.numpy as jnp
@@ -13,17 +13,17 @@ from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
 
 SCHEMA_VERSION = 6
-"""Of `evaluation.json`, as docs/evaluation.md says what is in it."""
+"""The version of `evaluation.json`, documented in docs/evaluation.md; raised with every rename."""
 
 NUM_MEAN_CLIPS = 1000
-"""Clips behind the mean training frame."""
+"""The number of clips behind the mean training frame."""
 
 
 def score_run(run: Run, drnet: DrnetState, predictor: PredictorState | None = None) -> dict:
     """Returns the scores of held-out clips; the same seed gives the same clips.
 
-    Every score has its mean over clips and the ends of its 95 % bootstrap interval. A part that the
-    data or the model do not allow is None: docs/evaluation.md says what each is and needs.
+    A score is a mean over clips with the ends of its 95 % bootstrap interval. A part that the data
+    or the model do not allow is None; docs/evaluation.md documents every part.
     """
     config = run.config
     mean_frame = mean_training_frame(run)

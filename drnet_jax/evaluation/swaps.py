@@ -1,6 +1,7 @@
-"""Frames rebuilt and swapped, against the truth and against trivial answers."""
+"""Scores of reconstructed and swapped frames against the truth and against trivial answers."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,19 +10,19 @@ import numpy as np
 
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array, Tree, as_float
+from drnet_jax.data.source import Clips
 from drnet_jax.evaluation import metrics
-from drnet_jax.evaluation.judges import scores as verdicts
-from drnet_jax.evaluation.judges.objects import Judge
+from drnet_jax.evaluation.judges import scores as judge_scores
+from drnet_jax.evaluation.judges.classifier import Judge
 from drnet_jax.models import inference
+from drnet_jax.models.pose_lstm import PoseLSTM
+from drnet_jax.models.registry import Networks
 from drnet_jax.models.rollout import predict_poses
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
 
-TRIVIAL_ANSWERS = ("copy_content_frame", "copy_pose_frame", "mean_frame")
-"""What a swap is compared with, besides the truth."""
-
 LATER_HORIZONS = (95, 500)
-"""Steps after the last observed frame at which swaps are scored too, where clips go on so long."""
+"""Further steps after the last observed frame at which swaps are scored, if clips are that long."""
 
 
 def score(
@@ -33,32 +34,36 @@ def score(
 ) -> dict[str, Any]:
     """Returns the records `reconstruction`, `swap`, `swap_judge` and `discriminator`.
 
-      reconstruction: content of x^t and pose of x^(t+k), against x^(t+k), k from 1 to the horizon;
-        means over k, and each k by itself.
+      reconstruction: content of x^t and pose of x^(t+k), against x^(t+k), for k from 1 to the
+        horizon; the mean over k, and each k.
       swap: content of clip A at t, pose of clip B at t + horizon, against A's objects on B's
-        tracks, with the better of all assignments of objects to tracks. `predicted` has the pose
-        not from that frame of B, but predicted from those before and at t.
-      swap_judge: what the judge says of the swapped frames.
-      discriminator: how often it tells poses of one clip from poses of two, 0.5 being chance.
+        tracks, with the best assignment of objects to tracks. The pose of `predicted` is not
+        encoded from that frame of B but predicted from B's observed frames.
+      swap_judge: the judge's answers to the swapped frames.
+      discriminator: how often the model's discriminator tells pairs of poses from one clip from
+        pairs from two clips; chance is 0.5.
 
-    `t` is the last observed frame. Frames count as they are, in all their channels.
+    `t` is the last observed frame. Frames are compared as decoded, with all channels.
     """
     config = run.config
     num_clips, batch_size = config.evaluation.num_clips, config.evaluation.batch_size
     variables = predictor.predictor.variables("predictor") if predictor else None
-    score_batch = jax.jit(make_batch_scorer(run))
+    horizons = swap_horizons(run)
+    headline = horizons.index(config.evaluation.horizon)
+    score_batch = compiled_scorer(run.networks, run.predictor, horizons, headline)
     batches = []
     for i in range(-(-num_clips // batch_size)):
         batch, clips = held_out_batch(run, prng.stream(run.key, "evaluation", i), batch_size)
         scores, swapped = score_batch(state, variables, batch, mean_frame)
         if judge is not None:
-            scores |= _judged(run, judge, swapped, clips)
+            scores |= _judge_swaps(run, judge, swapped, clips)
         batches.append(jax.device_get(scores))
     values = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_clips], *batches)
-    return _records(run, judge, values)
+    return _records(run, values)
 
 
-def _records(run: Run, judge: Judge | None, values: dict[str, Any]) -> dict[str, Any]:
+def _records(run: Run, values: dict[str, Any]) -> dict[str, Any]:
+    """Returns the records of `score`, from values by clip."""
     seed, horizons = run.config.seed, swap_horizons(run)
     interval = functools.partial(metrics.bootstrap, seed=seed)
     reconstruction = {
@@ -69,47 +74,48 @@ def _records(run: Run, judge: Judge | None, values: dict[str, Any]) -> dict[str,
     steps = list(range(1, run.config.evaluation.horizon + 1))
     swap = swap_judge = None
     if "swap" in values:
-        asked = values["swap_asked"]
+        counted = values["swap_counted"]
         swaps = [
             {"horizon": horizon}
-            | jax.tree.map(lambda v, i=i: interval(v[asked[:, i], i]), values["swap"])
+            | jax.tree.map(lambda v, i=i: interval(v[counted[:, i], i]), values["swap"])
             for i, horizon in enumerate(horizons)
         ]
         headline = horizons.index(run.config.evaluation.horizon)
         swap = swaps[headline] | {"by_horizon": swaps}
-    if judge is not None:
-        swap_judge = verdicts.swap_record(values["judged"], values["asked"], seed)
+    if "judged" in values:
+        swap_judge = judge_scores.swap_record(values["judged"], values["expected"], seed)
     return {
         "reconstruction": reconstruction.pop("model")
         | reconstruction
         | {"by_step": {"steps": steps} | by_step},
-        # None where nobody knows what a swap ought to look like.
-        "swap": swap,
+        "swap": swap,  # None if the truth of a swap is unknown.
         "swap_judge": swap_judge,
-        # None for a model that was imported without one.
         "discriminator": {
+            # None for a model that was imported without a discriminator.
             "accuracy": interval(values["discriminator"]) if "discriminator" in values else None,
             "chance": 0.5,
         },
     }
 
 
-def swap_horizons(run: Run) -> list[int]:
-    """Returns at how many steps after the last observed frame swaps are scored, ascending."""
+def swap_horizons(run: Run) -> tuple[int, ...]:
+    """Returns the steps after the last observed frame at which swaps are scored, ascending."""
     longest = run.source.max_frames - run.config.predictor.num_observed
     later = [horizon for horizon in LATER_HORIZONS if horizon <= longest]
-    return sorted({run.config.evaluation.horizon, *later})
+    return tuple(sorted({run.config.evaluation.horizon, *later}))
 
 
 def held_out_batch(
     run: Run, key: jax.Array, batch_size: int
-) -> tuple[dict[str, Array], tuple[Any, Any]]:
-    """Returns uint8 frames of pairs of clips (A, B), the truth of every swap, and the clips.
+) -> tuple[dict[str, Array], tuple[Clips, Clips]]:
+    """Returns uint8 frames of pairs of test clips (A, B), and the clips.
 
-    `content` is A at t, `own` `[batch, horizon, ...]` what follows in A, `observed` what B shows up
-    to t, `pose` `[batch, horizons, ...]` B at t + each of `swap_horizons`, `targets`
-    `[batch, horizons, assignments, ...]` what A looks like in those poses, where that is known;
-    `random_*` are frames at random times.
+    content: A at t.
+    own: `[batch, horizon, ...]`, the frames of A after t.
+    observed: `[batch, num_observed, ...]`, the frames of B up to t.
+    pose: `[batch, horizons, ...]`, B at t + each of `swap_horizons`.
+    targets: `[batch, horizons, assignments, ...]`, A in those poses, if known.
+    random_0, random_1, random_other: A twice and B once, at random times.
     """
     source, config = run.source, run.config
     key_a, key_b, key_t = jax.random.split(key, 3)
@@ -135,23 +141,21 @@ def held_out_batch(
     return batch, (a, b)
 
 
-def make_batch_scorer(run: Run):
-    """Returns a function of (state, predictor's variables, batch, mean frame).
+@functools.lru_cache(maxsize=8)
+def compiled_scorer(
+    networks: Networks, predictor: PoseLSTM | None, horizons: tuple[int, ...], headline: int
+) -> Callable[..., tuple[dict[str, Any], jax.Array]]:
+    """Returns compiled `score_batch(state, predictor's variables, batch, mean frame)`.
 
-    It returns scores by name, `[batch, ...]`, and the model's swaps at the headline's horizon.
+    It returns scores by name, `[batch, ...]`, and the model's swaps at `horizons[headline]`.
     """
-    networks, horizons = run.networks, swap_horizons(run)
-    headline = horizons.index(run.config.evaluation.horizon)
 
+    @jax.jit
     def score_batch(state: DrnetState, variables: Tree, batch: dict[str, Array], mean_frame: Array):
         frames = {name: as_float(array) for name, array in batch.items()}
         content = inference.encode_content(networks, state.autoencoder, frames["content"])
-
-        def decode(poses: jax.Array) -> jax.Array:
-            """Returns frames `[batch, time, ...]` of A's content and poses `[batch, time, *]`."""
-            num = poses.shape[1]
-            contents = jax.tree.map(lambda x: jnp.repeat(x[:, None], num, axis=1), content)
-            return inference.decode(networks, state.autoencoder, contents, poses)
+        pose = functools.partial(inference.encode_pose, networks, state.autoencoder)
+        decode = functools.partial(inference.decode_each, networks, state.autoencoder, content)
 
         def trivial(like: Array) -> dict[str, jax.Array]:
             return {
@@ -159,7 +163,6 @@ def make_batch_scorer(run: Run):
                 "mean_frame": jnp.broadcast_to(mean_frame, like.shape),
             }
 
-        pose = functools.partial(inference.encode_pose, networks, state.autoencoder)
         own = frames["own"]
         answers = {"model": decode(pose(own))} | trivial(own)
         scores = {
@@ -173,17 +176,13 @@ def make_batch_scorer(run: Run):
             answers |= trivial(frames["pose"])
             if variables is not None:
                 _, predicted = predict_poses(
-                    networks,
-                    run.predictor,
-                    state.autoencoder,
-                    variables,
-                    frames["observed"],
-                    horizons[-1],
+                    *(networks, predictor, state.autoencoder, variables),
+                    *(frames["observed"], horizons[-1]),
                 )
                 answers["predicted"] = decode(predicted[:, np.array(horizons) - 1])
-            # On a turntable both clips may be at one angle: then nothing is to be changed.
+            # On a turntable both clips may be at the same angle: then there is nothing to change.
             differs = frames["targets"] != frames["content"][:, None, None]
-            scores["swap_asked"] = jnp.all(jnp.any(differs, axis=(-3, -2, -1)), axis=-1)
+            scores["swap_counted"] = jnp.all(jnp.any(differs, axis=(-3, -2, -1)), axis=-1)
             scores["swap"] = {
                 name: best(frame, frames["targets"]) for name, frame in answers.items()
             }
@@ -196,7 +195,7 @@ def make_batch_scorer(run: Run):
 
 
 def _discriminator_accuracy(networks, state: DrnetState, pose, same_clip, other_clip) -> jax.Array:
-    """Returns `[batch]`: the share of right answers to one pair of each kind."""
+    """Returns `[batch]`, the share of correct answers to one pair of each kind."""
     variables = {"params": state.discriminator.params["discriminator"]}
     same = networks.discriminator.apply(variables, pose, same_clip) > 0
     different = networks.discriminator.apply(variables, pose, other_clip) <= 0
@@ -204,7 +203,7 @@ def _discriminator_accuracy(networks, state: DrnetState, pose, same_clip, other_
 
 
 def best(frames: jax.Array, targets: jax.Array) -> dict[str, jax.Array]:
-    """Returns scores `[batch, time]` of frames against the assignment they come closest to.
+    """Returns scores `[batch, time]` of frames against the closest of their targets.
 
     `frames` are `[batch, time, ...]`, `targets` `[batch, time, assignments, ...]`.
     """
@@ -215,25 +214,30 @@ def best(frames: jax.Array, targets: jax.Array) -> dict[str, jax.Array]:
     }
 
 
-def _judged(run: Run, judge: Judge, swapped: jax.Array, clips: tuple[Any, Any]) -> dict[str, Any]:
-    """Returns what the judge says of the swapped frames, of the truth, and of B's frames."""
-    source, truth_of, (a, b) = run.source, run.source.truth, clips
-    times = np.array([run.config.predictor.num_observed - 1 + run.config.evaluation.horizon])
-    times = np.broadcast_to(times, (len(swapped), 1))
-    truth = truth_of.recombine(a, b)
-    objects, others = (truth_of.objects("test", clips, times) for clips in (truth, b))
-    found = truth_of.locate("test", truth, swapped[:, None])[:, 0]
+def _judge_swaps(
+    run: Run, judge: Judge, swapped: jax.Array, clips: tuple[Clips, Clips]
+) -> dict[str, Any]:
+    """Returns the judge's answers to swapped frames, their truth and B's frames, and the classes.
+
+    These are `judged` and `expected`, the arguments of `judges.scores.swap_record`.
+    """
+    source, truth, (a, b) = run.source, run.source.truth, clips
+    time = run.config.predictor.num_observed - 1 + run.config.evaluation.horizon
+    times = np.full((len(swapped), 1), time)
+    target = truth.recombine(a, b)
+    objects, others = (truth.objects("test", clips, times) for clips in (target, b))
+    located = truth.locate("test", target, swapped[:, None])[:, 0]
     frames = {
         "model": swapped,
         "copy_pose_frame": source.frames("test", b, times)[:, 0],
-        "truth": source.frames("test", truth, times)[:, 0],
+        "truth": source.frames("test", target, times)[:, 0],
     }
     return {
         "judged": {name: judge.probabilities(frame) for name, frame in frames.items()},
-        "asked": {
+        "expected": {
             "kept": objects.classes,
             "replaced": others.classes,
             "visible": objects.visible[:, 0],
-            "position_error": np.linalg.norm(found - objects.positions[:, 0], axis=-1),
+            "position_error": np.linalg.norm(located - objects.positions[:, 0], axis=-1),
         },
     }

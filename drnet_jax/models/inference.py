@@ -3,6 +3,7 @@
 import math
 
 import jax
+import jax.numpy as jnp
 
 from drnet_jax.base.arrays import Array, as_float
 from drnet_jax.models.content import Content
@@ -41,3 +42,16 @@ def decode(
     flat = jax.tree.map(lambda x: x.reshape(num, *x.shape[len(leading) :]), (content, pose))
     frames = networks.decoder.apply(autoencoder.variables("decoder"), *flat, train=False)
     return frames.reshape(*leading, *frames.shape[1:])
+
+
+def decode_each(
+    networks: Networks, autoencoder: NetworkState, content: Content, poses: jax.Array
+) -> jax.Array:
+    """Returns frames `[batch, time, ...]`: each content in each of its poses.
+
+    `poses` are `[batch, time, pose_dim]`; the arrays of `content` have no time axis.
+    """
+    num_times = poses.shape[1]
+    # [batch, *] -> [batch, time, *]: a copy of the content for each pose.
+    contents = jax.tree.map(lambda x: jnp.repeat(x[:, None], num_times, axis=1), content)
+    return decode(networks, autoencoder, contents, poses)

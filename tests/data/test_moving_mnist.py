@@ -1,5 +1,6 @@
 """Against a plain NumPy generator that steps through a clip frame by frame."""
 
+import functools
 import itertools
 
 import jax
@@ -59,6 +60,13 @@ def numpy_clip(generator, pictures, tracks, clip, num_frames):
     return np.stack(frames), track
 
 
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def clips(generator, digits, seed, times):
+    """Returns random tracks, positions and velocities, and frames; times are `[batch, time]`."""
+    tracks = generator.sample(jax.random.key(seed), len(times), len(digits))
+    return tracks, generator.positions(tracks, times), generator.render(digits, tracks, times)
+
+
 CASES = [
     dict(num_digits=n, colored=colored, image_size=size, digit_size=size // 2)
     for n, colored, size in itertools.product((1, 2, 3), (True, False), (64, 128))
@@ -69,10 +77,8 @@ CASES = [
 def test_frames_and_tracks_equal_numpy(case):
     generator = make(**case)
     digits = generator.resize(PICTURES)
-    tracks = generator.sample(jax.random.key(1), 3, len(digits))
     times = np.broadcast_to(np.arange(24), (3, 24))
-    frames = jax.jit(generator.render)(jnp.asarray(digits), tracks, times)
-    positions, velocities = generator.positions(tracks, times)
+    tracks, (positions, velocities), frames = clips(generator, digits, 1, times)
     for i in range(3):
         expected, track = numpy_clip(generator, digits, tracks, i, 24)
         np.testing.assert_array_equal(frames[i], expected)
@@ -83,11 +89,12 @@ def test_frames_and_tracks_equal_numpy(case):
 @pytest.mark.parametrize("num_digits", [1, 2, 3])
 def test_both_ways_to_place_digits_are_equal(num_digits):
     generator = make(image_size=32, digit_size=16, num_digits=num_digits)
-    digits = jnp.asarray(generator.resize(PICTURES))
-    tracks = generator.sample(jax.random.key(3), 4, len(digits))
-    corners, _ = generator.positions(tracks, np.broadcast_to(np.arange(30), (4, 30)))
-    by_products = generator.layers_by_products(digits, tracks.digits, corners)
-    by_look_up = generator.layers_by_look_up(digits, tracks.digits, corners)
+    digits, times = generator.resize(PICTURES), np.broadcast_to(np.arange(30), (4, 30))
+    tracks, (corners, _), _ = clips(generator, digits, 3, times)
+    by_products, by_look_up = (
+        jax.jit(layers)(digits, tracks.digits, corners)
+        for layers in (generator.layers_by_products, generator.layers_by_look_up)
+    )
     assert by_products.dtype == by_look_up.dtype == np.uint8
     assert by_products.any()
     np.testing.assert_array_equal(by_look_up, by_products)
@@ -96,9 +103,8 @@ def test_both_ways_to_place_digits_are_equal(num_digits):
 def test_distant_times_equal_numpy():
     generator = make(image_size=32, digit_size=16, speeds=(-3, 3))
     digits = generator.resize(PICTURES)
-    tracks = generator.sample(jax.random.key(2), 2, len(digits))
     times = np.array([[0, 1000], [517, 3]])
-    frames = generator.render(jnp.asarray(digits), tracks, times)
+    tracks, _, frames = clips(generator, digits, 2, times)
     for i in range(2):
         expected, _ = numpy_clip(generator, digits, tracks, i, 1001)
         np.testing.assert_array_equal(frames[i], expected[times[i]])
@@ -124,7 +130,7 @@ def test_resize_equals_pillow():
 @pytest.mark.parametrize("zero_speeds", [True, False])
 def test_sampled_clips_fill_their_ranges(zero_speeds):
     generator = make(zero_speeds=zero_speeds, num_digits=3)
-    tracks = generator.sample(jax.random.key(0), 2000, 50)
+    tracks = jax.jit(generator.sample, static_argnums=(1, 2))(jax.random.key(0), 2000, 50)
     allowed = [v for v in range(-4, 4) if v or zero_speeds]
     assert set(np.unique(tracks.velocities)) == set(allowed)
     assert set(np.unique(tracks.positions)) == set(range(32))
@@ -136,16 +142,13 @@ def test_clips_do_not_depend_on_how_the_batch_is_sharded():
     from drnet_jax.base import sharding
 
     generator = make(image_size=16, digit_size=8, speeds=(-2, 2))
-    digits = jnp.asarray(generator.resize(PICTURES))
-
-    def clips(key):
-        tracks = generator.sample(key, 4, len(digits))
-        return generator.render(digits, tracks, jnp.broadcast_to(jnp.arange(5), (4, 5)))
-
+    digits, times = generator.resize(PICTURES), np.broadcast_to(np.arange(5), (4, 5))
     split = sharding.batch_split(sharding.data_mesh())
-    sharded = jax.jit(clips, out_shardings=split)(jax.random.key(5))
+    sharded = jax.jit(
+        lambda digits, times: clips(generator, digits, 5, times)[-1], out_shardings=split
+    )(digits, times)
     assert len(sharded.sharding.device_set) == 2
-    np.testing.assert_array_equal(sharded, jax.jit(clips)(jax.random.key(5)))
+    np.testing.assert_array_equal(sharded, clips(generator, digits, 5, times)[-1])
 
 
 @pytest.mark.parametrize(
@@ -167,29 +170,24 @@ def test_digits_are_found_where_they_are():
     """The front one always; the other one where enough of it is to be seen."""
     generator = make(image_size=32, digit_size=12, speeds=(-3, 3))
     digits = generator.resize(np.random.default_rng(1).integers(0, 256, (7, 28, 28), np.uint8))
-    tracks = generator.sample(jax.random.key(3), 8, len(digits))
     times = np.broadcast_to(np.arange(10), (8, 10))
-    frames = generator.render(jnp.asarray(digits), tracks, times) / 255
-    found = generator.locate(jnp.asarray(digits), tracks, frames)
-    positions, _ = generator.positions(tracks, times)
-    for i in range(8):
-        np.testing.assert_array_equal(
-            found[i, :, tracks.front[i]], positions[i, :, tracks.front[i]]
-        )
-    apart = jnp.any(jnp.abs(positions[:, :, 0] - positions[:, :, 1]) >= 12, axis=-1)
+    tracks, (positions, _), frames = jax.device_get(clips(generator, digits, 3, times))
+    found = np.asarray(jax.jit(generator.locate)(digits, tracks, frames / np.float32(255)))
+    for i, front in enumerate(tracks.front):
+        np.testing.assert_array_equal(found[i, :, front], positions[i, :, front])
+    apart = np.any(np.abs(positions[:, :, 0] - positions[:, :, 1]) >= 12, axis=-1)
     np.testing.assert_array_equal(found[apart], positions[apart])
 
 
 def test_a_digit_cut_out_is_the_same_wherever_it_was():
     generator = make(image_size=32, digit_size=12, num_digits=1, colored=False)
     digits = generator.resize(PICTURES)
-    tracks = generator.sample(jax.random.key(3), 1, len(digits))
-    frames = generator.render(jnp.asarray(digits), tracks, np.arange(6)[None]) / 255
-    cut = generator.cut_out(frames)
+    frames = np.asarray(clips(generator, digits, 3, np.arange(6)[None])[-1]) / np.float32(255)
+    cut = np.asarray(jax.jit(generator.cut_out)(frames))
     assert cut.shape == (1, 6, 1, 16, 16, 1)
     for picture in cut[0, 1:]:
         np.testing.assert_array_equal(picture, cut[0, 0])
-    assert jnp.sum(cut[0, 0]) == pytest.approx(float(jnp.sum(frames[0, 0])), rel=1e-6)
+    assert np.sum(cut[0, 0]) == pytest.approx(np.sum(frames[0, 0]), rel=1e-6)
 
 
 def test_validation_digits_are_training_digits_held_out():

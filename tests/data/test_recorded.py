@@ -73,14 +73,12 @@ def test_batches_depend_on_seed_and_number_alone(folder):
 
 def test_every_clip_comes_once_in_an_epoch(folder):
     source = make(folder, lengths=(2, 2, 2, 2, 2))
-    order = np.concatenate([toy_clips.read(b)[:, 0] // 20 for b in take(_frames(source), 10)])
+    order = np.concatenate(
+        [toy_clips.read(b)[:, 0] // 20 for b in take(source.train_frames(0, 2, 1), 10)]
+    )
     epochs = order.reshape(4, 5)
     np.testing.assert_array_equal(np.sort(epochs, axis=1), [range(5)] * 4)
     assert len({tuple(epoch) for epoch in epochs.tolist()}) > 1
-
-
-def _frames(source):
-    return source.train_frames(0, 2, 1)
 
 
 def test_short_clips_are_padded_and_say_so(folder):

@@ -4,6 +4,7 @@ import dataclasses
 import types
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from drnet_jax.data.recorded import RecordedClips
 from drnet_jax.evaluation.held_out import roll_out
 from drnet_jax.evaluation.judges import actions as action_judge
 from drnet_jax.evaluation.judges import classifier
-from drnet_jax.evaluation.judges.actions import SPAN, ActionJudge
+from drnet_jax.evaluation.judges.actions import SPAN
+from drnet_jax.evaluation.judges.classifier import Judge
 from tests.evaluation.test_evaluate import check_documented
-from tests.helpers.people import people  # noqa: F401 (a fixture)
 
 NAMES = ["down", "sideways", "still"]
 
@@ -122,11 +123,11 @@ def shade(frames):
 @pytest.fixture
 def stub(monkeypatch):
     """A judge that tells how light it is."""
-    judge = ActionJudge(["light", "dark"], shade, {"names": ["light", "dark"]})
+    judge = Judge(shade, {"names": ["light", "dark"]})
     monkeypatch.setattr(action_judge, "train", lambda run: judge)
 
 
-def test_scores_of_a_run(people, stub):  # noqa: F811 (fixtures)
+def test_scores_of_a_run(people, stub):
     """Real frames by plain arithmetic, on the clips that go on so long."""
     run, state, predictor = people
     record = action_judge.score(run, state, predictor)
@@ -150,7 +151,7 @@ def test_scores_of_a_run(people, stub):  # noqa: F811 (fixtures)
         assert truth["accuracy"]["mean"][step] == pytest.approx(right.mean())
 
 
-def test_generated_frames_are_judged_in_their_order(people, stub, monkeypatch):  # noqa: F811
+def test_generated_frames_are_judged_in_their_order(people, stub, monkeypatch):
     run, state, predictor = people
     seen = []
     monkeypatch.setattr(action_judge, "scores_by_step", lambda p, *_: seen.append(p))
@@ -161,7 +162,7 @@ def test_generated_frames_are_judged_in_their_order(people, stub, monkeypatch): 
     np.testing.assert_allclose(seen[0], shade(generated), atol=1 / 255)
 
 
-def test_no_more_clips_than_asked_for(people):  # noqa: F811 (a fixture)
+def test_no_more_clips_than_asked_for(people):
     run = people[0]
     config = ml_collections.ConfigDict(run.config.to_dict())
     config.evaluation.num_clips = 5
@@ -170,7 +171,7 @@ def test_no_more_clips_than_asked_for(people):  # noqa: F811 (a fixture)
     assert len(action_judge._clips(run, 8).numbers) == 24
 
 
-def test_data_without_labels_or_long_clips_have_none(people, monkeypatch):  # noqa: F811
+def test_data_without_labels_or_long_clips_have_none(people, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(action_judge, "MAX_STEPS", SPAN)
         assert action_judge.score(*people) is None
@@ -178,17 +179,24 @@ def test_data_without_labels_or_long_clips_have_none(people, monkeypatch):  # no
     assert action_judge.score(*people) is None
 
 
-def test_judge_of_people(people, monkeypatch):  # noqa: F811 (a fixture)
+def test_judge_of_people(people, monkeypatch):
     monkeypatch.setattr(action_judge, "NUM_TRAINING_WINDOWS", 100)
     monkeypatch.setattr(action_judge, "NUM_TEST_WINDOWS", 2)
 
-    def fit(net, pictures, classes, key, num_steps):
+    def fit(pictures, classes, num_classes, key, num_steps):
         assert pictures.shape == (100, action_judge.SIDE, action_judge.SIDE, 3)
-        return net.init(key, pictures[:1], train=False)
+        return lambda pictures: jnp.full((*pictures.shape[:-3], num_classes), 1 / num_classes)
 
     monkeypatch.setattr(classifier, "fit", fit)
     judge = action_judge.train(people[0])
-    assert judge.names == ["boxing", "handclapping", "handwaving", "jogging", "running", "walking"]
+    assert judge.record["names"] == [
+        "boxing",
+        "handclapping",
+        "handwaving",
+        "jogging",
+        "running",
+        "walking",
+    ]
     # A person does all six actions in each of four scenarios.
     assert (judge.record["num_clips"], judge.record["num_windows"]) == (24, 48)
     assert judge.record["chance"] == pytest.approx(1 / 6)

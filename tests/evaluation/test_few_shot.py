@@ -1,5 +1,8 @@
 """Few labeled clips: scores that are known beforehand, and those of tiny runs."""
 
+import functools
+
+import jax
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -8,7 +11,6 @@ from drnet_jax.data.recorded import RecordedClips
 from drnet_jax.evaluation import few_shot, probes
 from drnet_jax.models import inference
 from tests.evaluation.test_evaluate import check_documented
-from tests.helpers.people import autoencoder, people  # noqa: F401 (fixtures)
 
 RNG = np.random.default_rng(0)
 CLASSES = np.repeat(np.arange(3), 12)
@@ -79,16 +81,17 @@ def test_draws_are_of_every_class_and_the_same_for_all_codes(monkeypatch):
 
 
 def features(run, state, split, clips):
-    """Returns poses and labels, clip by clip; `clips` are numbers and first frames."""
-    poses, classes, store = [], [], run.source.stores[split]
-    for number, start in zip(clips.numbers, clips.starts, strict=True):
-        frames = store.gather(np.array([number]), start + np.arange(24)[None])
-        poses.append(np.ravel(inference.encode_pose(run.networks, state.autoencoder, frames)))
-        classes.append(store.factors[number]["action"])
-    return np.array(poses), np.array(classes)
+    """Returns poses and labels; `clips` are numbers and first frames."""
+    store = run.source.stores[split]
+    frames = store.gather(clips.numbers, clips.starts[:, None] + np.arange(24))
+    encode = jax.jit(functools.partial(inference.encode_pose, run.networks))
+    poses = np.asarray(encode(state.autoencoder, frames))
+    return poses.reshape(len(poses), -1), np.array(
+        [store.factors[number]["action"] for number in clips.numbers]
+    )
 
 
-def test_scores_of_a_run_are_of_the_poses_of_24_frames(people):  # noqa: F811 (a fixture)
+def test_scores_of_a_run_are_of_the_poses_of_24_frames(people):
     run, state, _ = people
     record = few_shot.score(run, state)
     check_documented({"few_shot": record})
@@ -105,14 +108,14 @@ def test_scores_of_a_run_are_of_the_poses_of_24_frames(people):  # noqa: F811 (a
     assert record["content"]["num_labeled"] == record["pose"]["num_labeled"]
 
 
-def test_one_encoder_has_no_content(people, autoencoder):  # noqa: F811 (fixtures)
+def test_one_encoder_has_no_content(people, autoencoder):
     one, both = few_shot.score(*autoencoder[:2]), few_shot.score(*people[:2])
     assert one["content"] is None
     assert one["num_clips"] == both["num_clips"]
     assert one["pose"]["num_labeled"] == both["pose"]["num_labeled"]
 
 
-def test_codes_are_of_the_clips_in_their_order(people):  # noqa: F811 (a fixture)
+def test_codes_are_of_the_clips_in_their_order(people):
     clips = few_shot._clips(people[0], "test", 60)
     assert len(set(clips.numbers.tolist())) == len(clips.numbers)
     means = few_shot._encode(
@@ -124,11 +127,11 @@ def test_codes_are_of_the_clips_in_their_order(people):  # noqa: F811 (a fixture
         np.testing.assert_allclose(mean, frames.mean((1, 2, 3)), rtol=1e-6)
 
 
-def test_no_more_clips_than_asked_for(people):  # noqa: F811 (a fixture)
+def test_no_more_clips_than_asked_for(people):
     assert len(few_shot._clips(people[0], "test", 5).numbers) == 5
 
 
-def test_data_without_labels_or_long_clips_have_none(people, monkeypatch):  # noqa: F811
+def test_data_without_labels_or_long_clips_have_none(people, monkeypatch):
     run, state, _ = people
     with monkeypatch.context() as patch:
         patch.setattr(few_shot, "NUM_FRAMES", 31)

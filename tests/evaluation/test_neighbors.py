@@ -6,7 +6,6 @@ import pytest
 from drnet_jax.evaluation import held_out, metrics, neighbors
 from drnet_jax.runs import run as run_lib
 from tests.evaluation.test_evaluate import check_documented
-from tests.helpers.people import people  # noqa: F401 (a fixture)
 
 
 def brute_force(queries, training):
@@ -25,7 +24,7 @@ def test_neighbors_are_those_of_a_plain_search():
         np.testing.assert_array_equal(frames[i], training[order])
 
 
-def test_all_training_frames_are_looked_at(people):  # noqa: F811 (a fixture)
+def test_all_training_frames_are_looked_at(people):
     run = people[0]
     frames = np.concatenate(list(neighbors.training_frames(run)))
     store = run.source.stores["train"]
@@ -37,7 +36,7 @@ def test_all_training_frames_are_looked_at(people):  # noqa: F811 (a fixture)
     np.testing.assert_array_equal(frames, np.concatenate(clips))
 
 
-def test_of_many_training_frames_random_ones_are_looked_at(people, monkeypatch):  # noqa: F811
+def test_of_many_training_frames_random_ones_are_looked_at(people, monkeypatch):
     run = people[0]
     everything = np.concatenate(list(neighbors.training_frames(run)))
     monkeypatch.setattr(neighbors, "MOST_FRAMES", 50)
@@ -61,7 +60,7 @@ def test_endless_training_frames_are_sampled(config, tmp_path, monkeypatch):
     assert neighbors.num_training_frames(run) == (80, None)
 
 
-def test_distances_of_a_run(people, monkeypatch):  # noqa: F811 (a fixture)
+def test_distances_of_a_run(people, monkeypatch):
     """Real ones are those of plain arithmetic; what repeats a training frame is at 0 from it."""
     run, state, predictor = people
     training = np.concatenate(list(neighbors.training_frames(run)))
@@ -86,7 +85,7 @@ def test_distances_of_a_run(people, monkeypatch):  # noqa: F811 (a fixture)
     assert record["num_clips"] == run.config.evaluation.rollout_clips
 
 
-def test_rollouts_go_on_from_the_last_observed_frame(people, monkeypatch):  # noqa: F811
+def test_rollouts_go_on_from_the_last_observed_frame(people, monkeypatch):
     run, state, predictor = people
     monkeypatch.setattr(
         held_out,

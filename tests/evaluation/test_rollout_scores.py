@@ -7,9 +7,9 @@ import pytest
 
 from drnet_jax.base.arrays import as_float
 from drnet_jax.evaluation import rollouts
-from drnet_jax.evaluation.judges import objects as judge
-from drnet_jax.evaluation.judges import scores as verdicts
-from drnet_jax.runs import run as run_lib
+from drnet_jax.evaluation.judges import objects, scores
+from drnet_jax.runs.run import create_run
+from tests.conftest import tiny_config
 
 
 def test_scored_steps_hold_all_horizons():
@@ -35,47 +35,54 @@ def painted(monkeypatch, run, paint):
         sampled.append(sample(*args, **settings))
         return sampled[-1]
 
-    def make_rollout(run, num_steps, decoded):
-        return lambda autoencoder, variables, observed: as_float(paint(sampled[-1], decoded))
+    def make_rollout(run, state, predictor, num_steps, decoded):
+        return lambda observed: as_float(paint(sampled[-1], decoded))
 
     monkeypatch.setattr(run.source, "sample", remember)
     monkeypatch.setattr(rollouts, "_make_rollout", make_rollout)
 
 
-@pytest.fixture
-def run(trained, config, monkeypatch):
-    monkeypatch.setattr(judge, "NUM_TRAINING_CLIPS", 500)
-    monkeypatch.setattr(judge, "NUM_TEST_CLIPS", 100)
+@pytest.fixture(scope="module")
+def model(trained, data_dir):
+    """The finished run, with a few short rollouts to score, and its states."""
+    config = tiny_config(data_dir)
     config.evaluation.update(rollout_clips=6, rollout_steps=30, judge_steps=60)
-    return run_lib.create_run(config, trained)
+    run = create_run(config, trained)
+    return run, *run.restore()
 
 
-def test_the_truth_scores_best(run, monkeypatch):
+@pytest.fixture(scope="module")
+def judge(model):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(objects, "NUM_TRAINING_CLIPS", 500)
+        patch.setattr(objects, "NUM_TEST_CLIPS", 100)
+        return objects.train(model[0])
+
+
+def test_the_truth_scores_best(model, judge, monkeypatch):
     def paint(clips, decoded):
-        return run.source.frames("test", clips, 4 + decoded)
+        return model[0].source.frames("test", clips, 4 + decoded)
 
-    painted(monkeypatch, run, paint)
-    judged = judge.train(run)
-    record = rollouts.score(run, *run.restore(), judged, jnp.zeros((16, 16, 3)))
+    painted(monkeypatch, model[0], paint)
+    record = rollouts.score(*model, judge, jnp.zeros((16, 16, 3)))
     assert record["prediction"]["model"]["psnr"]["mean"] == pytest.approx(100)
     rollout = record["rollout"]
     np.testing.assert_allclose(rollout["ssim"]["model"]["mean"], 1, rtol=1e-6)
     np.testing.assert_allclose(rollout["sharpness"]["mean_frame"]["mean"], 0)
     assert np.mean(rollout["sharpness"]["model"]["mean"]) == pytest.approx(1)
-    assert rollout["position_error"]["model"] == rollout["position_error"]["truth"]
-    assert rollout["identity"]["model"] == rollout["identity"]["truth"]
-    assert rollout["inception"]["model"] == rollout["inception"]["truth"]
+    for name in ("position_error", "identity", "inception"):
+        assert rollout[name]["model"] == rollout[name]["truth"]
     assert 1 < np.min(rollout["inception"]["model"]["mean"]) < 10
     assert np.mean(rollout["position_error"]["model"]["mean"]) < 0.5
     assert np.mean(rollout["position_error"]["another_clip"]["mean"]) > 1
 
 
-def test_a_standstill_is_called_so(run, monkeypatch):
+def test_a_standstill_is_called_so(model, monkeypatch):
     def paint(clips, decoded):
-        return run.source.frames("test", clips, np.full(len(decoded), 4))
+        return model[0].source.frames("test", clips, np.full(len(decoded), 4))
 
-    painted(monkeypatch, run, paint)
-    rollout = rollouts.score(run, *run.restore(), None, jnp.zeros((16, 16, 3)))["rollout"]
+    painted(monkeypatch, model[0], paint)
+    rollout = rollouts.score(*model, None, jnp.zeros((16, 16, 3)))["rollout"]
     np.testing.assert_array_equal(rollout["frozen"]["model"]["mean"], 1)
     assert rollout["frozen_rate"]["truth"]["mean"] < 0.2
     still, model = (rollout["psnr"][name]["mean"] for name in ("copy_last_frame", "model"))
@@ -93,8 +100,8 @@ def test_verdicts_of_a_sure_judge_are_those_of_counting():
     visible[:10, 0] = 0.5
     asked = dict(kept=kept, replaced=replaced, visible=visible, position_error=np.ones((50, 2)))
     uniform = np.full_like(sure, 0.25)
-    record = verdicts.swap_record({"model": sure, "unsure": uniform}, asked, seed=0)
-    in_view = visible >= verdicts.IN_VIEW
+    record = scores.swap_record({"model": sure, "unsure": uniform}, asked, seed=0)
+    in_view = visible >= scores.IN_VIEW
     assert record["num_objects"] == in_view.sum() == 90
     assert record["model"]["accuracy_kept"]["mean"] == 1
     chance = np.mean((kept == replaced)[in_view])
@@ -113,7 +120,7 @@ def test_inception_by_step_is_that_of_each_step_alone():
     rng = np.random.default_rng(1)
     probabilities = rng.dirichlet(np.ones(4), (30, 3, 2))
     counted = rng.random((30, 3, 2)) < 0.7
-    by_step = verdicts.inception(probabilities, counted, seed=0)["inception_score"]
+    by_step = scores.inception(probabilities, counted, seed=0)["inception_score"]
     for step in range(3):
         p = probabilities[:, step][counted[:, step]]
         divergences = np.sum(p * np.log(p / p.mean(axis=0)), axis=1)
@@ -125,19 +132,18 @@ def test_the_interval_of_inception_is_around_it():
     """Of classes that are all equally frequent, too, though no resample has them so."""
     sure = np.full((72, 1, 6), 0.02)
     sure[np.arange(72), 0, np.arange(72) % 6] = 0.9
-    record = verdicts.inception(sure, np.ones((72, 1), bool), seed=0)
+    record = scores.inception(sure, np.ones((72, 1), bool), seed=0)
     for score in record.values():
         assert score["low"] <= score["mean"] <= score["high"] + 1e-12
     score = record["inception_score"]
     assert score["low"] < score["mean"] < score["high"]
 
 
-def test_a_judge_learns_and_knows_how_well(run):
-    judged = judge.train(run)
-    # Digits of 8 pixels, a minute's schooling in a second: far from good, far from chance.
-    assert judged.record["accuracy"]["mean"] > 2 * judged.record["chance"]
-    clips = run.source.sample("test", jax.random.key(0), 3)
-    frames = run.source.frames("test", clips, np.arange(2))
-    probabilities = judged.probabilities(frames)
+def test_a_judge_learns_and_knows_how_well(model, judge):
+    # On digits of 8 pixels, after a second of training: far from good, far from chance.
+    assert judge.record["accuracy"]["mean"] > 2 * judge.record["chance"]
+    source = model[0].source
+    clips = source.sample("test", jax.random.key(0), 3)
+    probabilities = judge.probabilities(source.frames("test", clips, np.arange(2)))
     assert probabilities.shape == (3, 2, 2, 10)
     np.testing.assert_allclose(np.sum(probabilities, axis=-1), 1, rtol=1e-5)

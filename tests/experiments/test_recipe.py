@@ -8,7 +8,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from drnet_jax.evaluation.judges.objects import Judge
+from drnet_jax.evaluation.judges.classifier import Judge
 from drnet_jax.runs import run as run_lib
 from experiments import recipe
 from experiments.shared import budget
@@ -28,7 +28,7 @@ def referee(base, tmp_path_factory):
     """A referee whose judge takes everything for a 3; real judges have tests of their own."""
     referee = budget.Referee(run_lib.create_run(base, tmp_path_factory.mktemp("referee")))
     threes = np.eye(10)[[[3, 3]]]
-    judge = Judge(10, lambda frames: np.repeat(threes, len(frames), axis=0), record={"chance": 0.1})
+    judge = Judge(lambda frames: np.repeat(threes, len(frames), axis=0), record={"chance": 0.1})
     vars(referee)["_judge"] = judge
     return referee
 

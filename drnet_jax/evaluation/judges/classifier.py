@@ -1,6 +1,9 @@
-"""A small classifier of pictures, and how it is trained: what all judges are made of."""
+"""The small classifier of pictures behind every judge, and its training."""
 
+import dataclasses
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -8,10 +11,23 @@ import jax.numpy as jnp
 import optax
 
 from drnet_jax.base import prng
-from drnet_jax.base.arrays import Array, Tree
+from drnet_jax.base.arrays import Array
 
 BATCH_SIZE = 128
 LEARNING_RATE = 0.003
+
+
+@dataclasses.dataclass(frozen=True)
+class Judge:
+    """A trained judge.
+
+    Attributes:
+      probabilities: maps frames, uint8 or float in [0, 1], to class probabilities.
+      record: its own score on real frames of the test split.
+    """
+
+    probabilities: Callable[[Array], Array]
+    record: dict[str, Any]
 
 
 class Classifier(nn.Module):
@@ -29,15 +45,28 @@ class Classifier(nn.Module):
         return nn.Dense(self.num_classes)(x)
 
 
-def fit(net: Classifier, pictures: Array, classes: Array, key: jax.Array, num_steps: int) -> Tree:
-    """Returns the averaged variables after `num_steps` on pictures that are distorted at random.
+def fit(
+    pictures: Array, classes: Array, num_classes: int, key: jax.Array, num_steps: int
+) -> Callable[[jax.Array], jax.Array]:
+    """Trains a classifier on randomly distorted pictures, and averages its weights over the steps.
 
-    `pictures` are float `[num, side, side, channels]`, `classes` int `[num]`.
+    Args:
+      pictures: float `[num, side, side, channels]`.
+      classes: int `[num]`, from 0 on.
+      num_classes: the number of classes.
+      key: determines weights, batches and distortions.
+      num_steps: steps of training.
+
+    Returns:
+      A traceable function of pictures `[..., side, side, channels]` to class probabilities
+      `[..., num_classes]`.
     """
+    net = Classifier(num_classes)
     pictures, classes = jnp.asarray(pictures), jnp.asarray(classes)
     schedule = optax.warmup_cosine_decay_schedule(0, LEARNING_RATE, num_steps // 20, num_steps + 1)
     tx = optax.adam(schedule)
 
+    # Pictures are arguments, so that they do not become constants of the program.
     @functools.partial(jax.jit, donate_argnums=0)
     def step(state, number: jax.Array, pictures: jax.Array, classes: jax.Array):
         params, opt_state, average = state
@@ -47,11 +76,12 @@ def fit(net: Classifier, pictures: Array, classes: Array, key: jax.Array, num_st
 
         def loss(params):
             logits = net.apply(params, batch, train=True, rngs={"dropout": keys[2]})
-            targets = optax.smooth_labels(jax.nn.one_hot(classes[rows], net.num_classes), 0.05)
+            targets = optax.smooth_labels(jax.nn.one_hot(classes[rows], num_classes), 0.05)
             return jnp.mean(optax.softmax_cross_entropy(logits, targets))
 
         updates, opt_state = tx.update(jax.grad(loss)(params), opt_state)
         params = optax.apply_updates(params, updates)
+        # The plain mean of the first 100 steps, an exponential moving average after them.
         weight = jnp.maximum(0.01, 1 / (number + 1))
         return params, opt_state, optax.incremental_update(params, average, weight)
 
@@ -59,13 +89,20 @@ def fit(net: Classifier, pictures: Array, classes: Array, key: jax.Array, num_st
     state = (params, tx.init(params), jax.tree.map(jnp.copy, params))
     for number in range(num_steps):
         state = step(state, jnp.asarray(number), pictures, classes)
-    return state[2]
+    variables = state[2]
+
+    def probabilities(pictures: jax.Array) -> jax.Array:
+        leading, picture = pictures.shape[:-3], pictures.shape[-3:]
+        logits = net.apply(variables, pictures.reshape(-1, *picture), train=False)
+        return nn.softmax(logits).reshape(*leading, num_classes)
+
+    return probabilities
 
 
 def distort(pictures: jax.Array, key: jax.Array) -> jax.Array:
-    """Returns pictures `[batch, side, side, channels]` shifted, turned, scaled, sheared a little.
+    """Returns pictures `[batch, side, side, channels]`, slightly shifted, turned, scaled, sheared.
 
-    All channels of a picture in the same way.
+    All channels of a picture are distorted alike.
     """
     side = pictures.shape[1]
     noise = jax.random.uniform(key, (len(pictures), 6), minval=-1, maxval=1)
@@ -84,8 +121,10 @@ def distort(pictures: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def resize(pictures: Array, side: int) -> jax.Array:
-    """Returns pictures `[batch, height, width, channels]` with `side` pixels on each side."""
-    shape = (len(pictures), side, side, pictures.shape[-1])
-    if pictures.shape == shape:
+    """Returns pictures `[..., height, width, channels]` with `side` pixels on each side."""
+    if pictures.shape[-3:-1] == (side, side):
         return jnp.asarray(pictures)
-    return jax.image.resize(pictures, shape, "linear")
+    leading, picture = pictures.shape[:-3], pictures.shape[-3:]
+    flat = pictures.reshape(-1, *picture)
+    resized = jax.image.resize(flat, (len(flat), side, side, picture[-1]), "linear")
+    return resized.reshape(*leading, side, side, picture[-1])

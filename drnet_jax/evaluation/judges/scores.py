@@ -1,4 +1,4 @@
-"""From what a judge says of frames to scores; NumPy alone."""
+"""Turns the class probabilities that a judge gives frames into scores, with NumPy alone."""
 
 from typing import Any
 
@@ -7,69 +7,54 @@ import numpy as np
 from drnet_jax.evaluation import metrics
 
 IN_VIEW = 0.9
-"""Share of an object's ink that must be to be seen for what the object is to be asked."""
+"""Objects less visible than this are not scored."""
 
 
 def swap_record(
-    probabilities: dict[str, np.ndarray], asked: dict[str, np.ndarray], seed: int
+    probabilities: dict[str, np.ndarray], expected: dict[str, np.ndarray], seed: int
 ) -> dict[str, Any]:
     """Returns the scores of swapped frames: content of clip A, pose of clip B.
 
     Args:
-      probabilities: `[clips, objects, classes]`, the judge's, of `model` and other answers.
-      asked: `kept`, classes `[clips, objects]` of A; `replaced`, those of B; `visible`,
-        `[clips, objects]`, how much of each object the truth shows; `position_error`,
-        `[clips, objects]` in pixels from B's tracks.
-      seed: of the intervals.
+      probabilities: the judge's, `[clips, objects, classes]`, for `model` and other answers.
+      expected: `kept`, the classes `[clips, objects]` in A; `replaced`, those in B; `visible`,
+        `[clips, objects]`, the visible share of each object in the true frame; `position_error`,
+        `[clips, objects]`, distance from B's tracks in pixels.
+      seed: determines the intervals.
 
     Source: the protocol of C-DSVAE (Bai et al. 2021), for the names and the formulas.
     """
-    in_view = asked["visible"] >= IN_VIEW
-    same = asked["kept"] == asked["replaced"]
-    answers = {
-        name: answer(p, asked["kept"], asked["replaced"], in_view, seed)
-        for name, p in probabilities.items()
-    }
+    kept, replaced = expected["kept"], expected["replaced"]
+    in_view = expected["visible"] >= IN_VIEW
+    answers = {}
+    for name, p in probabilities.items():
+        predicted = p.argmax(axis=-1)
+        answers[name] = {
+            "accuracy_kept": share(predicted == kept, in_view, seed),
+            "accuracy_replaced": share(predicted == replaced, in_view, seed),
+            **inception(p, in_view, seed),
+        }
     return answers | {
-        "position_error": metrics.bootstrap(asked["position_error"].mean(axis=1), seed),
-        # What a perfect swap scores on the replaced identity: how often the two are equal.
-        "chance": share(same, in_view, seed)["mean"],
+        "position_error": metrics.bootstrap(expected["position_error"].mean(axis=1), seed),
+        # A perfect swap gets the replaced identity right exactly where the two are equal.
+        "chance": share(kept == replaced, in_view, seed)["mean"],
         "in_view": IN_VIEW,
         "num_objects": int(in_view.sum()),
     }
 
 
-def answer(
-    probabilities: np.ndarray,
-    kept: np.ndarray,
-    replaced: np.ndarray,
-    in_view: np.ndarray,
-    seed: int,
-) -> dict[str, Any]:
-    """Returns accuracies, inception score and entropies (in nats) of one answer."""
-    said = probabilities.argmax(axis=-1)
-    return {
-        "accuracy_kept": share(said == kept, in_view, seed),
-        "accuracy_replaced": share(said == replaced, in_view, seed),
-        **inception(probabilities, in_view, seed),
-    }
-
-
-def share(right: np.ndarray, counted: np.ndarray, seed: int) -> dict[str, float]:
-    """Returns the share of `right` among `counted`, both bool `[clips, objects]`."""
-    sums = np.stack([(right & counted).sum(axis=1), counted.sum(axis=1)], axis=1)
-    return metrics.bootstrap_statistic(
-        lambda means: means[..., 0] / np.maximum(means[..., 1], 1e-12), sums, seed
-    )
+def share(correct: np.ndarray, counted: np.ndarray, seed: int) -> dict[str, Any]:
+    """Returns the share of `correct` among `counted`, both bool `[clips, (steps,) objects]`."""
+    return metrics.bootstrap_ratio((correct & counted).sum(axis=-1), counted.sum(axis=-1), seed)
 
 
 def inception(probabilities: np.ndarray, counted: np.ndarray, seed: int) -> dict[str, Any]:
     """Returns exp(E KL(p(y|x) || p(y))) and the two entropies behind it, in nats.
 
     Args:
-      probabilities: `[clips, (steps,) objects, classes]`; with steps each has scores of its own.
+      probabilities: `[clips, (steps,) objects, classes]`; each step gets scores of its own.
       counted: bool `[clips, (steps,) objects]`.
-      seed: of the intervals.
+      seed: determines the intervals.
     """
     entropies = -np.sum(_xlogx(probabilities), axis=-1)
     features = np.concatenate([np.ones_like(entropies)[..., None], entropies[..., None]], axis=-1)
@@ -88,7 +73,7 @@ def inception(probabilities: np.ndarray, counted: np.ndarray, seed: int) -> dict
         "entropy": marginal,
     }
     return {
-        name: metrics.bootstrap_statistic(statistic, sums, seed, centerd=True)
+        name: metrics.bootstrap_statistic(statistic, sums, seed, centered=True)
         for name, statistic in statistics.items()
     }
 
