@@ -85,7 +85,7 @@ def test_convolutions_of_the_step_by_platform(platform):
     # the decoder's last layer itself, which are four passes, its gradient, and three of kernels.
     rewritten = 3 + 4 + 1 + 3 if platform == "cuda" else 0
     assert text.count("stablehlo.convolution") == forward + kernels + maps - rewritten
-    # One pixel at the encoders' end and the decoder's begin, and the discriminator.
+    # One pixel at the encoders' end and the decoder's beginning, and the discriminator.
     heads, discriminator = passes + 3 + 3, 2 * 3 + 3 + 2 + 3
     assert text.count("stablehlo.dot_general") <= heads + discriminator + rewritten
 
