@@ -1,4 +1,4 @@
-"""Prepared clips of one split: what is known about them in memory, frames there or on disk."""
+"""The prepared clips of one split: their factors in memory, their frames there or on disk."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from drnet_jax.data.frames_file import FramesFile, Known
+from drnet_jax.data.frames_file import ClipRecords, FramesFile
 from drnet_jax.data.preparation.builder import ClipBuilder, without_frames
 
 _RECORDS_AT_ONCE = 64  # Enough for the reader's threads, and few enough for any memory.
@@ -19,7 +19,7 @@ class ClipStore:
     Attributes:
       names: of the clips.
       lengths: int32 `[num_clips]`, the number of frames of each.
-      factors: what is known about each clip, by name of the factor.
+      factors: the factors of each clip, by name.
       contents: int `[num_clips]`, equal for clips of the same content.
       in_memory: whether the frames are.
     """
@@ -36,12 +36,12 @@ class ClipStore:
         raw = tfds.decode.DeserializeMethod.RAW_BYTES
         self._builder = builder
         self._records = builder.as_data_source(split=split, deserialize_method=raw)
-        known, self._frames = self._open(FramesFile(builder, split), max_bytes)
+        clips, self._frames = self._open(FramesFile(builder, split), max_bytes)
         self.in_memory = self._frames is not None and not isinstance(self._frames, np.memmap)
-        self.names: list[str] = [clip.pop("name").decode() for clip in known]
-        self.lengths = np.array([clip.pop("length") for clip in known], np.int32)
-        self.factors: list[Mapping[str, Any]] = known
-        shared = [tuple(clip[name] for name in builder.CONTENT) for clip in known]
+        self.names: list[str] = [clip.pop("name").decode() for clip in clips]
+        self.lengths = np.array([clip.pop("length") for clip in clips], np.int32)
+        self.factors: list[Mapping[str, Any]] = clips
+        shared = [tuple(clip[name] for name in builder.CONTENT) for clip in clips]
         # Without factors of content, every clip has its own.
         keys = shared if builder.CONTENT else self.names
         numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
@@ -65,21 +65,23 @@ class ClipStore:
         whole = [self._builder.deserialize(record)["frames"] for record in records]
         return np.stack([frames[row] for frames, row in zip(whole, times, strict=True)])
 
-    def _open(self, unpacked: FramesFile, max_bytes: float) -> tuple[Known, np.ndarray | None]:
-        """Returns the decoded records, and all frames unless nothing but the records has them."""
+    def _open(
+        self, unpacked: FramesFile, max_bytes: float
+    ) -> tuple[ClipRecords, np.ndarray | None]:
+        """Returns the decoded records, and all frames; None if only the records hold frames."""
         if stored := unpacked.load():
-            known, frames = stored
-            return known, np.array(frames) if frames.nbytes <= max_bytes else frames
-        known, frames, num_bytes = [], [], 0
+            clips, frames = stored
+            return clips, np.array(frames) if frames.nbytes <= max_bytes else frames
+        clips, frames, num_bytes = [], [], 0
         for _, clip in self._read_all():
             frames.append(clip["frames"])
-            known.append(without_frames(clip))
+            clips.append(without_frames(clip))
             num_bytes += frames[-1].nbytes
             if num_bytes > max_bytes:
                 break
         else:
-            return known, np.concatenate(frames)
-        frames.clear()
+            return clips, np.concatenate(frames)
+        frames.clear()  # The memory is needed while the frames are unpacked.
         try:
             return unpacked.write(record for record, _ in self._read_all())
         except OSError as error:

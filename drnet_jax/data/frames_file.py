@@ -12,8 +12,8 @@ from tensorflow_datasets.proto import tf_example_pb2
 from drnet_jax.base import files, lock
 from drnet_jax.data.preparation.builder import ClipBuilder
 
-Known = list[dict[str, Any]]
-"""What the records say about their clips, decoded: everything except the frames."""
+ClipRecords = list[dict[str, Any]]
+"""The decoded records of a split, without their frames."""
 
 
 class FramesFile:
@@ -34,8 +34,8 @@ class FramesFile:
         records = [(path.name, path.stat().length) for path in builder.info.splits[split].filepaths]
         self._fingerprint = (records, self._frame_shape)
 
-    def load(self) -> tuple[Known, np.ndarray] | None:
-        """Returns the clips and all frames, mapped, uint8 `[num, height, width, channels]`.
+    def load(self) -> tuple[ClipRecords, np.ndarray] | None:
+        """Returns the records and all frames, mapped, uint8 `[num, height, width, channels]`.
 
         Reads the frames once to compare their checksum, so that damage is noticed here.
 
@@ -51,7 +51,7 @@ class FramesFile:
         frames = np.memmap(self._frames, np.uint8, "r").reshape(-1, *self._frame_shape)
         return [self._features.deserialize_example_np(record) for record in records], frames
 
-    def write(self, records: Iterable[bytes]) -> tuple[Known, np.ndarray]:
+    def write(self, records: Iterable[bytes]) -> tuple[ClipRecords, np.ndarray]:
         """Writes both files, unless another process has just done so; returns what `load` does.
 
         Raises:

@@ -21,7 +21,7 @@ class UnreadableError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """One clip and what is known about it.
+    """One clip.
 
     Attributes:
       name: unique in its data set, and the same in every preparation.

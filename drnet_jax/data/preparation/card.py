@@ -101,11 +101,11 @@ def _number(value: Any) -> str:
 
 
 def _preparation(builder: ClipBuilder) -> list[str]:
-    known = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)} | {"folder"}
+    not_shown = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)} | {"folder"}
     settings = {
         field.name: getattr(builder.builder_config, field.name)
         for field in dataclasses.fields(builder.builder_config)
-        if field.name not in known
+        if field.name not in not_shown
     }
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES)
     return [

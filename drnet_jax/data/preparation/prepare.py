@@ -233,9 +233,9 @@ def _writing(folder: epath.Path) -> Iterator[None]:
 
 
 def _num_cores() -> int:
-    # Not all platforms know which cores a process may use.
-    known = hasattr(os, "sched_getaffinity")
-    return len(os.sched_getaffinity(0)) if known else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):  # Only some platforms say which cores a process may use.
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _one_line(error: Exception) -> str:

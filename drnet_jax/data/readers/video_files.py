@@ -40,9 +40,9 @@ def read_timing(path: pathlib.Path, name: str) -> tuple[Fraction | None, Fractio
     """
     with _opened(path, name) as (container, stream):
         duration, rate = container.duration, stream.average_rate
-        known = duration and 0 < duration <= _LONGEST_VIDEO * av.time_base
+        plausible = duration and 0 < duration <= _LONGEST_VIDEO * av.time_base
         return (
-            Fraction(duration, av.time_base) if known else None,
+            Fraction(duration, av.time_base) if plausible else None,
             Fraction(rate) if rate and 0 < rate <= _HIGHEST_RATE else None,
         )
 

@@ -224,14 +224,14 @@ def _find_inputs(folder: pathlib.Path) -> dict[str, Files]:
     Raises:
       ValueError: two would have the same name.
     """
-    found: dict[str, list[RawFile]] = {}
+    by_path: dict[str, list[RawFile]] = {}
     for file in raw_files.walk(folder):
         if _is_video([file]):
-            found[file.name] = [file]
+            by_path[file.name] = [file]
         elif _suffix(file) in image_files.SUFFIXES:
-            found.setdefault(str(pathlib.PurePosixPath(file.name).parent), []).append(file)
+            by_path.setdefault(str(pathlib.PurePosixPath(file.name).parent), []).append(file)
     inputs: dict[str, Files] = {}
-    for name, files in found.items():
+    for name, files in by_path.items():
         # Systems spell accents differently; a name must stay the same when files are copied.
         name = unicodedata.normalize("NFC", name)
         if name in inputs:

@@ -19,7 +19,7 @@ _MAX_BYTES = 2**26
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-    """Labels of all clips.
+    """The labels of all clips.
 
     Attributes:
       classes: by column, the different values in natural order.
@@ -53,8 +53,8 @@ def read(folder: pathlib.Path, clips: Iterable[str]) -> Labels:
     for number, line in lines[1:]:
         where = f"{path}, line {number}"
         if len(line) != len(columns):
-            found = plural.count(len(line), "column")
-            raise ValueError(f"{where}: {found}; expected {len(columns)}.")
+            num_columns = plural.count(len(line), "column")
+            raise ValueError(f"{where}: {num_columns}; expected {len(columns)}.")
         row = dict(zip(columns, line, strict=True))
         clip = unicodedata.normalize("NFC", row.pop("file")).replace("\\", "/").removeprefix("./")
         if clip not in clips:
