@@ -13,7 +13,8 @@ import numpy as np
 from etils import epath
 
 from drnet_jax.evaluation import swaps
-from drnet_jax.evaluation.judges import objects as judge_lib
+from drnet_jax.evaluation.judges import objects
+from drnet_jax.evaluation.judges.classifier import Judge
 from drnet_jax.evaluation.score import mean_training_frame
 from drnet_jax.models.state import DrnetState
 from drnet_jax.runs.run import Run, create_run
@@ -36,8 +37,8 @@ class Referee:
         self.run = run
 
     @functools.cached_property
-    def _judge(self) -> judge_lib.Judge:
-        return judge_lib.train(self.run)
+    def _judge(self) -> Judge:
+        return objects.train(self.run)
 
     @functools.cached_property
     def _mean_frame(self) -> jax.Array:
