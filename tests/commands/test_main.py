@@ -112,6 +112,8 @@ def test_a_killed_run_started_again_equals_one_that_was_not(tmp_path, data_dir):
     settings = (SMOKE, *tiny, f"--config.data.data_dir={data_dir}")
     result = command_line.run(f"--workdir={whole}", *settings)
     assert result.returncode == 0, result.stderr
+    record = json.loads((whole / "environment.json").read_text())
+    assert record["command"].startswith(f"python -m drnet_jax.main --workdir={whole} --config=")
     again = (f"--workdir={killed}", *settings)
     for stage in ("drnet", "predictor"):
         result = command_line.run(stage, "4", *again, program=_KILLED_IN_STEP)

@@ -44,7 +44,7 @@ def test_a_run_leaves_everything_behind(trained):
         assert folders == {"2", "4", "6"}
 
 
-def test_a_finished_run_does_nothing_but_say_so(trained, config, capsys):
+def test_a_finished_run_is_left_alone(trained, config, capsys):
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
     train.run(config, trained)
     assert "is finished: open" in capsys.readouterr().out
@@ -52,7 +52,7 @@ def test_a_finished_run_does_nothing_but_say_so(trained, config, capsys):
 
 
 def stop_in(patch, stage: str, after: int) -> None:
-    """Has SIGTERM arrive while `stage` makes the step after `after` finished ones."""
+    """Has SIGTERM arrive in the step of `stage` that comes after `after` finished ones."""
     make = getattr(train, f"{stage}_stage")
 
     def stopping_stage(*args):
@@ -69,7 +69,7 @@ def stop_in(patch, stage: str, after: int) -> None:
 
 
 def test_a_stopped_run_resumes_to_the_same_numbers(trained, config, tmp_path, monkeypatch):
-    """SIGTERM in both stages, each time the same command again: equal to a run without."""
+    """Stopped by SIGTERM in each stage and started again, a run equals an undisturbed one."""
     for stage in STAGES:
         with monkeypatch.context() as patch:
             stop_in(patch, stage, after=2)
@@ -83,7 +83,7 @@ def test_a_stopped_run_resumes_to_the_same_numbers(trained, config, tmp_path, mo
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_only_the_last_state_is_finished(config, tmp_path, stopped):
+def test_only_the_state_after_the_last_step_is_finished(config, tmp_path, stopped):
     run = run_lib.create_run(config, tmp_path / "run")
     finished = []
 
@@ -111,8 +111,8 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(config, tmp_path, monkeyp
 
         def step(num_steps, state, inputs):
             state, metrics = built.step(num_steps, state, inputs)
-            made = state.step - jnp.arange(at_once)[::-1]
-            bad = jnp.where(made == 3, jnp.nan, 0.0)
+            steps = state.step - jnp.arange(at_once)[::-1]
+            bad = jnp.where(steps == 3, jnp.nan, 0.0)
             return state, metrics | {"reconstruction": metrics["reconstruction"] + bad}
 
         return dataclasses.replace(built, step=step)
@@ -120,11 +120,11 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(config, tmp_path, monkeyp
     monkeypatch.setattr(train, "drnet_stage", broken_stage)
     with pytest.raises(FloatingPointError, match="reconstruction of drnet is not finite at step 3"):
         train.run(config, tmp_path)
-    # The last checkpoint is from before the accident.
+    # The last checkpoint is from before that step.
     assert [p.name for p in (tmp_path / "checkpoints" / "drnet").iterdir()] == ["2"]
 
 
-def test_workdir_of_another_run_is_refused_and_untouched(trained, config):
+def test_the_workdir_of_another_run_is_refused_and_untouched(trained, config):
     before = (trained / "config.json").read_bytes()
     config.model.pose_dim = 4
     with pytest.raises(InputError, match=r"workdir of another run: config.model.pose_dim is 3"):
@@ -132,14 +132,14 @@ def test_workdir_of_another_run_is_refused_and_untouched(trained, config):
     assert (trained / "config.json").read_bytes() == before
 
 
-def test_unwritable_workdir_is_refused(config, tmp_path):
+def test_an_unwritable_workdir_is_refused(config, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"Cannot write to --workdir=.*file"):
         train.run(config, tmp_path / "file")
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_batches_must_divide_by_the_devices(config, tmp_path, stage):
+def test_batches_must_split_evenly_over_the_devices(config, tmp_path, stage):
     config[stage].batch_size = 5
     message = f"config.{stage}.batch_size=5 cannot be split over 2 devices; allowed: multiples of 2"
     with pytest.raises(InputError, match=message):
@@ -180,7 +180,7 @@ def test_damaged_settings_of_a_workdir_are_refused(trained, config, tmp_path):
         train.run(config, workdir)
 
 
-def test_a_run_from_before_there_were_some_settings_goes_on(trained, config, tmp_path, capsys):
+def test_a_run_older_than_some_settings_resumes(trained, config, tmp_path, capsys):
     workdir = tmp_path / "copy"
     shutil.copytree(trained, workdir)
     stored = json.loads((workdir / "config.json").read_text())
@@ -203,13 +203,13 @@ def test_a_run_from_before_there_were_some_settings_goes_on(trained, config, tmp
 @pytest.mark.parametrize(
     ("backend", "expected"), [("cpu", "float32"), ("gpu", "bfloat16"), ("tpu", "bfloat16")]
 )
-def test_the_dtype_left_open_is_that_of_the_platform(monkeypatch, backend, expected):
+def test_an_open_dtype_is_that_of_the_platform(monkeypatch, backend, expected):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     assert run_lib.computation_dtype("auto") == expected
     assert run_lib.computation_dtype("float32") == "float32"
 
 
-def test_a_run_keeps_the_dtype_it_began_with(trained, config, tmp_path):
+def test_a_run_keeps_the_dtype_that_it_started_with(trained, config, tmp_path):
     assert json.loads((trained / "config.json").read_text())["dtype"] == "float32"
     workdir = tmp_path / "copy"
     shutil.copytree(trained, workdir)

@@ -31,7 +31,7 @@ def test_newest_comes_back_and_old_ones_go(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3"]
 
 
-def test_relative_folders_do(tmp_path, monkeypatch):
+def test_relative_folders_work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     saved("runs/quick")
     chex.assert_trees_all_equal(restore("runs/quick", state(0)), state(3))
@@ -70,7 +70,7 @@ def test_a_reader_moves_nothing(tmp_path, caplog):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3"]
 
 
-def test_nothing_is_lost_or_begun_anew_when_no_checkpoint_can_be_read(tmp_path):
+def test_nothing_is_lost_when_no_checkpoint_can_be_read(tmp_path):
     saved(tmp_path)
     for path in tmp_path.rglob("_METADATA"):
         path.unlink()

@@ -46,7 +46,7 @@ def test_difference_names_the_first_setting_that_matters(config):
     assert checks.difference(stored, config.to_dict()) == "config.model.width is 2 there and 9 here"
 
 
-def test_digits_that_auto_stood_for_are_no_difference(config):
+def test_auto_equals_the_digits_that_it_chose(config):
     stored = config.to_dict()
     config.data.digits = "auto"
     assert checks.difference(stored, config.to_dict()) is None

@@ -56,6 +56,6 @@ def test_pose_prediction_is_a_mean_over_the_poses_that_count():
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
-def test_similarity_of_nothing_is_nothing():
+def test_similarity_is_zero_without_content():
     value, grad = jax.value_and_grad(losses.similarity)(jnp.zeros((3, 0)), jnp.zeros((3, 0)))
     assert value == 0 and grad.shape == (3, 0)
