@@ -17,10 +17,9 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_opti
 
 def pytest_configure(config):
     """Has all workers, and all test runs of this checkout, share what they compile."""
-    if not jax.config.jax_compilation_cache_dir:
-        folder = config.rootpath / ".pytest_cache" / "programs"
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-    # With a limit, a lock keeps workers from reading what another has half written.
+    folder = config.rootpath / ".pytest_cache" / "programs"
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    # With a limit JAX locks the folder, so that no worker reads what another has half written.
     jax.config.update("jax_compilation_cache_max_size", 2 * 1024**3)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
