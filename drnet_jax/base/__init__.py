@@ -1,1 +1,1 @@
-"""Array types, random streams, device sharding and atomic file writes."""
+"""Array types, random streams, device sharding, files and wording."""

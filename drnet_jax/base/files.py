@@ -1,9 +1,11 @@
-"""Files that are written whole or not at all, and files that notice damage."""
+"""Files that are written whole or not at all, files that notice damage, and locks."""
 
+import contextlib
 import hashlib
 import io
 from collections.abc import Sequence
 
+import filelock
 import numpy as np
 from etils import epath
 
@@ -48,3 +50,21 @@ def read_checked(path: epath.PathLike) -> list[bytes] | None:
         return None
     with np.load(io.BytesIO(archive), allow_pickle=False) as arrays:
         return [arrays[name].tobytes() for name in arrays.files]
+
+
+def lock(path: epath.PathLike, waiting: str) -> contextlib.AbstractContextManager:
+    """Returns a held lock that keeps other processes of this machine out of a `with` block.
+
+    Args:
+      path: a local file that stays behind; missing parent folders are created.
+      waiting: the line to print while another process holds the lock.
+
+    Raises:
+      OSError: the file cannot be opened.
+    """
+    file_lock = filelock.FileLock(path)
+    try:
+        return file_lock.acquire(blocking=False)
+    except filelock.Timeout:
+        print(waiting, flush=True)
+        return file_lock.acquire()

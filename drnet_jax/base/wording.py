@@ -1,4 +1,4 @@
-"""How scores are put into words, the same in the terminal, the report and the figures."""
+"""How scores and counts are put into words, the same everywhere."""
 
 from collections.abc import Mapping
 
@@ -23,3 +23,8 @@ def rounded(score: Mapping[str, float], digits: int) -> tuple[str, str, str]:
 def interval(score: Mapping[str, float], digits: int) -> str:
     """Returns a score with its interval, as in `0.512 [0.498, 0.527]`."""
     return "{} [{}, {}]".format(*rounded(score, digits))
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Returns `number` with its noun: "1 video", "2,000 videos"; `plural` adds an s if empty."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
-from drnet_jax.base import files, lock
+from drnet_jax.base import files
 from drnet_jax.data.preparation.builder import ClipBuilder
 
 ClipRecords = list[dict[str, Any]]
@@ -58,7 +58,7 @@ class FramesFile:
           OSError: the files cannot be written, for example because the disk is full.
         """
         waiting = f"Waiting for another process that unpacks {self._title}."
-        with lock.locked(self._frames.with_name(f".{self._frames.name}.lock"), waiting):
+        with files.lock(self._frames.with_name(f".{self._frames.name}.lock"), waiting):
             if stored := self.load():
                 return stored
             self._frames.unlink(missing_ok=True)  # Old and new might not both fit on the disk.

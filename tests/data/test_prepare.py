@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from array_record.python import array_record_module
 
-from drnet_jax.base import files, lock
+from drnet_jax.base import files
 from drnet_jax.data.preparation import prepare, write_folder
 from drnet_jax.data.preparation.builder import SPLITS, Clip, Job
 from tests.helpers import squares
@@ -274,7 +274,7 @@ def test_places_that_cannot_be_written_to(tmp_path):
 def test_a_second_process_waits(tmp_path, monkeypatch):
     builder = create(tmp_path)
     said = queue.SimpleQueue()
-    monkeypatch.setattr(lock, "print", lambda line, flush: said.put(line), raising=False)
+    monkeypatch.setattr(files, "print", lambda line, flush: said.put(line), raising=False)
     thread = threading.Thread(target=prepare_clips, args=(builder,))
     with prepare._locked(builder):
         thread.start()

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image, ImageDraw, ImageFont
 
-from drnet_jax.base import plural
+from drnet_jax.base import wording
 from drnet_jax.data.preparation import card
 from drnet_jax.data.preparation.builder import ClipBuilder
 from drnet_jax.pictures import drawing
@@ -78,7 +78,7 @@ def _heading(builder: ClipBuilder, contents: card.Contents, width: int) -> Image
     size = builder.builder_config.image_size
     note = f"{size} x {size} pixels"
     if contents.skipped:
-        note += f", {plural.count(len(contents.skipped), 'input')} skipped"
+        note += f", {wording.count(len(contents.skipped), 'input')} skipped"
     lines.append((note, drawing.MUTED, 14))
     block = drawing.blank(width, 10 + 28 * len(lines))
     _write_lines(block, lines, top=24, step=28, width=width - 2 * drawing.MARGIN)
@@ -89,7 +89,7 @@ def _split_heading(split: str, records: list[Record], width: int) -> Image.Image
     frames = sum(record["length"] for record in records)
     block = drawing.blank(width, 2 * drawing.LINE)
     y, x = drawing.LINE, drawing.MARGIN
-    words = f"{split}: {plural.count(len(records), 'clip')}, {plural.count(frames, 'frame')}"
+    words = f"{split}: {wording.count(len(records), 'clip')}, {wording.count(frames, 'frame')}"
     drawing.text(block, words, (x, y), drawing.OBSERVED, anchor="lm", size=16)
     block.paste(drawing.arrow_label("time"), (x + _LABEL, y - drawing.LINE // 2))
     line = (x, y + 14, width - drawing.MARGIN - 1, y + 15)
@@ -102,7 +102,7 @@ def _row(builder: ClipBuilder, record: Record, side: int) -> Image.Image:
     room = (side - 4) // _SMALL - 2
     lines = [(record["name"].decode(), drawing.TEXT, 14)]
     lines += [(line, drawing.MUTED, 13) for line in _factor_lines(builder, record)[:room]]
-    lines.append((plural.count(record["length"], "frame"), drawing.MUTED, 13))
+    lines.append((wording.count(record["length"], "frame"), drawing.MUTED, 13))
     _write_lines(block, lines, top=drawing.GUTTER + 8, step=_SMALL, width=_LABEL - 10)
     times = spread(record["length"], _NUM_FRAMES, periodic=builder.CARD.periodic)
     for i, frame in enumerate(_shown(record["frames"][times])):

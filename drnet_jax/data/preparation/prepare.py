@@ -19,7 +19,7 @@ from absl import logging
 from etils import epath
 
 from drnet_jax import __version__
-from drnet_jax.base import files, lock, plural, progress
+from drnet_jax.base import files, progress, wording
 from drnet_jax.data.preparation import card, write_folder
 from drnet_jax.data.preparation.builder import (
     SPLITS,
@@ -96,7 +96,7 @@ def _make_and_write(builder: ClipBuilder, max_skipped: float, workers: int) -> N
     jobs = builder.jobs()
     _check_jobs(builder, jobs)
     title, num_jobs = builder.CARD.title, sum(len(split) for split in jobs.values())
-    num_jobs_text = plural.count(num_jobs, "job")
+    num_jobs_text = wording.count(num_jobs, "job")
     print(f"Preparing {title}: {num_jobs_text}, in {builder.data_path}.", flush=True)
     outcomes = _run_jobs(builder, jobs, workers)
     skipped = [(name, reason) for name, reason in outcomes.items() if isinstance(reason, str)]
@@ -174,7 +174,7 @@ def _check_skipped(title: str, contents: card.Contents, num_jobs: int, max_skipp
         logging.warning("Skipped %s: %s", name, reason)
     if (more := len(skipped) - _MOST_WARNINGS) > 0:
         logging.warning("Skipped %s more.", f"{more:,}")
-    what = f"{title}: {len(skipped):,} of {plural.count(num_jobs, 'input')} cannot be used"
+    what = f"{title}: {len(skipped):,} of {wording.count(num_jobs, 'input')} cannot be used"
     what += f", the first: {skipped[0][1].rstrip('.')}" if skipped else ""
     if len(skipped) > max_skipped * num_jobs:
         needed = math.ceil(100 * len(skipped) / num_jobs) / 100
@@ -208,15 +208,12 @@ def _load_records(builder: ClipBuilder, jobs: list[Job]) -> Iterator[bytes]:
         yield from records
 
 
-@contextlib.contextmanager
-def _locked(builder: ClipBuilder) -> Iterator[None]:
-    """Keeps other processes from preparing the same data set."""
+def _locked(builder: ClipBuilder) -> contextlib.AbstractContextManager:
+    """Returns a held lock that keeps other processes from preparing the same data set."""
     folder = builder.data_path
     waiting = f"Waiting for another process that prepares {builder.CARD.title}."
-    with contextlib.ExitStack() as stack:
-        with _writing(folder):
-            stack.enter_context(lock.locked(folder.with_name(f".{folder.name}.lock"), waiting))
-        yield
+    with _writing(folder):
+        return files.lock(folder.with_name(f".{folder.name}.lock"), waiting)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from drnet_jax.base import plural
+from drnet_jax.base import wording
 from drnet_jax.data.preparation.builder import (
     SPLITS,
     Card,
@@ -153,7 +153,7 @@ class VideoFolder(ClipBuilder):
                 clips.append(Clip(f"{name}#{part}.{len(clips)}", np.stack(batch), factors))
         if not clips and part == 0:
             raise UnreadableError(
-                f"{name} has {plural.count(num_frames, 'frame')}; "
+                f"{name} has {wording.count(num_frames, 'frame')}; "
                 f"allowed: at least {config.min_frames}."
             )
         return clips
@@ -256,9 +256,9 @@ def _split(folder: pathlib.Path, names: list[str], test_fraction: float) -> dict
                 )
         return splits
     if len(names) < 2:
+        found = wording.count(len(names), "video or folder", "videos or folders")
         raise ValueError(
-            f"{folder} holds {plural.count(len(names), 'video or folder', 'videos or folders')} of "
-            "pictures; expected at least 2, one of them to test on."
+            f"{folder} holds {found} of pictures; expected at least 2, one of them to test on."
         )
     order = sorted(names, key=_position)
     num_test = sum(_position(name) < test_fraction for name in names)

@@ -8,7 +8,7 @@ import pathlib
 import unicodedata
 from collections.abc import Iterable
 
-from drnet_jax.base import plural
+from drnet_jax.base import wording
 from drnet_jax.data.readers import raw_files
 
 FILE = "labels.csv"
@@ -53,7 +53,7 @@ def read(folder: pathlib.Path, clips: Iterable[str]) -> Labels:
     for number, line in lines[1:]:
         where = f"{path}, line {number}"
         if len(line) != len(columns):
-            num_columns = plural.count(len(line), "column")
+            num_columns = wording.count(len(line), "column")
             raise ValueError(f"{where}: {num_columns}; expected {len(columns)}.")
         row = dict(zip(columns, line, strict=True))
         clip = unicodedata.normalize("NFC", row.pop("file")).replace("\\", "/").removeprefix("./")
@@ -63,7 +63,7 @@ def read(folder: pathlib.Path, clips: Iterable[str]) -> Labels:
             raise ValueError(f"{where}: {clip!r} is listed twice.")
         rows[clip] = row
     if missing := sorted(clips - set(rows)):
-        others = f" and {plural.count(len(missing) - 1, 'other')}" if missing[1:] else ""
+        others = f" and {wording.count(len(missing) - 1, 'other')}" if missing[1:] else ""
         raise ValueError(f"{path} has no line for {missing[0]!r}{others}.")
     values = {c: {row[c] for row in rows.values()} for c in columns if c != "file"}
     classes = {c: tuple(sorted(v, key=raw_files.natural_key)) for c, v in values.items()}
