@@ -1,5 +1,6 @@
 """Digits from files, from the package and from mirrors that a local server plays."""
 
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -42,6 +43,15 @@ def server(tmp_path_factory):
         running.shutdown()
 
 
+@pytest.fixture
+def silent(monkeypatch):
+    """The URL of the only mirror, which connects and then says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as running:
+        url = f"http://127.0.0.1:{running.getsockname()[1]}/"
+        monkeypatch.setattr(mnist_mirrors, "MIRRORS", (url,))
+        yield url
+
+
 @pytest.fixture(scope="module")
 def embedded(data_dir):
     """Returns the embedded digits, prepared in `data_dir`."""
@@ -52,6 +62,25 @@ def embedded(data_dir):
 def mine(tmp_path):
     """Returns a folder with a user's own digits, three and two."""
     return write(tmp_path / "mine", small_files())
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Returns a function that loads digits; they are prepared in `tmp_path / "data"`."""
+
+    def load(source, folder=None):
+        folder = None if folder is None else str(folder)
+        return digits.load(source, folder=folder, data_dir=tmp_path / "data")
+
+    return load
+
+
+@contextlib.contextmanager
+def refused(error, message):
+    """Expects an error of one line; yields a function that returns this line."""
+    with pytest.raises(error, match=message) as caught:
+        yield lambda: str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def images_file(num: int, height: int = 28, width: int = 28, first: int = 0) -> bytes:
@@ -101,13 +130,6 @@ def make_mirrors(monkeypatch, server, *changes: dict[str, bytes]) -> None:
 # The format.
 
 
-def test_decode_reads_images():
-    content = struct.pack(">IIII", 2051, 2, 1, 3) + bytes([1, 2, 3, 4, 5, 255])
-    images = idx.decode(content, num_dims=3, name="images")
-    assert images.dtype == np.uint8
-    assert images.tolist() == [[[1, 2, 3]], [[4, 5, 255]]]
-
-
 def test_encode_writes_what_struct_writes():
     images = np.arange(3 * 28 * 28).reshape(3, 28, 28) % 251
     assert idx.encode(images.astype(np.uint8)) == images_file(3)
@@ -121,6 +143,7 @@ def test_read_folder_takes_plain_and_gzip_under_either_name(tmp_path, suffix, pa
         (tmp_path / f"{name}{suffix}").write_bytes(pack(content))
     splits = idx.read_folder(epath.Path(tmp_path))
     assert splits["train"][0].shape == (3, 28, 28)
+    assert splits["train"][0].dtype == np.uint8
     assert splits["train"][1].tolist() == [7, 0, 9]
     assert splits["test"][0][0, 0, :2].tolist() == [100, 101]
     assert splits["test"][1].tolist() == [4, 1]
@@ -143,22 +166,20 @@ BROKEN = {
 
 @pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=BROKEN)
 @pytest.mark.parametrize("source", ["full", "auto"])
-def test_a_damaged_folder_is_an_error_in_one_line(tmp_path, source, change, message):
+def test_a_damaged_folder_is_an_error_in_one_line(tmp_path, load, source, change, message):
     folder = write(tmp_path / "mine", small_files() | change)
-    with pytest.raises(ValueError, match=message) as caught:
-        digits.load(source, folder=str(folder), data_dir=tmp_path)
-    assert str(folder / next(iter(change))) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    with refused(ValueError, message) as text:
+        load(source, folder)
+    assert str(folder / next(iter(change))) in text()
 
 
-def test_a_missing_folder_and_missing_files_are_named(tmp_path):
+def test_a_missing_folder_and_missing_files_are_named(tmp_path, load):
     folder = tmp_path / "mine"
-    with pytest.raises(FileNotFoundError, match=r"There is no folder .*mine"):
-        digits.load("auto", folder=str(folder), data_dir=tmp_path)
-    some = {name: small_files()[name] for name in (TRAIN_LABELS, TEST_IMAGES)}
-    write(folder, some)
-    with pytest.raises(FileNotFoundError, match=f"has no {TRAIN_IMAGES}, {TEST_LABELS} "):
-        digits.load("auto", folder=str(folder), data_dir=tmp_path)
+    with refused(FileNotFoundError, r"There is no folder .*mine"):
+        load("auto", folder)
+    write(folder, {name: small_files()[name] for name in (TRAIN_LABELS, TEST_IMAGES)})
+    with refused(FileNotFoundError, f"has no {TRAIN_IMAGES}, {TEST_LABELS} "):
+        load("auto", folder)
 
 
 # The digits that ship with the package.
@@ -202,49 +223,40 @@ assert "tensorflow" not in sys.modules
 # A user's own digits.
 
 
-def test_folder_round_trip(mine, tmp_path):
+def test_a_folder_is_prepared_once_and_again_when_it_changes(mine, load):
     for _ in range(2):  # Prepared, then reused.
-        found = digits.load("auto", folder=str(mine), data_dir=tmp_path / "data")
+        found = load("auto", mine)
         pixels = np.arange(3 * 28 * 28) % 251
         np.testing.assert_array_equal(found.train_images, pixels.reshape(3, 28, 28))
         assert found.train_labels.tolist() == [7, 0, 9]
         assert found.test_labels.tolist() == [4, 1]
         assert found.source == "full"
         assert found.note == f"full: 3 training and 2 test digits, not those of MNIST, from {mine}"
-
-
-def test_a_changed_folder_is_read_again(mine, tmp_path):
-    digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
     write(mine, {TRAIN_LABELS: labels_file(1, 2, 3)})
-    found = digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
-    assert found.train_labels.tolist() == [1, 2, 3]
+    assert load("full", mine).train_labels.tolist() == [1, 2, 3]
 
 
-def test_mnist_in_a_folder_serves_later_runs_without_it(mine, tmp_path, monkeypatch, server):
+def test_mnist_in_a_folder_serves_later_runs_without_it(mine, load, monkeypatch, server):
     make_mirrors(monkeypatch, server)
-    found = digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
-    assert found.note == f"full: 3 training and 2 test digits, all of MNIST, from {mine}"
-    for source in ("full", "auto"):
-        found = digits.load(source, folder=None, data_dir=tmp_path / "data")
-        assert found.note == "full: 3 training and 2 test digits, all of MNIST"
+    note = "full: 3 training and 2 test digits, all of MNIST"
+    assert load("full", mine).note == f"{note}, from {mine}"
+    assert load("full").note == load("auto").note == note
 
 
 def test_full_refuses_other_digits(mine, tmp_path):
     builder = digits.MnistDigits(config="full", data_dir=tmp_path / "data")
-    with pytest.raises(ValueError, match=f"does not hold MNIST: {TRAIN_IMAGES}, .* differ"):
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(manual_dir=mine),
-            file_format="array_record",
-        )
+    settings = tfds.download.DownloadConfig(manual_dir=mine)
+    with refused(ValueError, f"does not hold MNIST: {TRAIN_IMAGES}, .* differ"):
+        builder.download_and_prepare(download_config=settings, file_format="array_record")
 
 
 # MNIST from its mirrors.
 
 
 @pytest.mark.parametrize("source", ["full", "auto"])
-def test_full_is_downloaded(tmp_path, monkeypatch, server, source):
+def test_full_is_downloaded(tmp_path, load, monkeypatch, server, source):
     make_mirrors(monkeypatch, server, {})
-    found = digits.load(source, folder=None, data_dir=tmp_path / "data")
+    found = load(source)
     assert found.note == "full: 3 training and 2 test digits, all of MNIST"
     assert found.train_labels.tolist() == [7, 0, 9]
     kept = sorted(path.name for path in (tmp_path / "data/downloads/mnist").iterdir())
@@ -271,37 +283,31 @@ def test_a_mirror_that_has_answered_is_asked_first(tmp_path, monkeypatch, server
     assert mnist_mirrors.MIRRORS[0] not in caplog.text
 
 
-def test_a_checksum_mismatch_on_every_mirror_is_an_error(tmp_path, monkeypatch, server):
+def test_a_checksum_mismatch_on_every_mirror_is_an_error(tmp_path, load, monkeypatch, server):
     make_mirrors(monkeypatch, server, {TRAIN_LABELS: labels_file(1, 1, 1)})
-    with pytest.raises(FileNotFoundError, match=f"{TRAIN_LABELS}.gz arrived damaged") as caught:
-        digits.load("full", folder=None, data_dir=tmp_path / "data")
-    assert "\n" not in str(caught.value)
+    with refused(FileNotFoundError, f"{TRAIN_LABELS}.gz arrived damaged"):
+        load("full")
     kept = [path.name for path in (tmp_path / "data/downloads/mnist").iterdir()]
     assert kept == [f"{TRAIN_IMAGES}.gz"]  # The one before it; no part of the damaged one.
 
 
 @pytest.mark.parametrize("missing", ["server", "file"])
-def test_full_out_of_reach_tells_how_to_get_on(tmp_path, monkeypatch, server, missing):
+def test_full_out_of_reach_tells_how_to_get_on(load, monkeypatch, server, missing):
     if missing == "file":
         monkeypatch.setattr(mnist_mirrors, "MIRRORS", (f"{server[1]}nowhere/",))
-    with pytest.raises(FileNotFoundError, match="MNIST cannot be downloaded") as caught:
-        digits.load("full", folder=None, data_dir=tmp_path)
-    assert "config.data.digits_dir=" in str(caught.value)
-    assert "config.data.digits=embedded" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    with refused(FileNotFoundError, "MNIST cannot be downloaded") as text:
+        load("full")
+    assert "config.data.digits_dir=" in text() and "config.data.digits=embedded" in text()
 
 
-def test_auto_does_not_wait_for_a_hanging_network(data_dir, monkeypatch, caplog):
+def test_auto_does_not_wait_for_a_hanging_network(data_dir, silent, monkeypatch, caplog):
     monkeypatch.setattr(mnist_mirrors, "_PROBE_SECONDS", 0.1)
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # Connects, then says nothing.
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        monkeypatch.setattr(mnist_mirrors, "MIRRORS", (url,))
-        started = time.monotonic()
-        with pytest.raises(ConnectionError, match=r"no answer in 0.1 s"):
-            mnist_mirrors.find_mirror()
-        assert time.monotonic() - started < 5
-        with caplog.at_level(logging.INFO):
-            found = digits.load("auto", folder=None, data_dir=data_dir)
+    started = time.monotonic()
+    with pytest.raises(ConnectionError, match=r"no answer in 0.1 s"):
+        mnist_mirrors.find_mirror()
+    assert time.monotonic() - started < 5
+    with caplog.at_level(logging.INFO):
+        found = digits.load("auto", folder=None, data_dir=data_dir)
     assert found.source == "embedded"
     assert found.note.endswith("(MNIST was out of reach)")
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
@@ -309,62 +315,54 @@ def test_auto_does_not_wait_for_a_hanging_network(data_dir, monkeypatch, caplog)
     assert f"Digits: {found.note}" in caplog.messages
 
 
-def test_a_connection_that_falls_silent_is_given_up(tmp_path, monkeypatch):
+def test_a_connection_that_falls_silent_is_given_up(tmp_path, silent, monkeypatch):
     monkeypatch.setattr(mnist_mirrors, "_STALL_SECONDS", 0.1)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
-        monkeypatch.setattr(mnist_mirrors, "MIRRORS", (url,))
-        with pytest.raises(ConnectionError, match="timed out"):
-            mnist_mirrors.download(epath.Path(tmp_path), first=url)
+    with pytest.raises(ConnectionError, match="timed out"):
+        mnist_mirrors.download(epath.Path(tmp_path), first=silent)
 
 
 # Prepared data.
 
 
-@pytest.mark.parametrize("damage", ["record", "information"])
-def test_damaged_prepared_digits_name_the_folder_to_delete(mine, tmp_path, damage):
-    digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
-    pattern = {"record": "*-train.array_record-*", "information": "dataset_info.json"}[damage]
+@pytest.mark.parametrize("pattern", ["*-train.array_record-*", "dataset_info.json"])
+def test_damaged_prepared_digits_name_the_folder_to_delete(mine, tmp_path, load, pattern):
+    load("full", mine)
     (path,) = (tmp_path / "data/mnist_digits").glob(f"folder_*/1.0.0/{pattern}")
     path.write_bytes(path.read_bytes()[:200])
-    expected = r"prepared digits in .*folder_\w+\S* are damaged"
-    with pytest.raises(ValueError, match=expected) as caught:
-        digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
-    assert str(caught.value).endswith("delete that folder.")
-    assert "\n" not in str(caught.value)
+    expected = r"prepared digits in .*folder_\w+\S* are damaged .*delete that folder\.$"
+    with refused(ValueError, expected):
+        load("full", mine)
 
 
-def test_prepared_digits_of_another_content_are_refused(mine, tmp_path, monkeypatch, server):
+def test_prepared_digits_of_another_content_are_refused(mine, load, monkeypatch, server):
     make_mirrors(monkeypatch, server)
-    digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
+    load("full", mine)
     other = idx.MNIST_CHECKSUMS | {TEST_LABELS: idx.md5(labels_file(0, 0))}
     monkeypatch.setattr(idx, "MNIST_CHECKSUMS", other)
-    with pytest.raises(ValueError, match="its content is not what was prepared"):
-        digits.load("full", folder=None, data_dir=tmp_path / "data")
+    with refused(ValueError, "its content is not what was prepared"):
+        load("full")
 
 
-def test_losing_the_race_to_prepare_is_no_error(mine, tmp_path, monkeypatch):
+def test_losing_the_race_to_prepare_is_no_error(mine, tmp_path, load, monkeypatch):
     split_generators = digits.MnistDigits._split_generators
 
     def overtaken(self, dl_manager):
         # Another process starts and finishes while this one is at work.
         monkeypatch.setattr(digits.MnistDigits, "_split_generators", split_generators)
-        digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
+        load("full", mine)
         return split_generators(self, dl_manager)
 
     monkeypatch.setattr(digits.MnistDigits, "_split_generators", overtaken)
-    found = digits.load("full", folder=str(mine), data_dir=tmp_path / "data")
-    assert found.train_labels.tolist() == [7, 0, 9]
-    leftovers = list((tmp_path / "data/mnist_digits").glob("*/incomplete*"))
-    assert not leftovers
+    assert load("full", mine).train_labels.tolist() == [7, 0, 9]
+    assert not list((tmp_path / "data/mnist_digits").glob("*/incomplete*"))
 
 
 @pytest.mark.parametrize("source", ["embedded", "full"])
-def test_a_data_dir_that_cannot_be_written_is_an_error(tmp_path, monkeypatch, server, source):
+def test_a_data_dir_that_cannot_be_written_is_an_error(tmp_path, load, monkeypatch, server, source):
     make_mirrors(monkeypatch, server, {})
-    (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(ValueError, match=r"Digits cannot be written to .*file"):
-        digits.load(source, folder=None, data_dir=tmp_path / "file")
+    (tmp_path / "data").write_text("not a folder")
+    with refused(ValueError, r"Digits cannot be written to .*data"):
+        load(source)
 
 
 # Settings.
@@ -377,6 +375,6 @@ def test_a_data_dir_that_cannot_be_written_is_an_error(tmp_path, monkeypatch, se
         ("embedded", "/d", r"reads no folder, but .* is '/d'"),
     ],
 )
-def test_impossible_settings_are_refused(tmp_path, source, folder, message):
-    with pytest.raises(ValueError, match=message):
-        digits.load(source, folder=folder, data_dir=tmp_path)
+def test_impossible_settings_are_refused(load, source, folder, message):
+    with refused(ValueError, message):
+        load(source, folder)

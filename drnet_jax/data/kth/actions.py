@@ -41,15 +41,10 @@ _MAX_BYTES = 2**30  # Largest video unpacked from a zip file; the originals have
 
 @dataclasses.dataclass(kw_only=True)
 class KthConfig(ClipConfig):
-    """Settings of KTH.
+    """Settings of KTH."""
 
-    Attributes:
-      name: derived from the settings and from the files in the folder.
-      persons: numbers of training and test persons, of `TEST_PERSONS`.
-    """
-
-    name: str = ""
-    persons: str
+    name: str = ""  # Derived from the settings and from the files in the folder.
+    persons: str  # Numbers of training and test persons, of `TEST_PERSONS`.
 
     def __post_init__(self):
         raw_files.check_image_size(self.image_size)

@@ -14,21 +14,14 @@ _RANGE = re.compile(r"(\d{1,6})\s*-\s*(\d{1,6})")
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-    """One line of the list.
+    """One line of the list."""
 
-    Attributes:
-      name: name of the video, as `person01_boxing_d1`.
-      action: one of `ACTIONS`.
-      person: 1 to 25.
-      scenario: 1 outdoors, 2 with changes of scale, 3 in other clothes, 4 indoors.
-      ranges: (first, last) frame of each sequence, counted from 1, both included, in any order
-        and perhaps overlapping; None if the list calls the video missing.
-    """
-
-    name: str
-    action: str
-    person: int
-    scenario: int
+    name: str  # Name of the video, as `person01_boxing_d1`.
+    action: str  # One of `ACTIONS`.
+    person: int  # 1 to 25.
+    scenario: int  # 1 outdoors, 2 with changes of scale, 3 in other clothes, 4 indoors.
+    # (first, last) frame of each sequence, counted from 1, both included, in any order and perhaps
+    # overlapping; None if the list calls the video missing.
     ranges: tuple[tuple[int, int], ...] | None
 
 

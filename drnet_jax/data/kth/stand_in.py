@@ -35,20 +35,13 @@ _EDGE = 0.1
 
 @dataclasses.dataclass(kw_only=True)
 class StandInKthConfig(ClipConfig):
-    """Settings of the rendered people.
-
-    Attributes:
-      num_people: number of people; the first four of five are for training, as in KTH 20 of 25.
-      num_repeats: clips of each person, action and scenario; they face both sides in turn.
-      clip_length: greatest length of a clip; people who cross the picture leave earlier.
-      seed: seed of people and places.
-    """
+    """Settings of the rendered people."""
 
     name: str = ""
-    num_people: int
-    num_repeats: int
-    clip_length: int
-    seed: int
+    num_people: int  # The first four of five are for training, as in KTH 20 of 25.
+    num_repeats: int  # Clips of each person, action and scenario; they face both sides in turn.
+    clip_length: int  # Greatest length of a clip; people who cross the picture leave earlier.
+    seed: int  # Seed of people and places.
 
     def __post_init__(self):
         least = dict(image_size=8, num_people=2, num_repeats=1, clip_length=2, seed=0)

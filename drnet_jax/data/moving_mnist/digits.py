@@ -16,6 +16,7 @@ from drnet_jax.data.moving_mnist import idx, mnist_mirrors
 
 SOURCES = ("auto", "full", "embedded")
 
+_EMBEDDED_FOLDER = importlib.resources.files("drnet_jax.data.moving_mnist") / "embedded_digits"
 _ADVICE = (
     "name a folder with the four MNIST files by config.data.digits_dir=..., "
     "or take the digits that ship with drnet_jax by config.data.digits=embedded"
@@ -24,23 +25,14 @@ _ADVICE = (
 
 @dataclasses.dataclass(frozen=True)
 class Digits:
-    """Digits in memory, and where they come from.
+    """Digits in memory, and where they come from."""
 
-    Attributes:
-      source: `full` or `embedded`.
-      train_images: uint8 `[num_train, 28, 28]`.
-      train_labels: int32 `[num_train]`, 0 to 9.
-      test_images: uint8 `[num_test, 28, 28]`; no digit is in both splits.
-      test_labels: int32 `[num_test]`, 0 to 9.
-      note: one line that tells people which digits these are.
-    """
-
-    source: str
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
-    note: str
+    source: str  # `full` or `embedded`.
+    train_images: np.ndarray  # uint8 `[num_train, 28, 28]`.
+    train_labels: np.ndarray  # int32 `[num_train]`, 0 to 9.
+    test_images: np.ndarray  # uint8 `[num_test, 28, 28]`; no digit is in both splits.
+    test_labels: np.ndarray  # int32 `[num_test]`, 0 to 9.
+    note: str  # One line that tells people which digits these are.
 
 
 class MnistDigits(tfds.core.GeneratorBasedBuilder):
@@ -76,7 +68,7 @@ class MnistDigits(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         embedded = self.builder_config.name == "embedded"
-        splits = idx.read_folder(_embedded_folder() if embedded else dl_manager.manual_dir)
+        splits = idx.read_folder(_EMBEDDED_FOLDER if embedded else dl_manager.manual_dir)
         if self.builder_config.name == "full":
             found, expected = idx.checksums(splits), idx.MNIST_CHECKSUMS
             if differing := ", ".join(name for name in found if found[name] != expected[name]):
@@ -125,21 +117,21 @@ def load(source: str, *, folder: str | None, data_dir: epath.PathLike) -> Digits
 
 
 def _load_embedded(data_dir: epath.Path) -> Digits:
-    expected = idx.checksums(idx.read_folder(_embedded_folder()))
-    splits = _prepare_and_read("embedded", None, data_dir, expected)
-    return _as_digits("embedded", splits, "digits of MNIST that ship with drnet_jax")
+    expected = idx.checksums(idx.read_folder(_EMBEDDED_FOLDER))
+    origin = "digits of MNIST that ship with drnet_jax"
+    return _prepare_and_read("embedded", None, data_dir, expected, origin)
 
 
 def _load_folder(folder: epath.Path, data_dir: epath.Path) -> Digits:
     expected = idx.checksums(idx.read_folder(folder))
     if expected == idx.MNIST_CHECKSUMS:
-        config, origin = "full", f"digits, all of MNIST, from {folder}"
+        config, kind = "full", "all of MNIST"
     else:
         # Named after the content, so that changed files are never served from an old copy.
         name = f"folder_{idx.md5(''.join(expected.values()).encode())[:12]}"
         config = tfds.core.BuilderConfig(name=name, description="A user's digits.")
-        origin = f"digits, not those of MNIST, from {folder}"
-    return _as_digits("full", _prepare_and_read(config, folder, data_dir, expected), origin)
+        kind = "not those of MNIST"
+    return _prepare_and_read(config, folder, data_dir, expected, f"digits, {kind}, from {folder}")
 
 
 def _load_mnist(data_dir: epath.Path, *, or_embedded: bool) -> Digits:
@@ -157,24 +149,7 @@ def _load_mnist(data_dir: epath.Path, *, or_embedded: bool) -> Digits:
             return dataclasses.replace(digits, note=f"{digits.note} (MNIST was out of reach)")
         except OSError as error:
             raise _unwritable(folder, error) from error
-    splits = _prepare_and_read("full", folder, data_dir, idx.MNIST_CHECKSUMS)
-    return _as_digits("full", splits, "digits, all of MNIST")
-
-
-def _as_digits(source: str, splits: idx.Splits, origin: str) -> Digits:
-    (train_images, train_labels), (test_images, test_labels) = splits["train"], splits["test"]
-    return Digits(
-        source=source,
-        train_images=train_images,
-        train_labels=train_labels.astype(np.int32),
-        test_images=test_images,
-        test_labels=test_labels.astype(np.int32),
-        note=f"{source}: {len(train_images):,} training and {len(test_images):,} test {origin}",
-    )
-
-
-def _embedded_folder() -> idx.Folder:
-    return importlib.resources.files("drnet_jax.data.moving_mnist") / "embedded_digits"
+    return _prepare_and_read("full", folder, data_dir, idx.MNIST_CHECKSUMS, "digits, all of MNIST")
 
 
 def _make_builder(config: str | tfds.core.BuilderConfig, data_dir: epath.Path) -> MnistDigits:
@@ -190,8 +165,12 @@ def _prepare_and_read(
     folder: epath.Path | None,
     data_dir: epath.Path,
     expected: dict[str, str],
-) -> idx.Splits:
-    """Returns the digits of `config`, preparing them from `folder` at first use."""
+    origin: str,
+) -> Digits:
+    """Returns the digits of `config`, preparing them from `folder` at first use.
+
+    `expected` are their checksums by file, `origin` is the end of their note.
+    """
     builder = _make_builder(config, data_dir)
     if not builder.data_path.exists():
         settings = tfds.download.DownloadConfig(manual_dir=folder)
@@ -212,7 +191,10 @@ def _prepare_and_read(
         raise _damaged(builder.data_path, error) from error
     if idx.checksums(splits) != expected:
         raise _damaged(builder.data_path, "its content is not what was prepared")
-    return splits
+    source = "embedded" if config == "embedded" else "full"
+    train, test = splits["train"], splits["test"]
+    note = f"{source}: {len(train[1]):,} training and {len(test[1]):,} test {origin}"
+    return Digits(source, *train, *test, note)
 
 
 def _read_prepared(builder: MnistDigits, split: str) -> tuple[np.ndarray, np.ndarray]:
@@ -220,7 +202,7 @@ def _read_prepared(builder: MnistDigits, split: str) -> tuple[np.ndarray, np.nda
     decoders = {"image": tfds.decode.SkipDecoding()}
     source = builder.as_data_source(split=split, decoders=decoders)
     images = np.empty((len(source), 28, 28), np.uint8)
-    labels = np.empty(len(source), np.uint8)
+    labels = np.empty(len(source), np.int32)
     for index, record in enumerate(source.__getitems__(range(len(source)))):
         images[index] = PIL.Image.open(io.BytesIO(record["image"]), formats=("PNG",))
         labels[index] = record["label"]

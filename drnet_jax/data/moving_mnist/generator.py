@@ -10,10 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from drnet_jax.data.moving_mnist import tracks as tracks_lib
-from drnet_jax.data.moving_mnist.tracks import Tracks
-
-SPLITS = ("train", "test")
+from drnet_jax.data.moving_mnist.tracks import Tracks, at_times
 
 MARGIN = 2
 """Pixels around a digit in `cut_out`."""
@@ -21,23 +18,14 @@ MARGIN = 2
 
 @dataclasses.dataclass(frozen=True)
 class MovingMnist:
-    """The settings of the generator; every method is pure and can be jitted.
+    """The settings of the generator; every method is pure and can be jitted."""
 
-    Attributes:
-      image_size: side of a frame in pixels.
-      digit_size: side of a digit in pixels; it moves over `image_size - digit_size` positions.
-      num_digits: number of digits in a clip, 1 to 3.
-      colored: whether digit n is drawn in color channel n of three; else all share a gray channel.
-      speeds: least and greatest velocity on an axis in pixels per step, both included.
-      zero_speeds: whether a digit may stand still on an axis.
-    """
-
-    image_size: int
-    digit_size: int
-    num_digits: int
-    colored: bool
-    speeds: tuple[int, int]
-    zero_speeds: bool
+    image_size: int  # Side of a frame in pixels.
+    digit_size: int  # Side of a digit in pixels; it moves over `image_size - digit_size` positions.
+    num_digits: int  # Number of digits in a clip, 1 to 3.
+    colored: bool  # Whether digit n is drawn in color channel n of 3; else all share a gray one.
+    speeds: tuple[int, int]  # Least and greatest velocity on an axis in pixels per step, inclusive.
+    zero_speeds: bool  # Whether a digit may stand still on an axis.
 
     def __post_init__(self):
         if not 1 <= self.num_digits <= 3:
@@ -61,21 +49,6 @@ class MovingMnist:
         """Number of positions of a digit on an axis."""
         return self.image_size - self.digit_size
 
-    @property
-    def channels(self) -> int:
-        """Number of channels of a frame."""
-        return 3 if self.colored else 1
-
-    @property
-    def max_frames(self) -> int:
-        """Length of a clip: the motion never ends, but the tables do."""
-        return tracks_lib.NUM_TIMES
-
-    @property
-    def max_speed(self) -> int:
-        """Largest speed on an axis."""
-        return max(abs(v) for v in self.speeds)
-
     def resize(self, images: np.ndarray) -> np.ndarray:
         """Returns uint8 digits `[n, digit_size, digit_size]` from `[n, 28, 28]`, bilinear."""
         size = (self.digit_size, self.digit_size)
@@ -84,19 +57,20 @@ class MovingMnist:
 
     def sample(self, key: jax.Array, batch_size: int, num_choices: int) -> Tracks:
         """Returns `batch_size` random clips over `num_choices` digits."""
-        return tracks_lib.sample(
-            key,
-            batch_size,
-            num_choices=num_choices,
-            num_digits=self.num_digits,
-            span=self.span,
-            speeds=self.speeds,
-            zero_speeds=self.zero_speeds,
+        keys = jax.random.split(key, 4)
+        low, high = self.speeds
+        velocities = jnp.int32([v for v in range(low, high + 1) if v or self.zero_speeds])
+        shape = (batch_size, self.num_digits, 2)
+        return Tracks(
+            digits=jax.random.randint(keys[0], shape[:2], 0, num_choices),
+            positions=jax.random.randint(keys[1], shape, 0, self.span),
+            velocities=jax.random.choice(keys[2], velocities, shape),
+            front=jax.random.randint(keys[3], shape[:1], 0, self.num_digits),
         )
 
     def positions(self, tracks: Tracks, times: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Returns positions, velocities `[batch, time, num_digits, 2]`; times `[batch, time]`."""
-        return tracks_lib.at_times(tracks, times, self.span, self.max_speed)
+        return at_times(tracks, times, self.span, max(abs(v) for v in self.speeds))
 
     def render(self, digits: jax.Array, tracks: Tracks, times: jax.Array) -> jax.Array:
         """Returns uint8 frames `[batch, time, image_size, image_size, channels]`.
@@ -107,13 +81,8 @@ class MovingMnist:
           times: int32 `[batch, time]`.
         """
         corners, _ = self.positions(tracks, times)
-        layers = jax.lax.platform_dependent(
-            digits,
-            tracks.digits,
-            corners,
-            cuda=self.layers_by_look_up,
-            default=self.layers_by_products,
-        )
+        ways = dict(cuda=self.layers_by_look_up, default=self.layers_by_products)
+        layers = jax.lax.platform_dependent(digits, tracks.digits, corners, **ways)
         is_front = jnp.arange(self.num_digits) == tracks.front[:, None]  # [batch, num_digits]
         is_front = is_front[:, None, None, None]  # [batch, 1, 1, 1, num_digits]
         front = jnp.max(jnp.where(is_front, layers, 0), axis=-1, keepdims=True)
@@ -137,10 +106,10 @@ class MovingMnist:
           corners: int32 `[batch, time, num_digits, 2]`, their upper left corners.
         """
         pictures = digits[chosen].astype(jnp.float32)  # [batch, num_digits, side, side]
-        place = jnp.arange(self.image_size)[:, None] == corners[..., None, None] + jnp.arange(
-            self.digit_size
-        )
-        rows, columns = place[:, :, :, 0].astype(jnp.float32), place[:, :, :, 1].astype(jnp.float32)
+        covered = corners[..., None, None] + jnp.arange(self.digit_size)
+        # [batch, time, num_digits, 2, image_size, digit_size]
+        place = (jnp.arange(self.image_size)[:, None] == covered).astype(jnp.float32)
+        rows, columns = place[:, :, :, 0], place[:, :, :, 1]
         layers = jnp.einsum("btnyi,bnij,btnxj->btyxn", rows, pictures, columns)
         return layers.astype(jnp.uint8)
 
@@ -196,9 +165,7 @@ class MovingMnist:
         ink = jnp.square(flat)
         places = jnp.arange(self.image_size)
         total = jnp.maximum(jnp.sum(ink, axis=(1, 2)), 1e-6)
-        middle = jnp.stack(
-            [jnp.sum(ink, axis=2) @ places / total, jnp.sum(ink, axis=1) @ places / total], axis=1
-        )
+        middle = jnp.stack([jnp.sum(ink, axis) @ places / total for axis in (2, 1)], axis=1)
         # In the padded frame, the frame itself begins at (side, side).
         corners = jnp.round(middle).astype(jnp.int32) - side // 2 + side
         padded = jnp.pad(flat, ((0, 0), (side, side), (side, side)))

@@ -22,7 +22,7 @@ MNIST_CHECKSUMS = {
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
 Folder = epath.Path | Traversable
-# split -> (images, uint8 `[num, 28, 28]`; labels, uint8 `[num]`)
+# split -> (images, uint8 `[num, 28, 28]`; labels, integers `[num]`)
 Splits = dict[str, tuple[np.ndarray, np.ndarray]]
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -30,36 +30,37 @@ _UBYTE_MAGIC = b"\x00\x00\x08"  # A fourth byte holds the number of dimensions.
 
 
 def encode(array: np.ndarray) -> bytes:
-    """Returns a uint8 array as the content of an IDX file."""
+    """Returns an array of values 0 to 255 as the content of an IDX file."""
     header = _UBYTE_MAGIC + bytes([array.ndim]) + np.array(array.shape, ">u4").tobytes()
-    return header + array.tobytes()
+    return header + np.asarray(array, np.uint8).tobytes()
 
 
-def decode(content: bytes, num_dims: int, name: str) -> np.ndarray:
-    """Returns the uint8 array in an IDX file.
-
-    Args:
-      content: content of the file, decompressed.
-      num_dims: number of dimensions that the array must have: 3 for images, 1 for labels.
-      name: name of the file in errors.
-
-    Raises:
-      ValueError: the content is not a complete IDX file of that many dimensions.
-    """
+def _read(path: Folder, num_dims: int) -> np.ndarray:
+    """Returns the uint8 array in an IDX file, plain or gzipped."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
+    # The content decides, not the name: browsers unpack a file but keep its `.gz`.
+    if content.startswith(_GZIP_MAGIC):
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path} is truncated or damaged gzip: {error}.") from error
     magic = _UBYTE_MAGIC + bytes([num_dims])
     start = 4 + 4 * num_dims  # The sizes follow the magic number, four bytes each.
     if content[:4] != magic:
         raise ValueError(
-            f"{name} starts with {content[:4].hex()!r}, expected {magic.hex()!r}: "
+            f"{path} starts with {content[:4].hex()!r}, expected {magic.hex()!r}: "
             f"not an IDX file of {num_dims}-dimensional bytes."
         )
     if len(content) < start:
-        raise ValueError(f"{name} ends within its header, after {len(content)} bytes.")
+        raise ValueError(f"{path} ends within its header, after {len(content)} bytes.")
     shape = tuple(np.frombuffer(content, ">u4", num_dims, offset=4).tolist())
     values = np.frombuffer(content, np.uint8, offset=start)
     if values.size != math.prod(shape):
         raise ValueError(
-            f"{name} promises shape {shape}, {math.prod(shape)} bytes, but {values.size} follow."
+            f"{path} promises shape {shape}, {math.prod(shape)} bytes, but {values.size} follow."
         )
     return values.reshape(shape)
 
@@ -73,14 +74,11 @@ def read_folder(folder: Folder) -> Splits:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder} to read digits from.")
-    paths, missing = {}, []
-    for name in (name for pair in FILES.values() for name in pair):
+    paths = {}
+    for name in MNIST_CHECKSUMS:
         found = [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()]
-        if found:
-            paths[name] = found[0]
-        else:
-            missing.append(name)
-    if missing:
+        paths[name] = found[0] if found else None
+    if missing := [name for name, path in paths.items() if path is None]:
         raise FileNotFoundError(
             f"Folder {folder} has no {', '.join(missing)} (plain or with .gz); "
             "it must hold all four files of a digit set."
@@ -101,20 +99,6 @@ def md5(content: bytes) -> str:
     """Returns the MD5 of `content` in hexadecimal."""
     # Not for security: the flag keeps MD5 available on systems that forbid it there.
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def _read(path: Folder, num_dims: int) -> np.ndarray:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}.") from error
-    # The content decides, not the name: browsers unpack a file but keep its `.gz`.
-    if content.startswith(_GZIP_MAGIC):
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path} is truncated or damaged gzip: {error}.") from error
-    return decode(content, num_dims, str(path))
 
 
 def _read_split(images_path: Folder, labels_path: Folder) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from drnet_jax.base import prng, sharding
 from drnet_jax.data.moving_mnist.digits import Digits
 from drnet_jax.data.moving_mnist.generator import MovingMnist
-from drnet_jax.data.moving_mnist.tracks import Tracks
+from drnet_jax.data.moving_mnist.tracks import NUM_TIMES, Tracks
 from drnet_jax.data.moving_mnist.truth import MovingMnistTruth
 from drnet_jax.data.source import ClipBatch, DeviceSource
 
@@ -25,6 +25,8 @@ class MovingMnistSource(DeviceSource):
       generator: the settings and the rendering of clips.
       num_digits: the number of digits of each split.
     """
+
+    max_frames = NUM_TIMES  # The motion never ends, but the tables do.
 
     def __init__(
         self,
@@ -49,11 +51,9 @@ class MovingMnistSource(DeviceSource):
         self.generator = generator
         self.note = digits.note
         self.resolved = {"digits": digits.source}
+        self._max_frame_gap, self._consecutive, self._key = max_frame_gap, consecutive, key
         images = {"train": digits.train_images, "test": digits.test_images}
         self.num_digits = {split: len(array) for split, array in images.items()}
-        self._max_frame_gap = max_frame_gap
-        self._consecutive = consecutive
-        self._key = key
         self._images = {
             split: jax.device_put(generator.resize(array), sharding.replicated(mesh))
             for split, array in images.items()
@@ -63,10 +63,6 @@ class MovingMnistSource(DeviceSource):
         self._render = jax.jit(generator.render)
         labels = {"train": digits.train_labels, "test": digits.test_labels}
         self.truth = MovingMnistTruth(generator, self._images, labels, self._render)
-
-    @property
-    def max_frames(self) -> int:
-        return self.generator.max_frames
 
     def draw_frames(
         self, arrays: jax.Array, number: jax.Array | int, batch_size: int, num_frames: int

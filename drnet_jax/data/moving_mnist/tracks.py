@@ -24,19 +24,12 @@ NUM_TIMES = 2 ** (PLACE_BITS * NUM_PLACES)
 
 @flax.struct.dataclass
 class Tracks:
-    """Digits and motion of a batch of clips; the last axis of vectors is (row, column).
+    """Digits and motion of a batch of clips; the last axis of vectors is (row, column)."""
 
-    Attributes:
-      digits: int32 `[batch, num_digits]`, indices of pictures in the split.
-      positions: int32 `[batch, num_digits, 2]`, upper left corners at time 0, in pixels.
-      velocities: int32 `[batch, num_digits, 2]`, pixels per step.
-      front: int32 `[batch]`, index of the digit that hides the others.
-    """
-
-    digits: jax.Array
-    positions: jax.Array
-    velocities: jax.Array
-    front: jax.Array
+    digits: jax.Array  # int32 `[batch, num_digits]`, indices of pictures in the split.
+    positions: jax.Array  # int32 `[batch, num_digits, 2]`, upper left corners at time 0, in pixels.
+    velocities: jax.Array  # int32 `[batch, num_digits, 2]`, pixels per step.
+    front: jax.Array  # int32 `[batch]`, index of the digit that hides the others.
 
 
 def jump_tables(span: int, max_speed: int) -> np.ndarray:
@@ -83,35 +76,3 @@ def at_times(
     for i, table in enumerate(tables):
         state = table[times >> (i * PLACE_BITS) & (2**PLACE_BITS - 1), state]
     return state // num_velocities, state % num_velocities - max_speed
-
-
-def sample(
-    key: jax.Array,
-    batch_size: int,
-    *,
-    num_choices: int,
-    num_digits: int,
-    span: int,
-    speeds: tuple[int, int],
-    zero_speeds: bool,
-) -> Tracks:
-    """Returns random clips.
-
-    Args:
-      key: the batch's key.
-      batch_size: number of clips.
-      num_choices: number of pictures in the split.
-      num_digits: number of digits in a clip.
-      span: number of positions on an axis.
-      speeds: least and greatest velocity on an axis, both included; the authors use (-4, 3).
-      zero_speeds: whether a digit may stand still on an axis.
-    """
-    keys = jax.random.split(key, 4)
-    velocities = [v for v in range(speeds[0], speeds[1] + 1) if v or zero_speeds]
-    shape = (batch_size, num_digits, 2)
-    return Tracks(
-        digits=jax.random.randint(keys[0], shape[:2], 0, num_choices),
-        positions=jax.random.randint(keys[1], shape, 0, span),
-        velocities=jax.random.choice(keys[2], jnp.asarray(velocities, jnp.int32), shape),
-        front=jax.random.randint(keys[3], shape[:1], 0, num_digits),
-    )

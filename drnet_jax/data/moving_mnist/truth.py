@@ -49,8 +49,7 @@ class MovingMnistTruth(GroundTruth):
 
     def factors(self, split: str, clips: Tracks, times: np.ndarray) -> Factors | None:
         """Returns the classes of the digits, which one is in front, and their positions."""
-        objects = self.objects(split, clips, times)
-        if objects is None:
+        if (objects := self.objects(split, clips, times)) is None:
             return None
         numbers = range(self._generator.num_digits)
         content = {f"digit {n + 1}": objects.classes[:, n] for n in numbers}

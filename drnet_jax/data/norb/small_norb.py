@@ -33,15 +33,10 @@ _DEGREES = np.arange(_NUM_AZIMUTHS, dtype=np.float32) * (360 / _NUM_AZIMUTHS)
 
 @dataclasses.dataclass(kw_only=True)
 class SmallNorbConfig(ClipConfig):
-    """Settings of small NORB.
+    """Settings of small NORB."""
 
-    Attributes:
-      name: derived from the settings and from the files in the folder.
-      cameras: `both` gives two clips of each turn, `left` one.
-    """
-
-    name: str = ""
-    cameras: str
+    name: str = ""  # Derived from the settings and from the files in the folder.
+    cameras: str  # `both` gives two clips of each turn, `left` one.
 
     def __post_init__(self):
         raw_files.check_image_size(self.image_size)

@@ -32,14 +32,10 @@ _PARTS = {"dat": (np.uint8, (2, SIDE, SIDE)), "cat": (np.int32, ()), "info": (np
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Labels and pictures of a split.
+    """Labels and pictures of a split."""
 
-    Attributes:
-      labels: int32 `[num, 5]`, the columns as in `LABELS`.
-      pictures: returns uint8 `[records, 96, 96]` of a list of records and a camera, 0 or 1.
-    """
-
-    labels: np.ndarray
+    labels: np.ndarray  # int32 `[num, 5]`, the columns as in `LABELS`.
+    # Returns uint8 `[records, 96, 96]` of a list of records and a camera, 0 or 1.
     pictures: Callable[[Sequence[int], int], np.ndarray]
 
 

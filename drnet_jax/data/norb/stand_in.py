@@ -26,15 +26,10 @@ _BACKGROUND = 0.6  # Brighter than most toys, as the table of small NORB.
 
 @dataclasses.dataclass(kw_only=True)
 class StandInNorbConfig(stand_in.TurntableConfig):
-    """Settings of the rendered toys.
+    """Settings of the rendered toys."""
 
-    Attributes:
-      instances_per_category: toys of each category; the first half is for training.
-      num_lightings: 1 to 6.
-    """
-
-    instances_per_category: int
-    num_lightings: int
+    instances_per_category: int  # Toys of each category; the first half is for training.
+    num_lightings: int  # 1 to 6.
 
     def __post_init__(self):
         super().__post_init__()

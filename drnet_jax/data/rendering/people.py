@@ -13,49 +13,30 @@ _SHOE = Material((0.16,))
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-    """Build and clothes of a person: all that stays the same.
+    """Build and clothes of a person: all that stays the same."""
 
-    Attributes:
-      height: height in meters.
-      girth: thickness of body and limbs; 1 is usual.
-      reach: size of the movements; 1 is usual.
-      skin, hair, shirt, trousers: materials.
-      long_sleeves: whether the shirt covers the lower arms.
-      coat: whether the shirt covers the thighs.
-    """
-
-    height: float
-    girth: float
-    reach: float
+    height: float  # In meters.
+    girth: float  # Thickness of body and limbs; 1 is usual.
+    reach: float  # Size of the movements; 1 is usual.
     skin: Material
     hair: Material
     shirt: Material
     trousers: Material
-    long_sleeves: bool
-    coat: bool
+    long_sleeves: bool  # Whether the shirt covers the lower arms.
+    coat: bool  # Whether the shirt covers the thighs.
 
 
 @dataclasses.dataclass(frozen=True)
 class Gait:
-    """How a person walks or runs; angles in radians.
+    """How a person walks or runs; angles in radians."""
 
-    Attributes:
-      speed: speed in meters per second.
-      frequency: double steps per second.
-      swing: amplitude of the thighs.
-      knee: greatest bend of the knees.
-      lean: lean of the trunk to the front.
-      elbow: constant bend of the elbows.
-      bounce: rise of the body in a step, in heights of the person.
-    """
-
-    speed: float
-    frequency: float
-    swing: float
-    knee: float
-    lean: float
-    elbow: float
-    bounce: float
+    speed: float  # In meters per second.
+    frequency: float  # Double steps per second.
+    swing: float  # Amplitude of the thighs.
+    knee: float  # Greatest bend of the knees.
+    lean: float  # Lean of the trunk to the front.
+    elbow: float  # Constant bend of the elbows.
+    bounce: float  # Rise of the body in a step, in heights of the person.
 
 
 # Slower than real people, so that a clip of someone who crosses the picture lasts.
@@ -78,24 +59,18 @@ def make_person(seed: int, identity: int, outfit: int) -> Person:
     # Second number: the kind of draw, so that no two kinds share a stream.
     build = np.random.default_rng([seed, 3, identity])
     height, girth, reach = build.uniform([1.58, 1.05, 0.9], [1.88, 1.6, 1.1])
-    skin, hair = build.uniform([0.5, 0.1], [0.72, 0.5])
+    skin, hair = (Material((gray,)) for gray in build.uniform([0.5, 0.1], [0.72, 0.5]))
     clothes = np.random.default_rng([seed, 4, identity, outfit])
     # Darker or brighter than the places that people stand in, so that they stand out.
     shirt, trousers = clothes.uniform([0.1, 0.1], [0.4, 0.4])
     if clothes.random() < 0.35:
         shirt = clothes.uniform(0.9, 1.0)
     stripes = 0.35 * (clothes.random() < 0.25)
-    return Person(
-        height,
-        girth,
-        reach,
-        Material((skin,)),
-        Material((hair,)),
-        Material((shirt,), contrast=stripes, wavelength=0.14, across=0),
-        Material((trousers,)),
-        long_sleeves=bool(clothes.random() < 0.5 + 0.4 * (outfit > 0)),
-        coat=bool(outfit > 0 and clothes.random() < 0.6),
-    )
+    shirt = Material((shirt,), contrast=stripes, wavelength=0.14, across=0)
+    trousers = Material((trousers,))
+    long_sleeves = bool(clothes.random() < 0.5 + 0.4 * (outfit > 0))
+    coat = bool(outfit > 0 and clothes.random() < 0.6)
+    return Person(height, girth, reach, skin, hair, shirt, trousers, long_sleeves, coat)
 
 
 class _Pose:
@@ -180,15 +155,7 @@ def pose_person(person: Person, action: str, phase: float, facing: int) -> Model
       phase: phase in radians; 2 pi is a double step, two blows, one clap or one wave.
       facing: -1 to the left of the picture, 1 to its right; a little only to clap or wave.
     """
-    pose = _Pose(person, action, phase)
-    model = Model()
-    _trunk(model, person, pose)
-    _limbs(model, person, pose)
-    turn = rotation("y", np.radians(_YAWS[action] * facing))
-    return model.moved(turn, np.zeros(3))
-
-
-def _trunk(model: Model, person: Person, pose: _Pose) -> None:
+    pose, model = _Pose(person, action, phase), Model()
     height, girth = person.height, person.girth * person.height
     hip, chest, head = (height * joint for joint in (pose.hip, pose.chest, pose.head))
     side, deep = 0.084 * girth, 0.056 * girth
@@ -203,10 +170,7 @@ def _trunk(model: Model, person: Person, pose: _Pose) -> None:
     model.ellipsoid(head, face, person.skin)
     model.ellipsoid(head + np.array([0, 0.02, -0.02]), face * [1.08, 1.0, 0.98], person.hair)
     model.ellipsoid(head + np.array([0, -0.01, face[2]]), [0.013, 0.016, 0.02], person.skin)
-
-
-def _limbs(model: Model, person: Person, pose: _Pose) -> None:
-    size, height = 0.034 * person.girth * person.height, person.height
+    size = 0.034 * person.girth * height  # Of a limb.
     sleeve = person.shirt if person.long_sleeves else person.skin
     for i, side in enumerate((-1, 1)):
         hip = height * (pose.hip + np.array([0.052 * side, 0, 0]))
@@ -225,3 +189,4 @@ def _limbs(model: Model, person: Person, pose: _Pose) -> None:
         model.ellipsoid(elbow, [0.76 * size] * 3, sleeve)
         model.cylinder(elbow, hand, 0.66 * size, sleeve)
         model.ellipsoid(hand, [0.028 * height] * 3, person.skin)
+    return model.moved(rotation("y", np.radians(_YAWS[action] * facing)), np.zeros(3))

@@ -32,51 +32,29 @@ _RAY_BIAS, _SHADOW_BIAS = 1e-4, 2e-3
 
 
 class Scene(NamedTuple):
-    """Primitives by kind, in the order of `KINDS`, each kind padded to `capacity`.
+    """Primitives by kind, in the order of `KINDS`, each kind padded to `capacity`."""
 
-    Attributes:
-      transforms: float32 `[3, capacity, 3, 4]`, affine maps from the world to the unit shape.
-      counts: int32 `[3]`, number of primitives of each kind.
-      colors: float32 `[3, capacity, channels]` in [0, 1], sRGB.
-      shine: float32 `[3, capacity]`, strength of the highlight.
-      waves: float32 `[3, capacity, 3]`, wave vector of the stripes in the unit shape's space.
-      contrast: float32 `[3, capacity]`, strength of the stripes; 0 is plain.
-    """
-
-    transforms: jax.Array
-    counts: jax.Array
-    colors: jax.Array
-    shine: jax.Array
-    waves: jax.Array
-    contrast: jax.Array
+    transforms: jax.Array  # float32 `[3, capacity, 3, 4]`, maps from the world to the unit shape.
+    counts: jax.Array  # int32 `[3]`, number of primitives of each kind.
+    colors: jax.Array  # float32 `[3, capacity, channels]` in [0, 1], sRGB.
+    shine: jax.Array  # float32 `[3, capacity]`, strength of the highlight.
+    waves: jax.Array  # float32 `[3, capacity, 3]`, wave vector of the stripes on the unit shape.
+    contrast: jax.Array  # float32 `[3, capacity]`, strength of the stripes; 0 is plain.
 
 
 class View(NamedTuple):
-    """Camera, light and floor of one frame; all float32.
+    """Camera, light and floor of one frame; all float32."""
 
-    Attributes:
-      eye: `[3]`, where rays start.
-      forward: `[3]`, unit vector to the center of the picture.
-      right: `[3]`, from the center to the middle of the right edge, at distance 1.
-      up: `[3]`, from the center to the middle of the upper edge, at distance 1.
-      lamp: `[3]`, unit vector towards the lamp, which is infinitely far away.
-      lamp_size: half the lamp's width in radians; 0 throws hard shadows.
-      key: light of the lamp.
-      sky: light of the sky from above, which reaches the lamp's shadows.
-      fill: light from everywhere, a little more from above.
-      floor: height of the floor, which only carries shadows.
-    """
-
-    eye: jax.Array
-    forward: jax.Array
-    right: jax.Array
-    up: jax.Array
-    lamp: jax.Array
-    lamp_size: jax.Array
-    key: jax.Array
-    sky: jax.Array
-    fill: jax.Array
-    floor: jax.Array
+    eye: jax.Array  # `[3]`, where rays start.
+    forward: jax.Array  # `[3]`, unit vector to the center of the picture.
+    right: jax.Array  # `[3]`, from the center to the middle of the right edge, at distance 1.
+    up: jax.Array  # `[3]`, from the center to the middle of the upper edge, at distance 1.
+    lamp: jax.Array  # `[3]`, unit vector towards the lamp, which is infinitely far away.
+    lamp_size: jax.Array  # Half the lamp's width in radians; 0 throws hard shadows.
+    key: jax.Array  # Of the lamp.
+    sky: jax.Array  # Light of the sky from above, which reaches the lamp's shadows.
+    fill: jax.Array  # Light from everywhere, a little more from above.
+    floor: jax.Array  # Height; the floor only carries shadows.
 
 
 def _slab(origin, direction):
@@ -107,10 +85,6 @@ def _cylinder(origin, direction):
     return jnp.maximum(entry, low), jnp.minimum(leave, high)
 
 
-def _ellipsoid(origin, direction):
-    return _ball(origin, direction, (0, 1, 2))
-
-
 def _turn(matrix, vector):
     """Returns `matrix[:, :3] @ vector` for coordinates `vector` of any shape."""
     return [sum(matrix[i, j] * vector[j] for j in range(3)) for i in range(3)]
@@ -132,7 +106,7 @@ def nearest(scene: Scene, origin, direction, bias: float = _RAY_BIAS):
     capacity = scene.transforms.shape[1]
     shape = jnp.broadcast_shapes(jnp.shape(origin[0]), jnp.shape(direction[0]))
     hit = jnp.full(shape, _FAR), jnp.zeros(shape, jnp.int32)
-    for kind, interval in enumerate((_box, _cylinder, _ellipsoid)):
+    for kind, interval in enumerate((_box, _cylinder, functools.partial(_ball, axes=(0, 1, 2)))):
 
         def closer(i, hit, kind=kind, interval=interval):
             distance, index = hit

@@ -1,6 +1,7 @@
 """Models built of primitives in NumPy, and the cameras that look at them."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -27,21 +28,13 @@ _OUTLINES = dict(zip(raycast.KINDS, (_CORNERS, _RIMS, _BALL), strict=True))
 
 @dataclasses.dataclass(frozen=True)
 class Material:
-    """The surface of a primitive.
+    """The surface of a primitive."""
 
-    Attributes:
-      color: sRGB in [0, 1]; one value for gray pictures, three for colored ones.
-      shine: strength of the highlight.
-      contrast: strength of stripes or of the grain of wood; 0 is plain.
-      wavelength: distance of two stripes, in meters.
-      across: 0 for stripes across the longest side of a primitive, 1 along it, as grain runs.
-    """
-
-    color: tuple[float, ...]
-    shine: float = 0.03
-    contrast: float = 0.0
-    wavelength: float = 0.05
-    across: int = 1
+    color: tuple[float, ...]  # sRGB in [0, 1]; one value for gray pictures, three for colored ones.
+    shine: float = 0.03  # Strength of the highlight.
+    contrast: float = 0.0  # Strength of stripes or of the grain of wood; 0 is plain.
+    wavelength: float = 0.05  # Distance of two stripes, in meters.
+    across: int = 1  # 0: stripes across the longest side of a primitive; 1: along it, as grain.
 
 
 def rotation(axis: str, angle: float) -> np.ndarray:
@@ -59,13 +52,14 @@ class Model:
     def __init__(self):
         self._primitives: dict[str, list] = {kind: [] for kind in raycast.KINDS}
 
-    def box(self, center: Sequence, half: Sequence, material: Material, turn=None) -> None:
-        """Adds a box of half sizes `half`, turned by the matrix `turn`."""
-        self._add("box", center, half, turn, material)
+    def add(self, kind: str, center: Sequence, half: Sequence, material: Material, turn=None):
+        """Adds a primitive of half sizes `half`, turned by the matrix `turn`."""
+        turn = np.eye(3) if turn is None else turn
+        half = np.maximum(np.asarray(half, float), 1e-4)  # A flat shape's map has no inverse.
+        self._primitives[kind].append((np.asarray(center, float), half, turn, material))
 
-    def ellipsoid(self, center: Sequence, half: Sequence, material: Material, turn=None) -> None:
-        """Adds an ellipsoid of half axes `half`, turned by the matrix `turn`."""
-        self._add("ellipsoid", center, half, turn, material)
+    box = functools.partialmethod(add, "box")
+    ellipsoid = functools.partialmethod(add, "ellipsoid")
 
     def cylinder(
         self, start: Sequence, end: Sequence, radius: float, material: Material, wide: float = 0.0
@@ -79,29 +73,25 @@ class Model:
         x /= np.linalg.norm(x)
         turn = np.stack([x, y, np.cross(x, y)], axis=1)
         half = [radius, length / 2, wide or radius]
-        self._add("cylinder", (start + end) / 2, half, turn, material)
-
-    def _add(self, kind, center, half, turn, material):
-        turn = np.eye(3) if turn is None else turn
-        half = np.maximum(np.asarray(half, float), 1e-4)  # A flat shape's map has no inverse.
-        self._primitives[kind].append((np.asarray(center, float), half, turn, material))
+        self.add("cylinder", (start + end) / 2, half, material, turn)
 
     def moved(self, turn: np.ndarray, shift: Sequence) -> "Model":
         """Returns a copy that is turned by the matrix `turn` and then moved by `shift`."""
         copy = Model()
         for kind, primitives in self._primitives.items():
             for center, half, own, material in primitives:
-                copy._add(kind, turn @ center + shift, half, turn @ own, material)
+                copy.add(kind, turn @ center + shift, half, material, turn @ own)
         return copy
 
     def points(self) -> np.ndarray:
         """Returns points on all primitives, float64 `[points, 3]`, as bounds for the camera."""
-        points = []
-        for kind, primitives in self._primitives.items():
-            points += [
-                center + (_OUTLINES[kind] * half) @ turn.T for center, half, turn, _ in primitives
+        return np.concatenate(
+            [
+                center + (_OUTLINES[kind] * half) @ turn.T
+                for kind, primitives in self._primitives.items()
+                for center, half, turn, _ in primitives
             ]
-        return np.concatenate(points)
+        )
 
     def scene(self) -> Scene:
         """Returns the primitives as padded NumPy arrays.
@@ -168,23 +158,14 @@ class RandomModel(Model):
 
 @dataclasses.dataclass(frozen=True)
 class Light:
-    """One lamp and the sky.
+    """One lamp and the sky."""
 
-    Attributes:
-      azimuth: azimuth of the lamp in degrees, counted as a camera's.
-      elevation: elevation of the lamp in degrees.
-      size: half the lamp's width in radians.
-      key: light of the lamp.
-      sky: light from above that objects shade.
-      fill: light from everywhere.
-    """
-
-    azimuth: float
-    elevation: float
-    size: float = 0.05
-    key: float = 0.75
-    sky: float = 0.3
-    fill: float = 0.2
+    azimuth: float  # Of the lamp, in degrees, counted as a camera's.
+    elevation: float  # Of the lamp, in degrees.
+    size: float = 0.05  # Half the lamp's width in radians.
+    key: float = 0.75  # Of the lamp.
+    sky: float = 0.3  # Light from above that objects shade.
+    fill: float = 0.2  # Light from everywhere.
 
 
 def towards(azimuth: float, elevation: float) -> np.ndarray:
@@ -196,23 +177,14 @@ def towards(azimuth: float, elevation: float) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """A camera; angles in degrees, lengths in meters.
+    """A camera; angles in degrees, lengths in meters."""
 
-    Attributes:
-      target: the point in the middle of the picture.
-      azimuth: 0 looks at the front of an object, 90 from its own left (from x).
-      elevation: angle above the floor.
-      distance: distance from `target`.
-      half_width: distance that the picture shows to the right of `target`.
-      half_height: distance that the picture shows above `target`.
-    """
-
-    target: tuple[float, float, float]
-    azimuth: float
-    elevation: float
-    distance: float
-    half_width: float
-    half_height: float
+    target: tuple[float, float, float]  # The point in the middle of the picture.
+    azimuth: float  # 0 looks at the front of an object, 90 from its own left (from x).
+    elevation: float  # Angle above the floor.
+    distance: float  # Distance from `target`.
+    half_width: float  # Distance that the picture shows to the right of `target`.
+    half_height: float  # Distance that the picture shows above `target`.
 
     def view(self, light: Light, floor: float) -> View:
         """Returns this camera's view by `light`, of objects on a floor at height `floor`."""

@@ -43,18 +43,12 @@ def check_at_least(config: Any, **limits: int) -> None:
 
 @dataclasses.dataclass(kw_only=True)
 class TurntableConfig(ClipConfig):
-    """Settings of a data set in which a camera turns around objects.
-
-    Attributes:
-      elevations: elevations of the camera, in degrees.
-      num_azimuths: frames of a full turn.
-      seed: seed of the objects.
-    """
+    """Settings of a data set in which a camera turns around objects."""
 
     name: str = ""
-    elevations: tuple[float, ...]
-    num_azimuths: int
-    seed: int
+    elevations: tuple[float, ...]  # Elevations of the camera, in degrees.
+    num_azimuths: int  # Frames of a full turn.
+    seed: int  # Seed of the objects.
 
     def __post_init__(self):
         check_at_least(self, image_size=8, num_azimuths=2, seed=0)

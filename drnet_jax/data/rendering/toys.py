@@ -41,7 +41,7 @@ class _Toy(RandomModel):
 
 
 def _animal(toy: _Toy) -> None:
-    """Adds an animal on four legs, with head and tail."""
+    """Adds an animal on four legs, with head and tail, and ears or horns."""
     length, width, girth = toy.draw(0.3, 0.48), toy.draw(0.11, 0.19), toy.draw(0.12, 0.19)
     leg, radius = toy.draw(0.14, 0.4), toy.draw(0.03, 0.055)
     middle, hoof = leg + girth * 0.8, toy.paint(0.2, 0.4)
@@ -59,7 +59,19 @@ def _animal(toy: _Toy) -> None:
     for side in (-1, 1):
         eye = head + np.array([side * size * 0.72, size * 0.45, size * 0.55])
         toy.ellipsoid(eye, [size * 0.22] * 3, _DARK)
-    _ears(toy, head, size, hoof)
+    kind = toy.pick(4)
+    for side in (-1, 1):
+        scale = np.array([side * size, size, 1])  # Places are in sizes of the head, except z.
+        if kind == 0:  # Upright ears.
+            toy.ellipsoid(head + scale * [0.7, 0.95, 0], [0.025, size * 0.6, 0.035], toy.body)
+        elif kind == 1:  # Wide horns.
+            base, tip = head + scale * [0.5, 0.6, 0], head + scale * [1.7, 2.2, -0.03]
+            toy.cylinder(base, tip, 0.017, hoof)
+        elif kind == 2:  # Hanging ears.
+            toy.ellipsoid(head + scale * [1.1, 0, -0.03], [size * 0.45, size * 0.95, 0.03], hoof)
+        else:  # Horns that point back.
+            base, tip = head + scale * [0.4, 0.5, 0], head + scale * [0.6, 1.8, -0.09]
+            toy.cylinder(base, tip, 0.022, hoof)
     tail = [0, middle + toy.draw(-0.22, 0.25), -length - toy.draw(0.08, 0.22)]
     toy.cylinder([0, middle + girth * 0.3, -length * 0.88], tail, toy.draw(0.018, 0.035), hoof)
     if toy.pick(10) < 3:  # One hump or two.
@@ -68,33 +80,12 @@ def _animal(toy: _Toy) -> None:
             toy.ellipsoid([0, middle + girth, z], hump, toy.body)
 
 
-def _ears(toy: _Toy, head: np.ndarray, size: float, paint: Material) -> None:
-    """Adds ears or horns to the head in the place `head`."""
-    kind = toy.pick(4)
-    for side in (-1, 1):
-        scale = np.array([side * size, size, 1])  # Places are in sizes of the head, except z.
-        if kind == 0:  # Upright ears.
-            toy.ellipsoid(head + scale * [0.7, 0.95, 0], [0.025, size * 0.6, 0.035], toy.body)
-        elif kind == 1:  # Wide horns.
-            toy.cylinder(
-                head + scale * [0.5, 0.6, 0], head + scale * [1.7, 2.2, -0.03], 0.017, paint
-            )
-        elif kind == 2:  # Hanging ears.
-            toy.ellipsoid(head + scale * [1.1, 0, -0.03], [size * 0.45, size * 0.95, 0.03], paint)
-        else:  # Horns that point back.
-            toy.cylinder(
-                head + scale * [0.4, 0.5, 0], head + scale * [0.6, 1.8, -0.09], 0.022, paint
-            )
-
-
 def _human(toy: _Toy) -> None:
     """Adds a walking person in trousers, with a hat, spear, rucksack or shield."""
     height, width = toy.draw(0.85, 1.05), toy.draw(0.12, 0.17)
     shoulder, cloth = 0.62 * height, toy.paint(0.25, 0.5)
-    chest = [width, 0.17 * height, width * 0.65]
-    toy.ellipsoid([0, 0.52 * height, 0], chest, toy.body)
-    face = np.array([0, 0.78 * height, 0.0])
-    size = 0.085 * height
+    toy.ellipsoid([0, 0.52 * height, 0], [width, 0.17 * height, width * 0.65], toy.body)
+    face, size = np.array([0, 0.78 * height, 0.0]), 0.085 * height
     toy.ellipsoid(face, [size, size * 1.2, size], toy.body)
     toy.ellipsoid(face + np.array([0, 0.03, -0.025]), [size * 1.06, size * 1.15, size], cloth)
     toy.ellipsoid(face + np.array([0, -0.005, size]), [0.018, 0.022, 0.025], toy.body)
@@ -108,20 +99,13 @@ def _human(toy: _Toy) -> None:
         toy.box(ankle + np.array([0, 0, 0.045]), [0.045, 0.03, 0.09], _DARK)
         out, rise = width + toy.draw(0.05, 0.18), toy.draw(-0.18, 0.08)
         elbow = np.array([side * out, shoulder + rise, toy.draw(0, 0.2)])
-        hand = elbow + np.array(
-            [side * toy.draw(-0.08, 0.08), toy.draw(-0.16, 0.2), toy.draw(0.08, 0.22)]
-        )
+        inwards = side * toy.draw(-0.08, 0.08)
+        hand = elbow + np.array([inwards, toy.draw(-0.16, 0.2), toy.draw(0.08, 0.22)])
         toy.cylinder([side * width * 0.9, shoulder, 0], elbow, 0.045, toy.body)
         toy.cylinder(elbow, hand, 0.038, toy.body)
-    _gear(toy, height, width)
-
-
-def _gear(toy: _Toy, height: float, width: float) -> None:
-    """Adds what a person wears or carries."""
     kind = toy.pick(4)
     if kind == 0:  # A hat.
-        brim = [0, 0.84 * height, 0], [0, 0.86 * height, 0]
-        toy.cylinder(*brim, 0.15, _DARK)
+        toy.cylinder([0, 0.84 * height, 0], [0, 0.86 * height, 0], 0.15, _DARK)
         toy.cylinder([0, 0.85 * height, 0], [0, 0.95 * height, 0], 0.085, _DARK)
     elif kind == 1:  # A spear in the right hand.
         start, end = [-width - 0.16, 0.1, 0.24], [-width - 0.16, 0.98 * height, 0.28]
@@ -160,8 +144,7 @@ def _plane(toy: _Toy) -> None:
         x, y = span * 0.45, wing - 0.05
         toy.pair([x, y, -0.04], [x, y, 0.2], 0.048, trim)
     elif kind == 1:  # A propeller.
-        turn = rotation("z", toy.draw(0, 3))
-        toy.box([0, height, length], [0.19, 0.02, 0.012], _DARK, turn)
+        toy.box([0, height, length], [0.19, 0.02, 0.012], _DARK, rotation("z", toy.draw(0, 3)))
     else:  # Engines at the tail.
         x, y = radius + 0.05, height + 0.03
         toy.pair([x, y, -length * 0.7], [x, y, -length * 0.35], 0.048, trim)
@@ -179,49 +162,40 @@ def _lights(toy: _Toy, width: float, height: float, front: float) -> None:
 
 
 def _truck(toy: _Toy) -> None:
-    """Adds a truck, its front at positive z as of all vehicles."""
+    """Adds a truck with its load; its front is at positive z, as of all vehicles."""
     length, width, radius = toy.draw(0.42, 0.56), toy.draw(0.14, 0.19), toy.draw(0.065, 0.095)
     cab, tall, low = toy.draw(0.1, 0.15), toy.draw(0.13, 0.19), radius * 1.5
     toy.box([0, radius * 1.3, 0], [width * 0.8, 0.03, length], _DARK)
     toy.box([0, low + tall, length - cab], [width, tall, cab], toy.body)
     glass = low + 1.45 * tall
     toy.box([0, glass, length], [width * 0.86, tall * 0.3, 0.006], _GLASS)
-    side = [width + 0.004, tall * 0.28, cab * 0.55]
-    toy.box([0, glass, length - cab], side, _GLASS)
-    front = length
-    if toy.pick(2):  # A bonnet.
-        front = length + 0.15
+    toy.box([0, glass, length - cab], [width + 0.004, tall * 0.28, cab * 0.55], _GLASS)
+    bonnet = 0.15 * toy.pick(2)
+    if bonnet:
         half = [width * 0.85, tall * 0.45, 0.075]
         toy.box([0, low + tall * 0.45, length + 0.075], half, toy.body)
-    _lights(toy, width * 0.85, low + tall * 0.45, front)
-    _load(toy, width, low, length, cab)
-    axles = ([0.7, -0.5, -0.8], [0.7, -0.65], [0.7, 0.3, -0.5, -0.8])[toy.pick(3)]
-    toy.wheels(np.multiply(axles, length), width, radius)
-
-
-def _load(toy: _Toy, width: float, low: float, length: float, cab: float) -> None:
-    """Adds the load behind a truck's cab: a box, a tank, an open bed or a crane."""
+    _lights(toy, width * 0.85, low + tall * 0.45, length + bonnet)
     kind, middle, half = toy.pick(4), -cab - 0.02, length - cab - 0.03
     paint = toy.paint(0.5, 0.9)
-    if kind == 0:
+    if kind == 0:  # A box.
         height = toy.draw(0.17, 0.26)
         toy.box([0, low + height, middle], [width, height, half], paint)
     elif kind == 1:
         tank = toy.draw(0.14, 0.19)
-        ends = [0, low + tank, middle - half], [0, low + tank, middle + half]
-        toy.cylinder(*ends, tank, paint)
-    elif kind == 2:
+        toy.cylinder([0, low + tank, middle - half], [0, low + tank, middle + half], tank, paint)
+    elif kind == 2:  # An open bed.
         height = toy.draw(0.06, 0.11)
-        for side in (-width, width):
-            toy.box([side, low + height, middle], [0.018, height, half], toy.body)
+        for x in (-width, width):
+            toy.box([x, low + height, middle], [0.018, height, half], toy.body)
         toy.box([0, low + 0.01, middle], [width, 0.02, half], _DARK)
         toy.box([0, low + height, middle - half], [width, height, 0.018], toy.body)
-    else:
+    else:  # A crane.
         toy.box([0, low + 0.06, middle], [width * 0.75, 0.09, half * 0.5], paint)
-        turn = rotation("x", -toy.draw(0.1, 0.4))
-        arm = [0, low + 0.3, middle + 0.05]
+        turn, arm = rotation("x", -toy.draw(0.1, 0.4)), [0, low + 0.3, middle + 0.05]
         toy.box(arm, [0.045, 0.045, half * 1.35], paint, turn)
         toy.cylinder([0, low, middle], [0, low + 0.3, middle], 0.09, _DARK)
+    axles = ([0.7, -0.5, -0.8], [0.7, -0.65], [0.7, 0.3, -0.5, -0.8])[toy.pick(3)]
+    toy.wheels(np.multiply(axles, length), width, radius)
 
 
 def _car(toy: _Toy) -> None:
@@ -244,8 +218,7 @@ def _car(toy: _Toy) -> None:
         _cabin(toy, -length * 0.28, length * 0.7, width, deck, tall * 1.3)
     elif kind == 3:  # An open sports car.
         toy.box([0, deck + tall * 0.6, 0.08], [width * 0.85, tall * 0.7, 0.012], _GLASS)
-        seat = [width * 0.8, 0.01, cabin * 0.55]
-        toy.box([0, deck, place - 0.05], seat, _DARK)
+        toy.box([0, deck, place - 0.05], [width * 0.8, 0.01, cabin * 0.55], _DARK)
         for x in (-0.4 * width, 0.4 * width):
             toy.box([x, deck + 0.05, place - 0.15], [0.055, 0.06, 0.025], _DARK)
     else:  # A racing car.
@@ -263,9 +236,8 @@ def _cabin(toy: _Toy, place: float, half: float, width: float, deck: float, tall
     toy.box([0, deck + tall * 0.8, place], [width * 0.86, tall * 0.8, half], _GLASS)
     roof = [width * 0.88, tall * 0.25, half * 0.92]
     toy.box([0, deck + tall * 1.7, place - 0.02], roof, toy.body)
-    screen = [width * 0.84, 0.012, tall * 1.3]
     center = [0, deck + tall * 0.75, place + half + tall * 0.35]
-    toy.box(center, screen, _GLASS, rotation("x", 0.8))
+    toy.box(center, [width * 0.84, 0.012, tall * 1.3], _GLASS, rotation("x", 0.8))
 
 
 _MAKERS = dict(animal=_animal, human=_human, plane=_plane, truck=_truck, car=_car)

@@ -16,13 +16,9 @@ _BACKGROUND = (0.72, 0.72, 0.72)  # Light gray: dark and pale chairs stand out.
 
 @dataclasses.dataclass(kw_only=True)
 class StandInChairsConfig(stand_in.TurntableConfig):
-    """Settings of the rendered chairs.
+    """Settings of the rendered chairs."""
 
-    Attributes:
-      num_identities: number of different chairs; the first 85 % are for training.
-    """
-
-    num_identities: int
+    num_identities: int  # Number of different chairs; the first 85 % are for training.
 
     def __post_init__(self):
         super().__post_init__()
