@@ -10,8 +10,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 
 jax.config.update("jax_num_cpu_devices", 2)
-# Tests compile far more than they compute: not optimizing halves their time. It has no part in
-# what the tests demand, and processes that they start are optimized as usual.
+# Tests compile far more than they compute, so not optimizing halves their time. No test demands
+# anything that depends on it.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
 

@@ -41,9 +41,9 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Returns an environment in which compiled programs are shared with the tests."""
+    """Returns an environment with the devices, flags and compiled programs of the tests."""
     return os.environ | {
-        "XLA_FLAGS": "",
+        "JAX_NUM_CPU_DEVICES": str(jax.config.jax_num_cpu_devices),
         "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
         "JAX_COMPILATION_CACHE_MAX_SIZE": str(jax.config.jax_compilation_cache_max_size),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
@@ -58,7 +58,7 @@ def run(*arguments: str, cwd=ROOT, program=None, **variables: str) -> subprocess
         env=environment() | {"PYTHONPATH": str(ROOT)} | variables,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
 
