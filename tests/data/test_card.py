@@ -29,7 +29,10 @@ def write_card(builder, skipped=()):
 
 def draw(builder):
     records = read(builder)
-    shown = {s: [r[i] for i in contact_sheet.choose(len(r))] for s, r in records.items()}
+    shown = {
+        s: [r[i] for i in contact_sheet.spread(len(r), contact_sheet.NUM_CLIPS)]
+        for s, r in records.items()
+    }
     png = contact_sheet.png(builder, card.Contents(records, []), shown)
     return np.asarray(Image.open(io.BytesIO(png)))
 

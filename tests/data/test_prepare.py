@@ -19,8 +19,8 @@ from drnet_jax.base import files
 from drnet_jax.data.preparation import prepare, write_folder
 from drnet_jax.data.preparation.builder import SPLITS, Clip, Job
 from tests.helpers import squares
+from tests.helpers.squares import create
 
-create = functools.partial(squares.create, kind=squares.CountingToy)
 prepare_clips = functools.partial(prepare.prepare_clips, max_skipped=0)
 
 
@@ -43,7 +43,7 @@ def kill_while(stage, folder):
 def prepared(tmp_path_factory):
     """A complete data set, which tests only read."""
     builder = create(tmp_path_factory.mktemp("undisturbed"))
-    assert not prepare.is_prepared(builder)
+    assert not builder.data_path.exists()
     assert prepare_clips(builder) == builder.data_path
     return builder
 
@@ -54,7 +54,7 @@ def undisturbed(prepared):
 
 
 def test_what_is_prepared_is_read_back(prepared):
-    assert prepare.is_prepared(prepared)
+    assert prepared.data_path.exists()
     for split in SPLITS:
         expected = [clip for job in prepared.jobs()[split] for clip in prepared.make(job)]
         records = prepared.as_data_source(split)
@@ -98,11 +98,11 @@ def test_killed_in_any_stage_goes_on_to_the_same_bytes(tmp_path, undisturbed):
     folder = builder.data_path.parent
     kill_while("making", tmp_path)
     assert len(list(folder.glob(".1.0.0.parts/*.records"))) == 3
-    assert not prepare.is_prepared(builder)
+    assert not builder.data_path.exists()
     # It is another process that goes on, since the order of some of tfds' sets changes with it.
     kill_while("writing", tmp_path)
     assert list(folder.glob("incomplete.*_1.0.0/*"))
-    assert not prepare.is_prepared(builder)
+    assert not builder.data_path.exists()
     assert contents(prepare_clips(builder)) == undisturbed
     assert builder.made == []
     assert {path.name for path in folder.iterdir()} == {"1.0.0", ".1.0.0.lock"}
@@ -162,7 +162,7 @@ def test_too_many_skipped_inputs_are_refused(tmp_path):
         "it; at most 0.2 of all are allowed: fix them, or allow more with "
         "config.data.max_skipped=0.25."
     )
-    assert not prepare.is_prepared(builder)
+    assert not builder.data_path.exists()
     again = create(tmp_path, unreadable=[("train", 1)])
     prepare_clips(again, max_skipped=0.25)
     assert again.made == ["test é 2.avi"]
@@ -192,39 +192,38 @@ def test_names_occur_once(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("frames", "factors", "message"),
+    ("shape", "factors", "message"),
     [
-        (np.zeros((0, 16, 16, 1), np.uint8), {}, "ValueError: the clip 'x' has no frames"),
-        (np.zeros((1, 8, 8, 1), np.uint8), {}, "ValueError: .*frames"),
-        (np.zeros((1, 16, 16, 1), np.uint8), {"height": None}, "TypeError: .*height"),
-        (np.zeros((1, 16, 16, 1), np.uint8), {"width": 1}, "KeyError: .width"),
+        ((-1,), {}, "ValueError: negative dimensions"),  # Raised by `make`.
+        ((0, 16, 16, 1), {}, "ValueError: the clip 'x' has no frames"),
+        ((1, 8, 8, 1), {}, "ValueError: .*frames"),
+        ((1, 16, 16, 1), {"height": None}, "TypeError: .*height"),
+        ((1, 16, 16, 1), {"width": 1}, "KeyError: .width"),
     ],
 )
-def test_a_clip_that_does_not_fit_is_named(tmp_path, monkeypatch, frames, factors, message):
+def test_a_failing_job_is_named_and_stops_all(tmp_path, monkeypatch, shape, factors, message):
     builder = create(tmp_path)
-    known = builder.make(Job("", ("", 0)))[0].factors
-    monkeypatch.setattr(builder, "make", lambda job: [Clip("x", frames, known | factors)])
-    with pytest.raises(RuntimeError, match=rf"^Moving squares: '.* é .*\.avi' failed: {message}"):
-        prepare_clips(builder)
+    make = builder.make
 
+    def make_one_badly(job):
+        [clip, _] = make(job)
+        if job.arguments[1] != 2:
+            return [clip]
+        return [Clip("x", np.zeros(shape, np.uint8), clip.factors | factors)]
 
-def test_a_failing_job_is_named_and_stops_all(tmp_path, monkeypatch):
-    builder = create(tmp_path)
-    monkeypatch.setattr(builder, "make", lambda job: 1 / (job.arguments[1] - 2))
-    with pytest.raises(RuntimeError, match=r"^Moving squares: '.* é .*\.avi' failed: "):
+    monkeypatch.setattr(builder, "make", make_one_badly)
+    with pytest.raises(RuntimeError, match=rf"^Moving squares: '\w+ é 2\.avi' failed: {message}"):
         prepare_clips(builder)
 
 
 def test_a_full_disk_while_making(tmp_path, monkeypatch):
     builder = create(tmp_path)
-    write = files.write_atomically
-    written = []
+    left = [files.write_atomically] * 3
 
     def fill(path, data):
-        if len(written) == 3:
+        if not left:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written.append(path)
-        return write(path, data)
+        return left.pop()(path, data)
 
     monkeypatch.setattr(files, "write_atomically", fill)
     with pytest.raises(ValueError) as error:
@@ -256,7 +255,7 @@ def test_a_full_disk_while_writing(tmp_path, monkeypatch, undisturbed):
             ValueError, match=r"/1\.0\.0: write\(\) failed: No space left on device\.$"
         ):
             prepare_clips(builder)
-    assert not prepare.is_prepared(builder)
+    assert not builder.data_path.exists()
     assert not list(builder.data_path.parent.glob("incomplete.*"))
     builder.made.clear()
     assert contents(prepare_clips(builder)) == undisturbed
@@ -282,4 +281,4 @@ def test_a_second_process_waits(tmp_path, monkeypatch):
         assert waiting == "Waiting for another process that prepares Moving squares."
         assert builder.made == []
     thread.join()
-    assert prepare.is_prepared(builder)
+    assert builder.data_path.exists()

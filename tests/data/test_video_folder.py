@@ -57,19 +57,28 @@ def write_twins(folder, suffix, *arguments, **options):
         write_video(folder / f"{name}{suffix}", *arguments, **options)
 
 
-def write_pictures(folder, frames, names):
+def write_pictures(folder, frames, names=None):
     folder.mkdir(parents=True, exist_ok=True)
+    names = names or [f"{i}.png" for i in range(len(frames))]
     for name, frame in zip(names, frames, strict=True):
         Image.fromarray(frame).save(folder / name, quality=95)
 
 
+def write_empty(folder, num: int):
+    """Writes files that are listed although they hold no videos; returns `folder`."""
+    folder.mkdir(exist_ok=True)
+    for number in range(num):
+        (folder / f"clip{number}.mp4").write_bytes(b"")
+    return folder
+
+
 def create(folder, data_dir="unused", **settings) -> VideoFolder:
-    config = VideoFolderConfig(folder=str(folder), **SETTINGS | settings)
+    config = VideoFolderConfig(**SETTINGS | {"folder": str(folder)} | settings)
     return VideoFolder(config=config, data_dir=data_dir, file_format="array_record")
 
 
-def clips_of(builder, split: str) -> dict:
-    return {c.name: c for job in builder.jobs()[split] for c in builder.make(job)}
+def names_of(builder) -> dict[str, list[str]]:
+    return {split: [job.name for job in jobs] for split, jobs in builder.jobs().items()}
 
 
 def read(folder, name: str, **settings) -> np.ndarray:
@@ -130,21 +139,12 @@ CODECS = {
 }
 
 
-@pytest.mark.parametrize("suffix", CODECS)
-def test_containers(tmp_path, suffix):
-    write_twins(tmp_path, f": 50%{suffix}", smooth(8), *CODECS[suffix], bit_rate="1000000")
-    frames = read(tmp_path, f"a: 50%{suffix}")
-    assert frames.shape == (8, SIDE, SIDE, 3)
-    error = np.abs(frames.astype(int) - smooth(8)).mean()
-    assert error < (40 if suffix == ".gif" else 4)  # That GIF has 8 colors on an axis at most.
-
-
 def test_gray_and_size_and_crop(tmp_path):
     # The middle square is white, what is left and right of it black.
     frames = np.zeros((3, 32, 64, 3), np.uint8)
     frames[:, :, 16:48] = 255
     write_video(tmp_path / "wide.avi", frames)
-    write_pictures(tmp_path / "wide", frames, ["0.png", "1.png", "2.png"])
+    write_pictures(tmp_path / "wide", frames)
     write_video(tmp_path / "high.avi", frames.transpose(0, 2, 1, 3).copy())
     for name in ("wide.avi", "wide", "high.avi"):
         whole = read(tmp_path, name, crop="none", colored=False)
@@ -170,9 +170,6 @@ def test_variable_frame_rate(tmp_path):
     frames = read(tmp_path, "a.mkv", frame_rate=10)
     assert (frames[:, 0, 0, 0] // 4).tolist() == [0, 1, 1, 1, 2, 2, 3]
     assert len(read(tmp_path, "a.mkv")) == 4
-
-
-def test_a_frame_that_stays_for_minutes(tmp_path):
     write_twins(tmp_path, ".mkv", smooth(2), rate=10, times=[0, 2000])
     expected = "a.mkv shows one frame for 200 s; allowed: at most 60 s."
     assert refusal(tmp_path, "a.mkv", frame_rate=10) == expected
@@ -181,36 +178,38 @@ def test_a_frame_that_stays_for_minutes(tmp_path):
 @pytest.mark.parametrize(("suffix", "rate"), [*((s, 0) for s in CODECS), (".mp4", 25)])
 def test_long_videos_are_cut(tmp_path, suffix, rate):
     # Few key frames, so that a part begins between two.
-    write_twins(tmp_path, suffix, smooth(53), *CODECS[suffix], g="12")
-    whole = read(tmp_path, f"a{suffix}")
+    options = dict(bit_rate="1000000", g="12")
+    write_twins(tmp_path, f": 50%{suffix}", smooth(53), *CODECS[suffix], **options)
+    name = f"a: 50%{suffix}"
+    whole = read(tmp_path, name)
+    assert whole.shape == (53, SIDE, SIDE, 3)
+    error = np.abs(whole.astype(int) - smooth(53)).mean()
+    assert error < (40 if suffix == ".gif" else 4)  # That GIF has 8 colors on an axis at most.
     builder = create(tmp_path, max_frames=2, frame_rate=rate)
-    [named] = [jobs for jobs in builder.jobs().values() if jobs[0].name == f"a{suffix}"]
-    assert [job.name for job in named] == [f"a{suffix}"] + [f"a{suffix}, part {i}" for i in (2, 3)]
+    [named] = [jobs for jobs in builder.jobs().values() if jobs[0].name == name]
+    assert [job.name for job in named] == [name, f"{name}, part 2", f"{name}, part 3"]
     clips = [made for job in named for made in builder.make(job)]
     assert {len(made.frames) for made in clips} == {2}
     # The last of 53 frames alone is too short to be a clip.
     np.testing.assert_array_equal(np.concatenate([made.frames for made in clips]), whole[:52])
-    assert [made.name for made in clips][9:12] == [f"a{suffix}#{n}" for n in ("0.9", "1.0", "1.1")]
+    assert [made.name for made in clips][9:12] == [f"{name}#{n}" for n in ("0.9", "1.0", "1.1")]
 
 
 def test_many_pictures_are_cut(tmp_path):
     for name in "ab":
-        write_pictures(tmp_path / name, smooth(45), [f"{i}.png" for i in range(45)])
+        write_pictures(tmp_path / name, smooth(45))
     builder = create(tmp_path, max_frames=2)
-    assert [len(jobs) for jobs in builder.jobs().values()] == [3, 3]
-    frames = np.concatenate([made.frames for made in clips_of(builder, "test").values()])
-    np.testing.assert_array_equal(frames, smooth(44))
-
-
-def left_half_white(num_frames):
-    frames = np.zeros((num_frames, SIDE, SIDE, 3), np.uint8)
-    frames[:, :, : SIDE // 2] = 255
-    return frames
+    jobs = builder.jobs()
+    assert [len(split) for split in jobs.values()] == [3, 3]
+    frames = [made.frames for job in jobs["test"] for made in builder.make(job)]
+    np.testing.assert_array_equal(np.concatenate(frames), smooth(44))
 
 
 def test_upright(tmp_path):
-    """The header of an MP4 file tells how a telephone was held."""
-    write_twins(tmp_path, ".mp4", left_half_white(3), "mpeg4", "yuv420p")
+    """MP4 and JPEG files tell how a telephone was held."""
+    frames = np.zeros((3, SIDE, SIDE, 3), np.uint8)
+    frames[:, :, : SIDE // 2] = 255
+    write_twins(tmp_path, ".mp4", frames, "mpeg4", "yuv420p")
     path = tmp_path / "a.mp4"
     content = path.read_bytes()
     one = 1 << 16
@@ -218,28 +217,21 @@ def test_upright(tmp_path):
     still, turned = struct.pack(">9i", *still), struct.pack(">9i", *turned)
     track = content.index(b"tkhd")
     path.write_bytes(content[:track] + content[track:].replace(still, turned, 1))
-    frame = read(tmp_path, "a.mp4")[0, :, :, 0]
-    # A quarter turn clockwise: left becomes up.
-    assert frame[: SIDE // 2 - 1].min() > 200 and frame[SIDE // 2 + 1 :].max() < 50
-
-
-def test_jpeg_pictures_and_their_orientation(tmp_path):
-    frames = left_half_white(2)
-    write_pictures(tmp_path / "a", frames, ["1.JPG", "2.jpeg"])
-    write_pictures(tmp_path / "b", frames, ["1.jpg", "2.jpg"])
+    write_pictures(tmp_path / "a", frames, ["1.JPG", "2.jpeg", "3.jpg"])
     exif = Image.Exif()
     exif[0x0112] = 6  # To be turned clockwise by a quarter.
     Image.fromarray(frames[0]).save(tmp_path / "a" / "1.JPG", exif=exif, quality=95)
-    turned, plain = read(tmp_path, "a")
-    assert turned[:6].min() > 200 and turned[10:].max() < 50
-    assert plain[:, :6].min() > 200 and plain[:, 10:].max() < 50
+    picture, *plain = read(tmp_path, "a")
+    # A quarter turn clockwise: left becomes up.
+    for frame in (read(tmp_path, "a.mp4")[0], picture, *np.swapaxes(plain, 1, 2)):
+        assert frame[: SIDE // 2 - 1].min() > 200 and frame[SIDE // 2 + 1 :].max() < 50
 
 
 def test_sixteen_bits_and_palettes(tmp_path):
     deep = np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE) * 256
     gray = np.repeat((deep // 256).astype(np.uint8)[..., None], 3, axis=2)
-    write_pictures(tmp_path / "a", [deep, gray], ["0.png", "1.png"])
-    write_pictures(tmp_path / "b", [gray, gray], ["0.png", "1.png"])
+    write_pictures(tmp_path / "a", [deep, gray])
+    write_pictures(tmp_path / "b", [gray, gray])
     palette = Image.fromarray(np.uint8([[0, 1]])).convert("P")
     palette.putpalette([200, 0, 0, 0, 0, 200])
     palette.resize((SIDE, SIDE), Image.NEAREST).save(tmp_path / "b" / "1.png", transparency=0)
@@ -248,29 +240,18 @@ def test_sixteen_bits_and_palettes(tmp_path):
     assert frame[0, 0].tolist() == [255, 255, 255] and frame[0, -1].tolist() == [0, 0, 200]
 
 
-def make_flat(folder, num: int, first: int = 0) -> None:
-    for number in range(first, first + num):
-        write_pictures(folder / f"clip{number}", clip(number, 2), ["0.png", "1.png"])
-
-
 def test_split_by_file_is_stable(tmp_path):
-    make_flat(tmp_path, 30)
-    splits = {split: list(clips_of(create(tmp_path), split)) for split in SPLITS}
-    assert 1 <= len(splits["test"]) < 10
-    shutil.copytree(tmp_path, tmp_path.with_name("elsewhere"))
-    make_flat(tmp_path.with_name("elsewhere"), 10, first=30)
-    more = create(tmp_path.with_name("elsewhere"))
+    few, more = (names_of(create(write_empty(tmp_path / str(num), num))) for num in (30, 40))
+    assert 1 <= len(few["test"]) < 10
     for split in SPLITS:
-        assert set(splits[split]) <= set(clips_of(more, split))
-    half = create(tmp_path, test_fraction=0.5).jobs()
-    assert 8 < len(half["test"]) < 22
+        assert set(few[split]) <= set(more[split])
+    assert 8 < len(names_of(create(tmp_path / "30", test_fraction=0.5))["test"]) < 22
 
 
-@pytest.mark.parametrize("fraction", [0.001, 0.999])
-def test_both_splits_have_a_file(tmp_path, fraction):
-    make_flat(tmp_path, 4)
-    jobs = create(tmp_path, test_fraction=fraction).jobs()
-    assert sorted(len(split) for split in jobs.values()) == [1, 3]
+def test_both_splits_have_a_file(tmp_path):
+    for fraction, num_test in {0.001: 1, 0.999: 3}.items():
+        names = names_of(create(write_empty(tmp_path, 4), test_fraction=fraction))
+        assert [len(names[split]) for split in SPLITS] == [4 - num_test, num_test]
 
 
 def test_other_files_another_name(folder):
@@ -292,7 +273,7 @@ def test_links_are_followed_once(folder, tmp_path):
     (folder / "train" / "linked").symlink_to(outside)
     (outside / "back").symlink_to(folder)
     (outside / "nowhere.mp4").symlink_to(tmp_path / "nothing")
-    names = [job.name for job in create(folder).jobs()["train"]]
+    names = names_of(create(folder))["train"]
     assert names == ["train/a b/größe.AVI", "train/c.mkv", "train/linked/d.mkv"]
 
 
@@ -304,34 +285,47 @@ def content(replaced: bytes):
     return lambda path: path.write_bytes(replaced)
 
 
+VIDEO, PICTURES = "train/c.avi", "test/walk 3"
+
+
 @pytest.mark.parametrize(
-    ("spoil", "message"),
+    ("file", "spoil", "message"),
     [
-        (content(b""), "is not a readable video: "),
-        (content(b"no video" * 1000), "is not a readable video: Invalid data"),
+        (VIDEO, content(b""), "is not a readable video: "),
+        (VIDEO, content(b"no video" * 1000), "is not a readable video: Invalid data"),
         # A playlist would lead FFmpeg to other files.
         (
+            VIDEO,
             content(b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/hosts\n"),
             "is not a readable video: ",
         ),
         (
+            VIDEO,
             lambda path: path.write_bytes(path.read_bytes().replace(b"FFV1", b"XQZ1")),
             "has a codec that FFmpeg cannot decode.",
         ),
-        (write_sound, "holds no pictures."),
-        (lambda path: write_video(path, clip(0, num_frames=1)), "has 1 frame; allowed: at least 2"),
+        (VIDEO, write_sound, "holds no pictures."),
+        (VIDEO, lambda path: write_video(path, clip(0, 1)), "has 1 frame; allowed: at least 2"),
         (
+            VIDEO,
             lambda path: write_video(path, clip(0, height=4, width=400)),
             "holds pictures of 400x4; allowed: one side at most 32 times the other.",
         ),
+        (
+            f"{PICTURES}/frame-3.png",
+            lambda path: Image.fromarray(clip(0, height=8)[0]).save(path),
+            f"is 16x8, but {PICTURES}/frame-1.png is 16x16; "
+            "the pictures of a clip must have one size.",
+        ),
+        (f"{PICTURES}/frame-3.png", content(b"\x89PNG\r\n"), "is not a readable picture: "),
+        (f"{PICTURES}/02.png", content(b""), f"and {PICTURES}/frame-2.png have the same number."),
+        (f"{PICTURES}/cover.png", content(b""), "has no number in its name"),
     ],
 )
-def test_an_unreadable_video(folder, spoil, message, capfd):
-    (folder / "train" / "c.mkv").unlink()
-    path = folder / "train" / "c.avi"
-    write_video(path, clip(2))
-    spoil(path)
-    assert refusal(folder, "train/c.avi").startswith(f"train/c.avi {message}")
+def test_an_unreadable_input(folder, file, spoil, message, capfd):
+    write_video(folder / VIDEO, clip(2))
+    spoil(folder / file)
+    assert refusal(folder, VIDEO if file == VIDEO else PICTURES).startswith(f"{file} {message}")
     np.testing.assert_array_equal(read(folder, "train/a b/größe.AVI"), clip(1))
     assert capfd.readouterr().err == ""
 
@@ -362,45 +356,20 @@ def test_a_truncated_video_keeps_its_start(folder):
     np.testing.assert_array_equal(frames, clip(2, num_frames=20)[: len(frames)])
 
 
-def test_bad_pictures(folder):
-    walk = folder / "test" / "walk 3"
-    Image.fromarray(clip(0, height=8)[0]).save(walk / "frame-3.png")
-    assert refusal(folder, "test/walk 3") == (
-        "test/walk 3/frame-3.png is 16x8, but test/walk 3/frame-1.png is 16x16; "
-        "the pictures of a clip must have one size."
-    )
-    for name, message in [
-        ("frame-3.png", "test/walk 3/frame-3.png is not a readable picture: "),
-        ("02.png", "test/walk 3/02.png and test/walk 3/frame-2.png have the same number."),
-        ("cover.png", "test/walk 3/cover.png has no number in its name"),
-    ]:
-        (walk / name).write_bytes(b"\x89PNG\r\n")
-        assert refusal(folder, "test/walk 3").startswith(message)
-        (walk / name).unlink()
-
-
 # Bad input: nothing can be made of it.
 
 
-def test_a_split_without_videos(folder):
+def test_files_that_cannot_be_split(folder, tmp_path):
     shutil.rmtree(folder / "test" / "walk 3")
-    with pytest.raises(ValueError, match=r"test holds no video and no folder of pictures"):
+    with pytest.raises(ValueError, match="test holds no video and no folder of pictures"):
         create(folder).jobs()
-
-
-def test_too_few_videos(tmp_path):
-    make_flat(tmp_path, 1)
-    expected = "holds 1 video or folder of pictures; expected at least 2"
-    with pytest.raises(ValueError, match=expected):
-        create(tmp_path).jobs()
-
-
-def test_two_spellings_of_one_name(tmp_path):
-    make_flat(tmp_path, 1)
+    one = write_empty(tmp_path / "one", 1)
+    with pytest.raises(ValueError, match="holds 1 video or folder of pictures; expected at least"):
+        create(one).jobs()
     for form in ("NFC", "NFD"):
-        (tmp_path / unicodedata.normalize(form, "é.mp4")).write_bytes(b"")
+        (one / unicodedata.normalize(form, "é.mp4")).write_bytes(b"")
     with pytest.raises(ValueError, match=r"holds 'é\.mp4' twice, in different spellings"):
-        create(tmp_path)
+        create(one)
 
 
 @pytest.mark.parametrize(
@@ -439,13 +408,10 @@ def test_bad_labels(folder, table, message):
         ({"max_frames": 1}, "min_frames=2, max_frames=1; allowed: 2 <="),
         ({"test_fraction": 0}, "test_fraction=0; allowed: between 0 and 1"),
         ({"image_size": 5000}, "image_size=5000; allowed: 1 to 1024"),
+        ({"folder": "nowhere"}, "no folder 'nowhere', which should hold videos"),
     ],
 )
 def test_bad_settings(folder, settings, message):
-    with pytest.raises(ValueError, match=message):
-        create(folder, **settings)
-
-
-def test_no_folder():
-    with pytest.raises(FileNotFoundError, match="no folder 'nowhere', which should hold videos"):
-        create("nowhere")
+    kind = FileNotFoundError if "folder" in settings else ValueError
+    with pytest.raises(kind, match=message):
+        create(**{"folder": folder} | settings)

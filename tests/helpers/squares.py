@@ -39,7 +39,10 @@ class ToyConfig(ClipConfig):
 
 
 class Toy(ClipBuilder, skip_registration=True):
-    """A square that moves to the right; everything about a clip follows from its name."""
+    """A square that moves to the right; everything about a clip follows from its name.
+
+    Notes in `made` which jobs it made; cannot read those with arguments in `unreadable`.
+    """
 
     CARD = Card(
         title="Moving squares",
@@ -50,6 +53,11 @@ class Toy(ClipBuilder, skip_registration=True):
         stand_in=True,
         periodic=False,
     )
+
+    def __init__(self, *, unreadable=(), **settings):
+        super().__init__(**settings)
+        self.unreadable = frozenset(unreadable)
+        self.made = []
 
     def factor_features(self):
         return {
@@ -65,6 +73,9 @@ class Toy(ClipBuilder, skip_registration=True):
         return {split: [Job(f"{split} é {i}.avi", (split, i)) for i in numbers] for split in SPLITS}
 
     def make(self, job):
+        if job.arguments in self.unreadable:
+            raise UnreadableError(f"{job.name} has no video\nin it.")
+        self.made.append(job.name)
         split, i = job.arguments
         numbers = range(self.builder_config.num_clips)
         return [self._clip(f"{split}_{i}_{number}", i, number) for number in numbers]
@@ -87,28 +98,10 @@ class Toy(ClipBuilder, skip_registration=True):
         return Clip(name, frames, factors)
 
 
-class CountingToy(Toy, skip_registration=True):
-    """Notes which jobs it made, and cannot read some of its inputs."""
-
-    name = "toy"
-
-    def __init__(self, *, unreadable=(), **settings):
-        super().__init__(**settings)
-        self.unreadable = frozenset(unreadable)
-        self.made = []
-
-    def make(self, job):
-        if job.arguments in self.unreadable:
-            raise UnreadableError(f"{job.name} has no video\nin it.")
-        self.made.append(job.name)
-        return super().make(job)
-
-
-def create(folder, kind=Toy, unreadable=(), **settings):
+def create(folder, unreadable=(), **settings):
     """Returns the toy data set in `folder`."""
     config = ToyConfig(name="", image_size=SIZE, **settings)
-    own = {"unreadable": unreadable} if kind is CountingToy else {}
-    return kind(config=config, data_dir=folder, **own)
+    return Toy(config=config, data_dir=folder, unreadable=unreadable)
 
 
 def stuck_after(count, iterator):

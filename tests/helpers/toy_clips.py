@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from drnet_jax.data.preparation.builder import Card, Clip, ClipBuilder, ClipConfig, Job
+from drnet_jax.data.preparation.builder import Clip, ClipBuilder, ClipConfig, Job
+from tests.helpers import squares
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -27,15 +28,7 @@ def read(frames):
 class Toy(ClipBuilder, skip_registration=True):
     """Clips that end."""
 
-    CARD = Card(
-        title="Toy clips",
-        description="Frames of one brightness.",
-        license="CC0",
-        homepage="",
-        citation="",
-        stand_in=False,
-        periodic=False,
-    )
+    CARD = dataclasses.replace(squares.Toy.CARD, title="Toy clips", stand_in=False)
 
     def factor_features(self):
         return {"object": np.int32}

@@ -12,7 +12,7 @@ from drnet_jax.data.preparation import card
 from drnet_jax.data.preparation.builder import ClipBuilder
 from drnet_jax.pictures import drawing
 
-_NUM_CLIPS = 8
+NUM_CLIPS = 8
 _NUM_FRAMES = 10
 _LABEL = 230  # Width of the text beside a row, in pixels.
 _SMALL = 15  # Height of a line of small text.
@@ -27,14 +27,15 @@ def png(builder: ClipBuilder, contents: card.Contents, shown: dict[str, list[Rec
     Args:
       builder: the data set, for its title and the names of its classes.
       contents: all of its clips.
-      shown: by split, the decoded records to draw, with their frames; see `choose`.
+      shown: by split, the decoded records to draw, with their frames.
     """
     side = _shown(np.zeros((1, *builder.info.features["frames"].shape[1:]), np.uint8)).shape[1]
-    blocks = [_heading(builder, contents, _width(side))]
+    width = 2 * drawing.MARGIN + _LABEL + _NUM_FRAMES * (side + drawing.GUTTER) - drawing.GUTTER
+    blocks = [_heading(builder, contents, width)]
     for split, records in contents.splits.items():
-        blocks.append(_split_heading(split, records, _width(side)))
-        blocks += [_row(builder, record, side) for record in shown[split]]
-    picture = drawing.blank(_width(side), sum(block.height for block in blocks) + drawing.MARGIN)
+        blocks.append(_split_heading(split, records, width))
+        blocks += [_row(builder, record, width) for record in shown[split]]
+    picture = drawing.blank(width, sum(block.height for block in blocks) + drawing.MARGIN)
     top = 0
     for block in blocks:
         picture.paste(block, (0, top))
@@ -42,11 +43,6 @@ def png(builder: ClipBuilder, contents: card.Contents, shown: dict[str, list[Rec
     buffer = io.BytesIO()
     picture.save(buffer, "png")
     return buffer.getvalue()
-
-
-def choose(num_clips: int) -> list[int]:
-    """Returns which clips of a split to show: all, or some that are evenly spread."""
-    return spread(num_clips, _NUM_CLIPS)
 
 
 def spread(total: int, most: int, *, periodic: bool = False) -> list[int]:
@@ -57,10 +53,6 @@ def spread(total: int, most: int, *, periodic: bool = False) -> list[int]:
     count = min(total, most)
     length, gaps = (total, count) if periodic else (total - 1, max(count - 1, 1))
     return [i * length // gaps for i in range(count)]
-
-
-def _width(side: int) -> int:
-    return 2 * drawing.MARGIN + _LABEL + _NUM_FRAMES * (side + drawing.GUTTER) - drawing.GUTTER
 
 
 def _shown(frames: np.ndarray) -> np.ndarray:
@@ -97,15 +89,17 @@ def _split_heading(split: str, records: list[Record], width: int) -> Image.Image
     return block
 
 
-def _row(builder: ClipBuilder, record: Record, side: int) -> Image.Image:
-    block = drawing.blank(_width(side), side + 2 * drawing.GUTTER)
-    room = (side - 4) // _SMALL - 2
-    lines = [(record["name"].decode(), drawing.TEXT, 14)]
-    lines += [(line, drawing.MUTED, 13) for line in _factor_lines(builder, record)[:room]]
-    lines.append((wording.count(record["length"], "frame"), drawing.MUTED, 13))
-    _write_lines(block, lines, top=drawing.GUTTER + 8, step=_SMALL, width=_LABEL - 10)
+def _row(builder: ClipBuilder, record: Record, width: int) -> Image.Image:
     times = spread(record["length"], _NUM_FRAMES, periodic=builder.CARD.periodic)
-    for i, frame in enumerate(_shown(record["frames"][times])):
+    frames = _shown(record["frames"][times])
+    side = frames.shape[1]
+    block = drawing.blank(width, side + 2 * drawing.GUTTER)
+    words = _factor_lines(builder, record)[: (side - 4) // _SMALL - 2]
+    words.append(wording.count(record["length"], "frame"))
+    lines = [(record["name"].decode(), drawing.TEXT, 14)]
+    lines += [(line, drawing.MUTED, 13) for line in words]
+    _write_lines(block, lines, top=drawing.GUTTER + 8, step=_SMALL, width=_LABEL - 10)
+    for i, frame in enumerate(frames):
         x = drawing.MARGIN + _LABEL + i * (side + drawing.GUTTER)
         drawing.paste(block, frame, x, drawing.GUTTER)
     return block

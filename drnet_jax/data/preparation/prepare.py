@@ -35,11 +35,6 @@ _Outcome = list[dict[str, Any]] | str
 """What became of a job: its decoded records without their frames, or why its input is unusable."""
 
 
-def is_prepared(builder: ClipBuilder) -> bool:
-    """Returns whether the data set is complete on disk: its folder appears all at once."""
-    return builder.data_path.exists()
-
-
 def prepare_clips(
     builder: ClipBuilder, *, max_skipped: float, workers: int | None = None
 ) -> epath.Path:
@@ -66,9 +61,10 @@ def prepare_clips(
     if "://" in os.fspath(folder):
         raise ValueError(f"Clips can be prepared in a local folder only, not in {folder}.")
     parts = _parts(builder)
-    if not is_prepared(builder) or parts.exists():
+    # The folder of a data set appears all at once, when it is complete.
+    if not folder.exists() or parts.exists():
         with _locked(builder):
-            if not is_prepared(builder):
+            if not folder.exists():
                 _make_and_write(builder, max_skipped, workers or _num_cores())
             with _writing(folder):
                 parts.rmtree(missing_ok=True)
@@ -148,7 +144,10 @@ def _run_job(builder: ClipBuilder, job: Job) -> _Outcome:
     records = files.read_checked(_part(builder, job))
     if records is None:
         try:
-            records = _make_records(builder, job)
+            clips = builder.make(job)
+            if empty := [clip.name for clip in clips if len(clip.frames) == 0]:
+                raise ValueError(f"the clip {empty[0]!r} has no frames")
+            records = [builder.serialize(clip) for clip in clips]
         except UnreadableError as error:
             return _one_line(error)
         except Exception as error:
@@ -157,14 +156,6 @@ def _run_job(builder: ClipBuilder, job: Job) -> _Outcome:
         with _writing(builder.data_path):
             files.write_checked(_part(builder, job), records)
     return [without_frames(builder.deserialize(record)) for record in records]
-
-
-def _make_records(builder: ClipBuilder, job: Job) -> list[bytes]:
-    clips = builder.make(job)
-    for clip in clips:
-        if len(clip.frames) == 0:
-            raise ValueError(f"the clip {clip.name!r} has no frames")
-    return [builder.serialize(clip) for clip in clips]
 
 
 def _check_skipped(title: str, contents: card.Contents, num_jobs: int, max_skipped: float) -> None:
@@ -221,11 +212,8 @@ def _writing(folder: epath.Path) -> Iterator[None]:
     """Turns errors in writing into one line that says where and why."""
     try:
         yield
-    except OSError as error:
-        reason = error.strerror or _one_line(error)
-        raise ValueError(f"Clips cannot be written to {folder}: {reason}.") from error
-    except RuntimeError as error:  # What ArrayRecord raises when the disk is full.
-        reason = _one_line(error).partition(";")[0]
+    except (OSError, RuntimeError) as error:  # ArrayRecord raises the latter on a full disk.
+        reason = getattr(error, "strerror", None) or _one_line(error).partition(";")[0]
         raise ValueError(f"Clips cannot be written to {folder}: {reason}.") from error
 
 

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 from etils import epath
 
-from drnet_jax.base import files, progress
+from drnet_jax.base import progress
 from drnet_jax.data.preparation import card, contact_sheet
 from drnet_jax.data.preparation.builder import ClipBuilder
 
@@ -41,10 +41,13 @@ def write(builder: ClipBuilder, records: Records, contents: card.Contents) -> No
         shown = _write_records(builder, records, contents, unfinished)
         # Names of files need not be UTF-8.
         text = card.text(builder, contents).encode(errors="backslashreplace")
-        files.write_atomically(unfinished / "card.md", text)
+        (unfinished / "card.md").write_bytes(text)
         sheet = contact_sheet.png(builder, contents, shown)
-        files.write_atomically(unfinished / "contact_sheet.png", sheet)
-        _flush(unfinished)
+        (unfinished / "contact_sheet.png").write_bytes(sheet)
+        for path in unfinished.iterdir():
+            # Written to the disk, in case the power fails after the folder is renamed.
+            with pathlib.Path(path).open("rb") as file:
+                os.fsync(file.fileno())
         unfinished.rename(folder)
     except BaseException:
         unfinished.rmtree()  # It may have filled the disk.
@@ -60,7 +63,7 @@ def _write_records(
     num_clips = sum(len(clips) for clips in contents.splits.values())
     with progress.progress_bar("Writing", num_clips, "clip") as bar:
         for split, clips in contents.splits.items():
-            chosen = contact_sheet.choose(len(clips))
+            chosen = contact_sheet.spread(len(clips), contact_sheet.NUM_CLIPS)
             template = tfds.core.ShardedFileTemplate(
                 folder, dataset_name=builder.name, split=split, filetype_suffix=_FORMAT
             )
@@ -95,10 +98,3 @@ def _numbers_by_file(builder: ClipBuilder, lengths: list[int]) -> list[list[int]
         by_file[-1].append(number)
         num_bytes += length * frame_bytes
     return by_file
-
-
-def _flush(folder: epath.Path) -> None:
-    """Makes sure the files of `folder` are on the disk, in case the power fails after renaming."""
-    for path in folder.iterdir():
-        with pathlib.Path(path).open("rb") as file:
-            os.fsync(file.fileno())
