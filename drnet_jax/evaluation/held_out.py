@@ -54,5 +54,5 @@ def roll_out(
     program = compiled_rollout(
         run.networks, run.predictor, num_steps, run.config.rollout.frames_at_once
     )
-    variables = predictor.predictor.variables("predictor")
+    variables = predictor.variables
     return observed, jax.device_get(program(drnet.autoencoder, variables, observed)), truth

@@ -124,7 +124,7 @@ def _make_rollout(
         )
         return inference.decode_each(run.networks, autoencoder, content, poses[:, decoded - 1])
 
-    variables = predictor.predictor.variables("predictor")
+    variables = predictor.variables
     return functools.partial(roll_out, state.autoencoder, variables)
 
 

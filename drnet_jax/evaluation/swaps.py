@@ -47,7 +47,7 @@ def score(
     """
     config = run.config
     num_clips, batch_size = config.evaluation.num_clips, config.evaluation.batch_size
-    variables = predictor.predictor.variables("predictor") if predictor else None
+    variables = predictor.variables if predictor else None
     horizons = swap_horizons(run)
     headline = horizons.index(config.evaluation.horizon)
     score_batch = compiled_scorer(run.networks, run.predictor, horizons, headline)

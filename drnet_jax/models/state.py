@@ -66,6 +66,11 @@ class PredictorState:
     step: jax.Array
     predictor: NetworkState
 
+    @property
+    def variables(self) -> dict[str, Tree]:
+        """The variables of the LSTM, as `PoseLSTM.apply` takes them."""
+        return self.predictor.variables("predictor")
+
 
 def first_step() -> jax.Array:
     """Returns the step counter of a state that has finished no step."""

@@ -20,7 +20,7 @@ def model():
     autoencoder = tiny_state(optax.identity()).autoencoder
     # Weights that are not tiny, so that a wrong pose shows in the picture.
     autoencoder = autoencoder.replace(params=jax.tree.map(lambda x: 10 * x, autoencoder.params))
-    variables = tiny_predictor_state(optax.identity()).predictor.variables("predictor")
+    variables = tiny_predictor_state(optax.identity()).variables
     observed = np.random.default_rng(0).random((3, 4, 8, 8, 3), np.float32)
     return autoencoder, variables, observed
 
