@@ -47,6 +47,10 @@ def write_video(path, frames: np.ndarray, codec: str = "ffv1", form: str = "gray
         container.mux(stream.encode())
 
 
+def write_list(folder, lines=LINES) -> None:
+    (folder / "00sequences.txt").write_text(HEADER + "\n".join(lines) + "\n")
+
+
 NAMES = [line.split()[0] for line in LINES if line]
 
 
@@ -68,10 +72,6 @@ def original(tmp_path_factory):
 def folder(original, tmp_path):
     """The five videos, for a test to change."""
     return pathlib.Path(shutil.copytree(original, tmp_path / "KTH räw files"))
-
-
-def write_list(folder, lines=LINES) -> None:
-    (folder / "00sequences.txt").write_text(HEADER + "\n".join(lines) + "\n")
 
 
 def create(folder, data_dir="unused", image_size=16, persons="20/5") -> KthActions:
@@ -97,14 +97,9 @@ def test_frames_labels_and_split(folder, zipped):
         zip_all(folder)
     builder = create(folder)
     train, test = clips_of(builder, "train"), clips_of(builder, "test")
-    assert list(train) == [
-        "person01_boxing_d1_0",
-        "person01_boxing_d1_1",
-        "person02_boxing_d2_0",
-        "person02_boxing_d2_1",
-        "person17_walking_d3_0",
-    ]
-    assert list(test) == ["person21_walking_d4_0", "person25_boxing_d1_0", "person25_boxing_d1_1"]
+    ranges = zip(NAMES, (2, 2, 1, 1, 2), strict=True)
+    expected = [f"{name}_{number}" for name, count in ranges for number in range(count)]
+    assert [list(train), list(test)] == [expected[:5], expected[5:]]
     # Ranges count from 1 and include their last frame.
     found = train["person02_boxing_d2_0"]
     np.testing.assert_array_equal(found.frames, clip(1)[5:9, :, :, None])
@@ -172,59 +167,41 @@ def test_missing_as_from_the_original(folder):
     assert [len(jobs) for jobs in create(folder).jobs().values()] == [3, 2]
 
 
-def test_a_missing_video_is_one_unreadable_job(folder):
-    video_path(folder, "person02_boxing_d2").unlink()
-    builder = create(folder)
-    job = builder.jobs()["train"][1]
-    assert job.name == "boxing/person02_boxing_d2_uncomp.avi"
-    with pytest.raises(UnreadableError, match=r"person02_boxing_d2_uncomp.avi is listed in .*räw"):
-        builder.make(job)
+def damage_zip(folder) -> None:
+    zip_all(folder)
+    path = folder / "boxing.zip"
+    content = path.read_bytes()
+    path.write_bytes(content[:200] + bytes(60) + content[260:])
 
 
-@pytest.mark.parametrize("content", [b"", b"RIFF", b"no video at all" * 100])
-def test_a_damaged_video_is_one_unreadable_job(folder, content, capfd):
-    video_path(folder, "person01_boxing_d1").write_bytes(content)
+def first(folder):
+    return video_path(folder, NAMES[0])
+
+
+FIRST, NO_VIDEO = r"boxing/person01_boxing_d1_uncomp.avi ", "is not a readable video"
+UNREADABLE = {
+    "missing": (lambda folder: first(folder).unlink(), FIRST + "is listed in .*räw"),
+    "empty": (lambda folder: first(folder).write_bytes(b""), FIRST + NO_VIDEO),
+    "header": (lambda folder: first(folder).write_bytes(b"RIFF"), FIRST + NO_VIDEO),
+    "text": (lambda folder: first(folder).write_bytes(b"no video at all" * 100), FIRST + NO_VIDEO),
+    "short": (
+        lambda folder: write_video(first(folder), clip(0, num_frames=1)),
+        "ends at frame 1, too early for its sequences",
+    ),
+    "zip": (damage_zip, r"person01.*boxing\.zip cannot be unpacked"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_damaged_video_is_one_unreadable_job(folder, damage, message, capfd):
+    damage(folder)
     builder = create(folder)
     broken, *others = builder.jobs()["train"]
-    expected = r"boxing/person01_boxing_d1_uncomp.avi is not a readable video"
-    with pytest.raises(UnreadableError, match=expected):
+    assert broken.name == "boxing/person01_boxing_d1_uncomp.avi"
+    with pytest.raises(UnreadableError, match=message):
         builder.make(broken)
     assert all(builder.make(job) for job in others)
     assert capfd.readouterr().err == ""  # FFmpeg is silent.
-
-
-def test_too_few_frames(folder):
-    write_video(video_path(folder, "person01_boxing_d1"), clip(0, num_frames=1))
-    builder = create(folder)
-    with pytest.raises(UnreadableError, match="ends at frame 1, too early for its sequences"):
-        builder.make(builder.jobs()["train"][0])
-
-
-def test_a_damaged_member_of_a_zip_file(folder):
-    zip_all(folder)
-    path = folder / "boxing.zip"
-    content = bytearray(path.read_bytes())
-    content[200:260] = bytes(60)
-    path.write_bytes(content)
-    builder = create(folder)
-    with pytest.raises(UnreadableError, match=r"person01.*boxing\.zip cannot be unpacked"):
-        builder.make(builder.jobs()["train"][0])
-    assert builder.make(builder.jobs()["train"][1])
-
-
-def test_a_zip_file_that_is_none(folder):
-    (folder / "walking.zip").write_bytes(b"half a downl")
-    with pytest.raises(ValueError, match=r"walking\.zip is no readable zip file"):
-        create(folder).jobs()
-
-
-def test_a_zip_file_with_a_name_twice(folder):
-    zip_all(folder)
-    with zipfile.ZipFile(folder / "walking.zip", "a") as archive:
-        archive.writestr("copy/person17_walking_d3_uncomp.avi", b"other")
-    expected = r"walking\.zip holds person17_walking_d3_uncomp.avi twice"
-    with pytest.raises(ValueError, match=expected):
-        create(folder).jobs()
 
 
 @pytest.mark.parametrize(
@@ -247,33 +224,47 @@ def test_a_malformed_line(folder, line, message):
         create(folder).jobs()
 
 
+def add_copy(folder) -> None:
+    zip_all(folder)
+    with zipfile.ZipFile(folder / "walking.zip", "a") as archive:
+        archive.writestr("copy/person17_walking_d3_uncomp.avi", b"other")
+
+
 @pytest.mark.parametrize(
-    ("lines", "message"),
+    ("change", "message"),
     [
-        (LINES[:2], "lists no video of the test persons; test persons are 21 to 25"),
-        ((*LINES, "person03_running_d1 frames 1-2"), "no video of running; expected running/"),
-        ((), "lists no videos"),
-        (None, r"no .*00sequences\.txt"),
+        (lambda f: write_list(f, LINES[:2]), "no video of the test persons; .* are 21 to 25"),
+        (
+            lambda f: write_list(f, (*LINES, "person03_running_d1 frames 1-2")),
+            "no video of running; expected running/",
+        ),
+        (lambda f: write_list(f, ()), "lists no videos"),
+        (lambda f: (f / "00sequences.txt").unlink(), r"no .*00sequences\.txt"),
+        (
+            lambda f: (f / "walking.zip").write_bytes(b"half a downl"),
+            r"walking\.zip is no readable",
+        ),
+        (add_copy, r"walking\.zip holds person17_walking_d3_uncomp.avi twice"),
     ],
 )
-def test_a_list_that_does_not_fit(folder, lines, message):
-    if lines is None:
-        (folder / "00sequences.txt").unlink()
-    else:
-        write_list(folder, lines)
+def test_a_folder_that_does_not_fit(folder, change, message):
+    change(folder)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         create(folder).jobs()
 
 
-def test_bad_settings(folder):
-    with pytest.raises(FileNotFoundError, match="no folder 'nowhere', which should hold the six"):
-        create("nowhere")
-    with pytest.raises(FileNotFoundError, match="no folder ''"):
-        create("")
-    with pytest.raises(ValueError, match=r"data\.real\.persons='18/7'; allowed: 20/5, 16/9"):
-        create(folder, persons="18/7")
-    with pytest.raises(ValueError, match="image_size=0; allowed: 1 to 1024"):
-        create(folder, image_size=0)
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(folder="nowhere"), "no folder 'nowhere', which should hold the six"),
+        (dict(folder=""), "no folder ''"),
+        (dict(persons="18/7"), r"data\.real\.persons='18/7'; allowed: 20/5, 16/9"),
+        (dict(image_size=0), "image_size=0; allowed: 1 to 1024"),
+    ],
+)
+def test_bad_settings(original, changes, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        create(**dict(folder=original) | changes)
 
 
 def test_official_oddities(tmp_path):

@@ -13,16 +13,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from drnet_jax.data.kth import sequences as kth_sequences
+from drnet_jax.data.kth import sequences
 from drnet_jax.data.kth.sequences import ACTIONS
-from drnet_jax.data.preparation.builder import (
-    Card,
-    Clip,
-    ClipBuilder,
-    ClipConfig,
-    Job,
-    UnreadableError,
-)
+from drnet_jax.data.preparation import builder
 from drnet_jax.data.readers import raw_files, video_files
 from drnet_jax.data.readers.framing import Framing
 
@@ -40,7 +33,7 @@ _MAX_BYTES = 2**30  # Largest video unpacked from a zip file; the originals have
 
 
 @dataclasses.dataclass(kw_only=True)
-class KthConfig(ClipConfig):
+class KthConfig(builder.ClipConfig):
     """Settings of KTH."""
 
     name: str = ""  # Derived from the settings and from the files in the folder.
@@ -61,12 +54,12 @@ class KthConfig(ClipConfig):
         )
 
 
-class KthActions(ClipBuilder):
+class KthActions(builder.ClipBuilder):
     """Clips of KTH: sequences of its videos, squeezed to a square as in the authors' code."""
 
     CONTENT = ("person", "scenario")
     LABEL = "action"
-    CARD = Card(
+    CARD = builder.Card(
         title="KTH actions",
         description=(
             "25 persons box, clap, wave, jog, run and walk: outdoors, with changes of scale, in "
@@ -95,10 +88,10 @@ class KthActions(ClipBuilder):
             "video": tfds.features.Text(),
         }
 
-    def jobs(self) -> dict[str, list[Job]]:
+    def jobs(self) -> dict[str, list[builder.Job]]:
         """Returns a job for each video that 00sequences.txt lists; see the base class."""
         folder = _folder(self.builder_config)
-        videos = kth_sequences.read(folder / "00sequences.txt")
+        videos = sequences.read(folder / "00sequences.txt")
         found = _listing(folder)
         for action in sorted({video.action for video in videos if video.ranges}):
             if not any(f"_{action}_" in name for name in found):
@@ -115,7 +108,7 @@ class KthActions(ClipBuilder):
                 logging.info("%s is missing, as in the official data set.", video.name)
                 continue
             split = "test" if video.person in test_persons else "train"
-            jobs[split].append(Job(f"{video.action}/{file}", (video, found.get(file))))
+            jobs[split].append(builder.Job(f"{video.action}/{file}", (video, found.get(file))))
         for split, listed in jobs.items():
             if not listed:
                 raise ValueError(
@@ -124,7 +117,7 @@ class KthActions(ClipBuilder):
                 )
         return jobs
 
-    def make(self, job: Job) -> list[Clip]:
+    def make(self, job: builder.Job) -> list[builder.Clip]:
         """Returns the sequences of a video; see the base class."""
         video, place = job.arguments
         frames = self._decode(job.name, place)
@@ -142,9 +135,9 @@ class KthActions(ClipBuilder):
                 continue
             factors = dict(action=video.action, person=video.person, scenario=video.scenario)
             factors |= dict(first_frame=first, video=video.name)
-            clips.append(Clip(f"{video.name}_{number}", clip, factors))
+            clips.append(builder.Clip(f"{video.name}_{number}", clip, factors))
         if not clips:
-            raise UnreadableError(
+            raise builder.UnreadableError(
                 f"{job.name} ends at frame {len(frames)}, too early for its sequences "
                 f"{video.ranges}."
             )
@@ -154,7 +147,9 @@ class KthActions(ClipBuilder):
         """Returns the frames of a video; of a damaged one, those before the damage."""
         folder = _folder(self.builder_config)
         if place is None:
-            raise UnreadableError(f"{name} is listed in 00sequences.txt, but not in {folder}.")
+            raise builder.UnreadableError(
+                f"{name} is listed in 00sequences.txt, but not in {folder}."
+            )
         framing = Framing(self.builder_config.image_size, channels=1, crop="none")
         if place.endswith(".zip"):
             source = _unzip(folder / place, pathlib.PurePath(name).name)
@@ -164,12 +159,12 @@ class KthActions(ClipBuilder):
         try:
             for _, frame in video_files.frames(source, name, framing):
                 frames.append(frame)
-        except UnreadableError as error:
+        except builder.UnreadableError as error:
             if not frames:
                 raise
             logging.warning("%s The frames before that are used: %d.", error, len(frames))
         if not frames:
-            raise UnreadableError(f"{name} holds no frames.")
+            raise builder.UnreadableError(f"{name} holds no frames.")
         return np.stack(frames)
 
 
@@ -221,7 +216,7 @@ def _members(path: pathlib.Path) -> dict[str, zipfile.ZipInfo]:
 def _unzip(path: pathlib.Path, name: str) -> bytes:
     info = _members(path)[name]
     if info.file_size > _MAX_BYTES:
-        raise UnreadableError(
+        raise builder.UnreadableError(
             f"{name} in {path} has {info.file_size} bytes; allowed: {_MAX_BYTES} or fewer."
         )
     try:
@@ -229,4 +224,4 @@ def _unzip(path: pathlib.Path, name: str) -> bytes:
             return archive.read(info)
     # RuntimeError: the file is encrypted, or compressed by an unknown method.
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-        raise UnreadableError(f"{name} in {path} cannot be unpacked: {error}.") from error
+        raise builder.UnreadableError(f"{name} in {path} cannot be unpacked: {error}.") from error

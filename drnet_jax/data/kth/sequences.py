@@ -62,19 +62,14 @@ def _parse(line: str, where: str) -> Video:
     if not match or not 1 <= int(match[1]) <= 25:
         raise ValueError(f"{where}: {line[:80]!r} is not of the form {_EXAMPLE!r}.")
     person, action, scenario, listed = match.groups()
-    name = f"person{person}_{action}_d{scenario}"
-    ranges = None if listed is None else tuple(_ranges(listed, where))
-    return Video(name, action, int(person), int(scenario), ranges)
-
-
-def _ranges(listed: str, where: str) -> list[tuple[int, int]]:
-    ranges = []
-    for piece in listed.rstrip(" ,").split(","):
-        match = _RANGE.fullmatch(piece.strip())
+    ranges = None if listed is None else []
+    for piece in map(str.strip, listed.rstrip(" ,").split(",") if listed else ()):
+        match = _RANGE.fullmatch(piece)
         if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise ValueError(
-                f"{where}: {piece.strip()[:80]!r} is no range of frames; allowed: FIRST-LAST, "
-                "counted from 1."
+                f"{where}: {piece[:80]!r} is no range of frames; allowed: FIRST-LAST, counted "
+                "from 1."
             )
         ranges.append((int(match[1]), int(match[2])))
-    return ranges
+    name = f"person{person}_{action}_d{scenario}"
+    return Video(name, action, int(person), int(scenario), ranges and tuple(ranges))

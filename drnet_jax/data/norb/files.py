@@ -16,7 +16,6 @@ MAX_RECORDS = 48_600
 """All poses of small NORB: 5 x 10 objects, 9 elevations, 18 azimuths, 6 lightings."""
 
 _DTYPES = {0x1E3D4C55: np.dtype(np.uint8), 0x1E3D4C54: np.dtype("<i4")}  # By magic number.
-_CHUNK = 2**24  # Bytes decompressed at a time: GzipFile would hold a second copy of more.
 
 
 def read_matrix(path: pathlib.Path, dtype: type, record_shape: tuple[int, ...]) -> np.ndarray:
@@ -42,34 +41,22 @@ def read_matrix(path: pathlib.Path, dtype: type, record_shape: tuple[int, ...]) 
                 )
             if not 1 <= shape[0] <= MAX_RECORDS:
                 raise ValueError(f"{path} holds {shape[0]} records; allowed: 1 to {MAX_RECORDS}.")
+            promised, start = math.prod(shape) * found.itemsize, file.tell()
             if gzipped:
-                return _decompress(file, path, found, shape)
-            start = file.tell()
-            _check_size(path, found, shape, path.stat().st_size - start)
+                # One byte more proves the header wrong: a bomb is not unpacked any further.
+                content = file.read(promised + 1)
+                follow = "more" if len(content) > promised else len(content)
+            else:
+                follow = path.stat().st_size - start
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is truncated or damaged: {error}.") from error
-    return np.memmap(path, found, "r", offset=start, shape=shape)
-
-
-def _decompress(
-    file: BinaryIO, path: pathlib.Path, dtype: np.dtype, shape: tuple[int, ...]
-) -> np.ndarray:
-    """Returns the matrix that follows the header in `file`."""
-    values = np.empty(shape, dtype)
-    content, length = memoryview(values).cast("B"), 0
-    while count := file.readinto(content[length : length + _CHUNK]):
-        length += count
-    # One byte more proves the header wrong: a bomb is not unpacked any further.
-    _check_size(path, dtype, shape, "more" if file.read(1) else length)
-    return values
-
-
-def _check_size(path: pathlib.Path, dtype: np.dtype, shape: tuple, found: int | str) -> None:
-    promised = math.prod(shape) * dtype.itemsize
-    if found != promised:
+    if follow != promised:
         raise ValueError(
-            f"{path} promises {promised} bytes of shape {shape}, but {found} follow its header."
+            f"{path} promises {promised} bytes of shape {shape}, but {follow} follow its header."
         )
+    if gzipped:
+        return np.frombuffer(content, found).reshape(shape)
+    return np.memmap(path, found, "r", offset=start, shape=shape)
 
 
 def _read_header(file: BinaryIO, path: pathlib.Path) -> tuple[np.dtype, tuple[int, ...]]:

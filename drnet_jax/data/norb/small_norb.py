@@ -12,15 +12,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from drnet_jax.data.norb import splits as norb_splits
-from drnet_jax.data.preparation.builder import (
-    SPLITS,
-    Card,
-    Clip,
-    ClipBuilder,
-    ClipConfig,
-    Job,
-    UnreadableError,
-)
+from drnet_jax.data.preparation import builder
 from drnet_jax.data.readers import image_files, raw_files
 from drnet_jax.data.readers.framing import Framing
 
@@ -32,7 +24,7 @@ _DEGREES = np.arange(_NUM_AZIMUTHS, dtype=np.float32) * (360 / _NUM_AZIMUTHS)
 
 
 @dataclasses.dataclass(kw_only=True)
-class SmallNorbConfig(ClipConfig):
+class SmallNorbConfig(builder.ClipConfig):
     """Settings of small NORB."""
 
     name: str = ""  # Derived from the settings and from the files in the folder.
@@ -49,11 +41,11 @@ class SmallNorbConfig(ClipConfig):
         self.name = f"px{self.image_size}_cameras_{self.cameras}_{digits}"
 
 
-class SmallNorb(ClipBuilder):
+class SmallNorb(builder.ClipBuilder):
     """Clips of small NORB: full turns of a toy at one elevation, in one lighting, by one camera."""
 
     CONTENT = ("category", "instance")
-    CARD = Card(
+    CARD = builder.Card(
         title="small NORB",
         description=(
             "Ten toys each of five categories (animals, humans, planes, trucks, cars), gray, "
@@ -82,11 +74,11 @@ class SmallNorb(ClipBuilder):
             "azimuth": tfds.features.Tensor(shape=(None,), dtype=np.float32),
         }
 
-    def jobs(self) -> dict[str, list[Job]]:
+    def jobs(self) -> dict[str, list[builder.Job]]:
         """Returns a job for each toy; see the base class."""
-        return {split: _jobs(split, self._splits[split].labels) for split in SPLITS}
+        return {split: _jobs(split, self._splits[split].labels) for split in builder.SPLITS}
 
-    def make(self, job: Job) -> list[Clip]:
+    def make(self, job: builder.Job) -> list[builder.Clip]:
         """Returns the turns of a toy; see the base class."""
         split, category, instance, turns = job.arguments
         framing = Framing(self.builder_config.image_size, channels=1, crop="none")
@@ -99,9 +91,9 @@ class SmallNorb(ClipBuilder):
                 try:
                     pictures = self._splits[split].pictures(records, camera)
                 except (ValueError, OSError) as error:  # A damaged record of what tfds prepared.
-                    raise UnreadableError(str(error)) from error
+                    raise builder.UnreadableError(str(error)) from error
                 frames = [image_files.resize(Image.fromarray(p), framing) for p in pictures]
-                clips.append(Clip(name, np.stack(frames)[..., None], factors))
+                clips.append(builder.Clip(name, np.stack(frames)[..., None], factors))
         return clips
 
     @functools.cached_property  # Once for all jobs: a gzipped split takes seconds.
@@ -110,7 +102,7 @@ class SmallNorb(ClipBuilder):
         return norb_splits.open_splits(folder)
 
 
-def _jobs(split: str, labels: np.ndarray) -> list[Job]:
+def _jobs(split: str, labels: np.ndarray) -> list[builder.Job]:
     """Returns a job for each toy of a split, given int labels `[num, 5]`.
 
     Raises:
@@ -134,5 +126,5 @@ def _jobs(split: str, labels: np.ndarray) -> list[Job]:
                     f"{list(azimuths)}; expected 0 to {_NUM_AZIMUTHS - 1}, each once."
                 )
             turns.append((elevation, lighting, records))
-        jobs.append(Job(name, (split, category, instance, tuple(turns))))
+        jobs.append(builder.Job(name, (split, category, instance, tuple(turns))))
     return jobs

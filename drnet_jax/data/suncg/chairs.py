@@ -12,14 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from drnet_jax.data.preparation.builder import (
-    Card,
-    Clip,
-    ClipBuilder,
-    ClipConfig,
-    Job,
-    UnreadableError,
-)
+from drnet_jax.data.preparation import builder
 from drnet_jax.data.readers import image_files, raw_files
 from drnet_jax.data.readers.framing import Framing
 from drnet_jax.data.readers.raw_files import RawFile
@@ -34,7 +27,7 @@ _PICTURE = re.compile(r"p200-64_(\d{1,6})\.png")
 
 
 @dataclasses.dataclass(kw_only=True)
-class SuncgChairsConfig(ClipConfig):
+class SuncgChairsConfig(builder.ClipConfig):
     """Settings of SUNCG chairs; `name` is derived from them and from the files in the folder."""
 
     name: str = ""
@@ -47,12 +40,12 @@ class SuncgChairsConfig(ClipConfig):
         self.name = f"px{self.image_size}_{digits}"
 
 
-class SuncgChairs(ClipBuilder):
+class SuncgChairs(builder.ClipBuilder):
     """Clips of SUNCG: full turns of a chair at one elevation."""
 
     channels = 3
     CONTENT = ("object",)
-    CARD = Card(
+    CARD = builder.Card(
         title="SUNCG chairs",
         description=(
             "Rendered chairs in color, 64x64, transparent parts shown on white. A clip is one "
@@ -78,7 +71,7 @@ class SuncgChairs(ClipBuilder):
             "azimuth": tfds.features.Tensor(shape=(None,), dtype=np.float32),
         }
 
-    def jobs(self) -> dict[str, list[Job]]:
+    def jobs(self) -> dict[str, list[builder.Job]]:
         """Returns a job for each chair and elevation; see the base class."""
         chairs = _chairs(self.builder_config.folder)
         # Both splits get at least one chair.
@@ -89,16 +82,16 @@ class SuncgChairs(ClipBuilder):
             # By value: as text, elevation_10 would come before elevation_2.
             for view, files in sorted(views.items(), key=lambda item: _elevation(item[0])):
                 named = tuple((file.name, str(file.path)) for file in files)
-                jobs[split].append(Job(f"{chair}/{view}", (chair, _elevation(view), named)))
+                jobs[split].append(builder.Job(f"{chair}/{view}", (chair, _elevation(view), named)))
         return jobs
 
-    def make(self, job: Job) -> list[Clip]:
+    def make(self, job: builder.Job) -> list[builder.Clip]:
         """Returns one turn; see the base class."""
         chair, elevation, files = job.arguments
         framing = Framing(self.builder_config.image_size, channels=3, crop="none")
         frames = image_files.read_sequence(_in_order(job.name, files), framing)
         factors = {"object": chair, "elevation": elevation, "azimuth": _DEGREES}
-        return [Clip(job.name, frames, factors)]
+        return [builder.Clip(job.name, frames, factors)]
 
 
 def _elevation(view: str) -> float:
@@ -115,16 +108,18 @@ def _in_order(name: str, files: tuple[tuple[str, str], ...]) -> list[tuple[str, 
     for file, path in files:
         number = int(_PICTURE.fullmatch(pathlib.PurePosixPath(file).name)[1])
         if number in by_number:
-            raise UnreadableError(f"{by_number[number][0]} and {file} are the same azimuth.")
+            raise builder.UnreadableError(
+                f"{by_number[number][0]} and {file} are the same azimuth."
+            )
         by_number[number] = file, pathlib.Path(path)
     expected = range(1, NUM_AZIMUTHS + 1)
     if missing := sorted(set(expected) - set(by_number)):
-        raise UnreadableError(
+        raise builder.UnreadableError(
             f"{name} has no p200-64_{missing[0]}.png; missing in all: {len(missing)} of "
             f"{NUM_AZIMUTHS} azimuths."
         )
     if extra := sorted(set(by_number) - set(expected)):
-        raise UnreadableError(f"{by_number[extra[0]][0]} is beyond azimuth {NUM_AZIMUTHS}.")
+        raise builder.UnreadableError(f"{by_number[extra[0]][0]} is beyond azimuth {NUM_AZIMUTHS}.")
     return [by_number[number] for number in expected]
 
 
