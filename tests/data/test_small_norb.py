@@ -37,6 +37,12 @@ def picture(row: tuple, camera: int) -> np.ndarray:
     return np.random.default_rng([*row, camera]).integers(0, 256, (96, 96), np.uint8)
 
 
+def pictures(turn: tuple, camera: int) -> np.ndarray:
+    """Returns uint8 `[18, 96, 96]`, by azimuth."""
+    category, instance, elevation, light = turn
+    return np.stack([picture((category, instance, elevation, a, light), camera) for a in range(18)])
+
+
 def contents(split: str) -> dict[str, bytes]:
     """Returns the files of a split by name."""
     rows = records(split)
@@ -56,23 +62,21 @@ def files():
     return {name: content for split in SPLITS for name, content in contents(split).items()}
 
 
-@pytest.fixture(params=["plain", "gzip"])
+@pytest.fixture(params=["", ".gz"], ids=["plain", "gzip"])
 def folder(request, tmp_path, files):
-    return write(tmp_path / "small NORB", files, zipped=request.param == "gzip")
+    return write(tmp_path / "small NORB", files, request.param)
 
 
 @pytest.fixture
 def plain(tmp_path, files):
-    return write(tmp_path / "plain", files, zipped=False)
+    return write(tmp_path / "plain", files)
 
 
-def write(folder, files, *, zipped: bool):
+def write(folder, files, suffix=""):
     folder.mkdir()
     for name, content in files.items():
-        if zipped:
-            (folder / f"{name}.gz").write_bytes(gzip.compress(content, 1))
-        else:
-            (folder / name).write_bytes(content)
+        path = folder / f"{name}{suffix}"
+        path.write_bytes(gzip.compress(content, 1) if suffix else content)
     return folder
 
 
@@ -91,10 +95,7 @@ def check_all(builder) -> None:
         clips = list(clips_of(builder, split).values())
         views = [(t, camera) for t in sorted(TURNS[split]) for camera in (0, 1)]
         for clip, (turn, camera) in zip(clips, views, strict=True):
-            category, instance, elevation, light = turn
-            rows = [(category, instance, elevation, a, light) for a in range(18)]
-            expected = np.stack([picture(row, camera) for row in rows])
-            np.testing.assert_array_equal(clip.frames, expected[..., None])
+            np.testing.assert_array_equal(clip.frames[..., 0], pictures(turn, camera))
             np.testing.assert_allclose(clip.factors.pop("azimuth"), np.arange(18) * 20)
             names = "category", "instance", "elevation", "lighting", "camera"
             assert clip.factors == dict(zip(names, (*turn, camera), strict=True))
@@ -110,23 +111,17 @@ def test_frames_labels_and_splits(folder):
     assert [job.name for job in builder.jobs()["train"]] == ["train_animal4", "train_truck9"]
 
 
-def test_prepared_and_read_back(plain, tmp_path):
-    builder = create(plain, tmp_path / "data", cameras="left")
+@pytest.mark.parametrize("side", [96, 64])
+def test_prepared_and_read_back(plain, tmp_path, side):
+    builder = create(plain, tmp_path / "data", image_size=side, cameras="left")
     prepare.prepare_clips(builder, max_skipped=0)
     train, test = (list(builder.as_data_source(split=split)) for split in SPLITS)
     assert [len(train), len(test)] == [3, 1]
-    expected = np.stack([picture((3, 0, 2, a, 2), 0) for a in range(18)])
-    np.testing.assert_array_equal(test[0]["frames"], expected[..., None])
+    original = map(Image.fromarray, pictures((3, 0, 2, 2), 0))
+    expected = [np.asarray(p.resize((side, side), Image.BILINEAR)) for p in original]
+    np.testing.assert_array_equal(test[0]["frames"], np.stack(expected)[..., None])
     assert test[0]["category"] == 3 and test[0]["length"] == 18
     np.testing.assert_allclose(test[0]["azimuth"], np.arange(18) * 20)
-
-
-def test_resized(plain):
-    frames = clips_of(create(plain, image_size=64), "test")
-    first = frames["test_truck0_elevation2_lighting2_camera1"].frames
-    assert first.shape == (18, 64, 64, 1)
-    expected = Image.fromarray(picture((3, 0, 2, 7, 2), 1)).resize((64, 64), Image.BILINEAR)
-    np.testing.assert_array_equal(first[7, :, :, 0], np.asarray(expected))
 
 
 class Smallnorb(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -170,13 +165,10 @@ def test_what_tfds_prepared(prepared, below):
     check_all(create(prepared / below))
 
 
-def test_what_tfds_prepared_in_another_form(tmp_path):
+def test_something_else_that_tfds_prepared(tmp_path, plain):
     Smallnorb(data_dir=tmp_path, file_format="parquet").download_and_prepare()
     with pytest.raises(ValueError, match=r"was prepared as parquet.*allowed: file_format='array_r"):
         create(tmp_path).jobs()
-
-
-def test_something_else_that_tfds_prepared(tmp_path, plain):
     other = create(plain, tmp_path / "data")
     prepare.prepare_clips(other, max_skipped=0)
     with pytest.raises(ValueError, match="is no smallnorb: it has no image, image2, label_azi"):
@@ -189,16 +181,6 @@ def test_other_files_another_name(folder):
     path.write_bytes(path.read_bytes() + b"more")
     names.add(create(folder).builder_config.name)
     assert len(names) == 3 and all(name.replace("_", "").isalnum() for name in names)
-
-
-def change(folder, part: str, content) -> None:
-    """Replaces a training file by what the function `content` makes of it."""
-    path = folder / f"{STEMS['train']}-{part}.mat"
-    if path.exists():
-        path.write_bytes(content(path.read_bytes()))
-    else:
-        path = path.with_name(f"{path.name}.gz")
-        path.write_bytes(gzip.compress(content(gzip.decompress(path.read_bytes())), 1))
 
 
 @pytest.mark.parametrize(
@@ -221,8 +203,10 @@ def change(folder, part: str, content) -> None:
         ("info", lambda c: c[:20] + c[20:36] * 54, "has azimuths .* expected 0 to 17"),
     ],
 )  # fmt: skip
-def test_bad_files_before_any_work(folder, part, content, message):
-    change(folder, part, content)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_bad_files_before_any_work(tmp_path, files, suffix, part, content, message):
+    name = f"{STEMS['train']}-{part}.mat"
+    folder = write(tmp_path / "bad", files | {name: content(files[name])}, suffix)
     with pytest.raises(ValueError, match=message) as caught:
         create(folder).jobs()
     assert "\n" not in str(caught.value)
@@ -239,7 +223,7 @@ def test_bad_files_before_any_work(folder, part, content, message):
     ],
 )
 def test_damaged_gzip(tmp_path, files, damage, message):
-    folder = write(tmp_path / "zipped", files, zipped=True)
+    folder = write(tmp_path / "zipped", files, ".gz")
     path = folder / f"{STEMS['train']}-dat.mat.gz"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ValueError, match=rf"training-dat\.mat\.gz .*{message}") as caught:
@@ -251,7 +235,7 @@ def test_an_object_in_both_splits(tmp_path, files):
     name = f"{STEMS['test']}-info.mat"
     header, rows = files[name][:20], np.frombuffer(files[name][20:], "<i4").reshape(-1, 4).copy()
     rows[:, 0] = 9  # The instance, of category 3 as one in training.
-    folder = write(tmp_path / "both", files | {name: header + rows.tobytes()}, zipped=False)
+    folder = write(tmp_path / "both", files | {name: header + rows.tobytes()})
     with pytest.raises(ValueError, match="instance 9 of category 3 in both splits"):
         create(folder).jobs()
 

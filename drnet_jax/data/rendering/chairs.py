@@ -46,7 +46,7 @@ class Chair(RandomModel):
             self.back = "panel"
         # A few chairs on legs are of metal as well.
         is_metal = self.base in _METAL_BASES or self.chance(0.12)
-        self.frame = self._metal() if is_metal else self.wood()
+        self.frame = Material(self._color(_METALS), shine=0.5) if is_metal else self.wood()
         self.fabric = self.cloth()
         self.width, self.depth = self.draw(0.19, 0.26), self.draw(0.19, 0.25)
         self.height = self.draw(0.62, 0.72) if self.base == "high" else self.draw(0.4, 0.48)
@@ -62,14 +62,10 @@ class Chair(RandomModel):
         """Returns wood of some color, with a grain."""
         return Material(self._color(_WOODS), 0.12, contrast=0.13, wavelength=self.draw(0.05, 0.08))
 
-    def _metal(self) -> Material:
-        return Material(self._color(_METALS), shine=0.5)
-
     def cloth(self) -> Material:
         """Returns fabric of some color, sometimes striped."""
-        striped = self.chance(0.2)
-        color = self._color(_FABRICS)
-        return Material(color, 0.02, 0.3 * striped, wavelength=self.draw(0.08, 0.12), across=0)
+        stripes, color = 0.3 * self.chance(0.2), self._color(_FABRICS)
+        return Material(color, 0.02, stripes, wavelength=self.draw(0.08, 0.12), across=0)
 
     @property
     def under_seat(self) -> float:
@@ -100,8 +96,7 @@ def _legs(chair: Chair) -> None:
         foot[1] = 0
         legs.append((foot, top))
         if chair.base == "straight":
-            half = [chair.radius, middle, chair.radius]
-            chair.box([top[0], middle, top[2]], half, chair.frame)
+            chair.box([top[0], middle, top[2]], [chair.radius, middle, chair.radius], chair.frame)
         else:
             chair.rod(foot, top, chair.radius)
     rungs = "ring" if chair.base == "high" else chair.rng.choice(["none", "h", "ring", "front"])
@@ -172,7 +167,6 @@ _BASE_PARTS = dict(pedestal=_pedestal, star=_star, sled=_sled, cantilever=_canti
 
 
 def _seat(chair: Chair) -> None:
-    """Adds the seat."""
     size = np.array([chair.width, chair.thick, chair.depth])
     if chair.base == "block":
         number = 2 if chair.width > 0.36 else 1  # A sofa has two cushions.
@@ -180,8 +174,7 @@ def _seat(chair: Chair) -> None:
         for i in range(number):
             x = chair.width * (2 * i + 1 - number) / number
             # Narrower than the body, so that the cushions show as cushions.
-            half = size * [0.97 / number, 1, 0.95]
-            chair.box([x, chair.height, 0.015], half, cushion)
+            chair.box([x, chair.height, 0.015], size * [0.97 / number, 1, 0.95], cushion)
     elif chair.round_seat:
         material = chair.fabric if chair.chance(0.5) else chair.frame
         bottom, top = [0, chair.under_seat, 0], [0, chair.height + chair.thick, 0]
@@ -238,36 +231,30 @@ def _panel(chair: Chair, back: _Back) -> None:
         chair.box(back.at(0, middle, thick + 0.01), pad, chair.fabric, back.turn)
 
 
-def _rails(chair: Chair, back: _Back) -> float:
-    """Adds two uprights and a top rail; returns the rail's lower edge."""
-    rail = chair.draw(0.02, 0.055)
-    for side in (chair.radius - back.width, back.width - chair.radius):
+def _open(chair: Chair, back: _Back) -> None:
+    """Adds two uprights and a top rail, and between them slats, a ladder's steps or spindles."""
+    rail, radius = chair.draw(0.02, 0.055), chair.radius
+    for side in (radius - back.width, back.width - radius):
         if chair.back == "spindles":
-            chair.rod(back.at(side, -0.02), back.at(side, back.height), chair.radius)
+            chair.rod(back.at(side, -0.02), back.at(side, back.height), radius)
         else:
-            back.board(side, back.height / 2, [chair.radius, back.height / 2, chair.radius])
-    back.board(0, back.height - rail, [back.width, rail, chair.radius * 0.8])
-    return back.height - 2 * rail
-
-
-def _slats(chair: Chair, back: _Back) -> None:
-    top, number = _rails(chair, back), int(chair.rng.integers(2, 6))
-    half = min(chair.draw(0.012, 0.035), back.width / number * 0.6)
-    for x in np.linspace(-1, 1, number + 2)[1:-1] * back.width:
-        back.board(x, top / 2, [half, top / 2, chair.radius * 0.5])
-
-
-def _ladder(chair: Chair, back: _Back) -> None:
-    top, number = _rails(chair, back), int(chair.rng.integers(2, 5))
-    half = min(chair.draw(0.016, 0.04), top / number * 0.3)
-    for y in np.linspace(0.25, 0.85, number) * top:
-        back.board(0, y, [back.width - chair.radius, half, chair.radius * 0.5])
-
-
-def _spindles(chair: Chair, back: _Back) -> None:
-    top, number = _rails(chair, back), int(chair.rng.integers(3, 7))
-    for x in np.linspace(-1, 1, number + 2)[1:-1] * back.width:
-        chair.rod(back.at(x, 0), back.at(x, top), 0.009)
+            back.board(side, back.height / 2, [radius, back.height / 2, radius])
+    back.board(0, back.height - rail, [back.width, rail, radius * 0.8])
+    top = back.height - 2 * rail
+    least, most = dict(slats=(2, 5), ladder=(2, 4), spindles=(3, 6))[chair.back]
+    number = int(chair.rng.integers(least, most + 1))
+    columns = np.linspace(-1, 1, number + 2)[1:-1] * back.width
+    if chair.back == "slats":
+        half = min(chair.draw(0.012, 0.035), back.width / number * 0.6)
+        for x in columns:
+            back.board(x, top / 2, [half, top / 2, radius * 0.5])
+    elif chair.back == "ladder":
+        half = min(chair.draw(0.016, 0.04), top / number * 0.3)
+        for y in np.linspace(0.25, 0.85, number) * top:
+            back.board(0, y, [back.width - radius, half, radius * 0.5])
+    else:
+        for x in columns:
+            chair.rod(back.at(x, 0), back.at(x, top), 0.009)
 
 
 def _curve(chair: Chair, back: _Back) -> None:
@@ -290,20 +277,17 @@ def _hoop(chair: Chair, back: _Back) -> None:
         # The exponent makes the bow a little squarer than an ellipse.
         return back.at(back.width * np.cos(turn), back.height * np.sin(turn) ** 0.8)
 
-    turns = np.linspace(0, np.pi, 9)
-    for start, end in itertools.pairwise(turns):
+    for start, end in itertools.pairwise(np.linspace(0, np.pi, 9)):
         chair.rod(bow(start), bow(end), chair.radius * 0.8)
     for x in np.linspace(-0.7, 0.7, int(chair.rng.integers(3, 6))):
         chair.rod(back.at(x * back.width * 0.8, 0), bow(np.arccos(x)), 0.009)
 
 
-_BACK_PARTS = dict(
-    panel=_panel, slats=_slats, ladder=_ladder, curve=_curve, hoop=_hoop, spindles=_spindles
-)
+# All other backs are open.
+_BACK_PARTS = dict(panel=_panel, curve=_curve, hoop=_hoop)
 
 
 def _arms(chair: Chair) -> None:
-    """Adds arms to some chairs."""
     if chair.base == "block" and chair.chance(0.8):
         rise, half = chair.draw(0.06, 0.11), chair.draw(0.045, 0.075)
         # The arms end above the floor, as the body does.
@@ -327,6 +311,6 @@ def make_chair(seed: int, identity: int) -> Chair:
     chair = Chair(np.random.default_rng([seed, 1, identity]))
     _BASE_PARTS.get(chair.base, _legs)(chair)
     _seat(chair)
-    _BACK_PARTS[chair.back](chair, _Back(chair))
+    _BACK_PARTS.get(chair.back, _open)(chair, _Back(chair))
     _arms(chair)
     return chair
