@@ -9,7 +9,7 @@ def __getattr__(name: str):
         from drnet_jax import api
 
         return getattr(api, name)
-    if name == "defaults":  # Where settings files for version 0.1 import it from.
+    if name == "defaults":  # Settings files written for version 0.1 import it from here.
         from drnet_jax.runs import defaults
 
         return defaults

@@ -32,7 +32,7 @@ class Model:
 
     Attributes:
       config: the settings of the run.
-      variables: all arrays, `params` and `batch_stats` by name of the network.
+      variables: `params` and `batch_stats` of each network, by its name.
     """
 
     def __init__(self, run: Run):
@@ -55,34 +55,35 @@ class Model:
 
         Its `vector` is `[batch, (time,) content_dim]`; U-Net models add feature maps in `skips`.
         """
-        self._check_frames(frames, with_time=(4, 5))
+        self._check_frames(frames, ndims=(4, 5))
         return self._content(self._autoencoder, frames)
 
     def pose(self, frames: Array) -> jax.Array:
         """Returns poses `[batch, (time,) pose_dim]`; frames as for `content`."""
-        self._check_frames(frames, with_time=(4, 5))
+        self._check_frames(frames, ndims=(4, 5))
         return self._pose(self._autoencoder, frames)
 
     def decode(self, content: Content, pose: Array) -> jax.Array:
         """Returns frames, float32 `[batch, (time,) height, width, channels]` in [0, 1].
 
         Args:
-          content: of frames `[batch, ...]`, or `[batch, time, ...]` with the times of the poses.
-          pose: `[batch, pose_dim]` or `[batch, time, pose_dim]`; a content without time serves all.
+          content: what `content` returned for one frame of each clip, or for one per pose.
+          pose: `[batch, pose_dim]` or `[batch, time, pose_dim]`. A content without a time axis is
+            used at every time.
 
         Raises:
-          ValueError: for poses of another shape, or contents that do not match them.
+          ValueError: for poses of another shape, or a content whose shape does not match them.
         """
         pose, vector = jnp.asarray(pose), content.vector
-        dims = self.config.model
+        sizes = self.config.model
         if pose.ndim == 3 and vector.ndim == 2:
             times = pose.shape[1]
             content = jax.tree.map(lambda x: x[:, None].repeat(times, axis=1), content)
         leading = content.vector.shape[:-1]
-        if pose.shape != (*leading, dims.pose_dim) or pose.ndim not in (2, 3):
+        if pose.shape != (*leading, sizes.pose_dim) or pose.ndim not in (2, 3):
             raise ValueError(
                 f"Poses of shape {pose.shape} with contents of {vector.shape}; allowed: "
-                f"[batch, (time,) {dims.pose_dim}] with [batch, (time,) {dims.content_dim}]."
+                f"[batch, (time,) {sizes.pose_dim}] with [batch, (time,) {sizes.content_dim}]."
             )
         return self._decode(self._autoencoder, content, pose)
 
@@ -100,16 +101,17 @@ class Model:
             raise ValueError("This model was imported without a predictor, so it cannot roll out.")
         if num_steps < 1:
             raise ValueError(f"num_steps={num_steps}; allowed: 1 and above.")
-        self._check_frames(frames, with_time=(5,))
+        self._check_frames(frames, ndims=(5,))
         rollout = compiled_rollout(
             self._run.networks, self._run.predictor, num_steps, self.config.rollout.frames_at_once
         )
         return rollout(self._autoencoder, self.variables["predictor"], frames)
 
-    def _check_frames(self, frames: Array, with_time: tuple[int, ...]) -> None:
+    def _check_frames(self, frames: Array, ndims: tuple[int, ...]) -> None:
+        """Raises ValueError unless `frames` fit the model and have one of `ndims` axes."""
         if frames.dtype != jnp.uint8 and not jnp.issubdtype(frames.dtype, jnp.floating):
             raise ValueError(f"Frames of {frames.dtype}; allowed: uint8, or floats in [0, 1].")
-        if frames.ndim not in with_time or frames.shape[-3:] != self._run.frame_shape:
+        if frames.ndim not in ndims or frames.shape[-3:] != self._run.frame_shape:
             frame = ", ".join(map(str, self._run.frame_shape))
-            allowed = [f"[batch, {'time, ' if n == 5 else ''}{frame}]" for n in with_time]
+            allowed = [f"[batch, {'time, ' if n == 5 else ''}{frame}]" for n in ndims]
             raise ValueError(f"Frames of shape {frames.shape}; allowed: {' or '.join(allowed)}.")

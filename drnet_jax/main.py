@@ -87,12 +87,12 @@ def main(argv: Sequence[str]) -> None:
 def _parse(argv: Sequence[str]) -> list[str]:
     """Defines --config, parses all flags, and returns what is left of `argv`."""
     try:
-        values = _values(argv)
+        values = _flag_values(argv)
         config = _load_config(values)
         for name in values:
             if name.startswith("config."):
                 _require_setting(config, name)
-        # The file is loaded already, so what the flag holds is the settings themselves.
+        # The file is loaded by now: the flag --config takes the settings themselves.
         argv = [a for a in argv if not a.startswith(("--config=", "-config="))]
         config_flags.DEFINE_config_dict("config", config, _CONFIG_HELP, sys_argv=argv)
         arguments = flags.FLAGS(argv)
@@ -107,13 +107,13 @@ def _parse(argv: Sequence[str]) -> list[str]:
     return arguments
 
 
-def _values(argv: Sequence[str]) -> dict[str, str]:
-    """Returns the flags in `argv` that are given as `--name=value`; the last of a name counts."""
+def _flag_values(argv: Sequence[str]) -> dict[str, str]:
+    """Returns the value of every `--name=value` in `argv` by name; the last one counts."""
     return dict(a.lstrip("-").split("=", 1) for a in argv if a.startswith("-") and "=" in a)
 
 
 def _load_config(values: Mapping[str, str]) -> ml_collections.ConfigDict:
-    """Returns the settings that --config, --mode and --workdir name; empty without any."""
+    """Returns the settings in --config, or else those that --mode uses; empty if it has none."""
     if "config" in values:
         path, _, variant = values["config"].partition(":")
         path = _settings_file(path)
@@ -137,7 +137,7 @@ def _load_config(values: Mapping[str, str]) -> ml_collections.ConfigDict:
 def _settings_file(path: str) -> pathlib.Path:
     """Returns the file at `path`; configs/ may also be the folder that ships with the package."""
     package = pathlib.Path(__file__).parent
-    # In an installed package they lie inside, in a checkout beside it.
+    # An installed package has configs/ inside, a checkout has it beside the package.
     for folder in (pathlib.Path(), package, package.parent):
         if (folder / path).is_file():
             return folder / path
@@ -145,7 +145,7 @@ def _settings_file(path: str) -> pathlib.Path:
 
 
 def _require_setting(config: ml_collections.ConfigDict, flag: str) -> None:
-    """Raises InputError unless `config` has the setting that `flag`, as `config.a.b`, names."""
+    """Raises InputError unless `config` has the setting that `flag` names, as in `config.a.b`."""
     section = config
     for key in flag.split(".")[1:]:
         if not hasattr(section, "keys") or key not in section:
@@ -155,7 +155,7 @@ def _require_setting(config: ml_collections.ConfigDict, flag: str) -> None:
 
 
 def _normalize(argv: Sequence[str]) -> list[str]:
-    """Returns `argv` with `--flag value` as `--flag=value` and settings under present names."""
+    """Returns `argv` with `--flag value` as `--flag=value` and settings under today's names."""
     known = ("config", "mode", "workdir", "torch_checkpoint", "torch_lstm")
     joined: list[str] = []
     for argument in argv:

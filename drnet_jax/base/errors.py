@@ -1,4 +1,4 @@
-"""Mistakes in what a user handed over, as opposed to bugs."""
+"""Errors in what the user supplied, as opposed to bugs."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ class InputError(ValueError):
 
 @contextlib.contextmanager
 def input_errors() -> Iterator[None]:
-    """Raises what goes wrong while inputs are checked and opened as `InputError`."""
+    """Turns errors raised in its block, where inputs are checked and opened, into `InputError`."""
     try:
         yield
     except (ValueError, OSError) as error:

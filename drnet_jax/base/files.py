@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, files that notice damage, and locks."""
+"""Files that are written whole or not at all, files with checksums, and locks."""
 
 import contextlib
 import hashlib
@@ -35,7 +35,7 @@ def write_checked(path: epath.PathLike, items: Sequence[bytes]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, *(np.frombuffer(item, np.uint8) for item in items))
     archive = buffer.getvalue()
-    # The archive's own checksums miss some damage: a lost array, for one.
+    # The archive's own checksums miss some damage, such as a missing array.
     write_atomically(path, hashlib.sha256(archive).digest() + archive)
 
 
@@ -53,10 +53,10 @@ def read_checked(path: epath.PathLike) -> list[bytes] | None:
 
 
 def lock(path: epath.PathLike, waiting: str) -> contextlib.AbstractContextManager:
-    """Returns a held lock that keeps other processes of this machine out of a `with` block.
+    """Acquires a lock against other processes of this machine; a `with` block releases it.
 
     Args:
-      path: a local file that stays behind; missing parent folders are created.
+      path: a local file, which is not deleted afterwards; missing parent folders are created.
       waiting: the line to print while another process holds the lock.
 
     Raises:

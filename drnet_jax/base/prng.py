@@ -1,6 +1,6 @@
 """Named random streams: everything random is a function of (seed, name, step).
 
-No key is carried in any state, so a resumed run draws what an uninterrupted one would have drawn.
+No state carries a key, so a resumed run draws what an uninterrupted one would have drawn.
 """
 
 import zlib
@@ -21,7 +21,7 @@ def stream(key: jax.Array, name: str, step: int | jax.Array = 0) -> jax.Array:
 
 
 def host_stream(seed: int, name: str, step: int = 0) -> np.random.Generator:
-    """Returns a NumPy generator for stream `name` at `step`: it does not wait for devices."""
+    """Returns a NumPy generator for stream `name` at `step`, without waiting for devices."""
     return np.random.default_rng([seed, zlib.crc32(name.encode()), step])
 
 

@@ -1,4 +1,4 @@
-"""The progress bar of everything that takes long."""
+"""The progress bar of everything that takes a while."""
 
 import sys
 
@@ -12,7 +12,7 @@ def progress_bar(description: str, total: int, unit: str, *, initial: int = 0) -
       description: the text before the bar.
       total: what the bar counts up to.
       unit: what it counts, singular, such as `step`.
-      initial: where it starts, above 0 when earlier work is continued.
+      initial: where it starts; above 0 when earlier work is continued.
     """
     return tqdm(
         total=total,

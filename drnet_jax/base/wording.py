@@ -11,7 +11,7 @@ ANSWERS = {
     "mean_frame": "mean frame",
     "another_clip": "another clip's places",
 }
-"""Names of the answers compared in `evaluation.json`: the model's, the true one, trivial ones."""
+"""What the report calls the answers in `evaluation.json`: the model's, the truth, trivial ones."""
 
 
 def rounded(score: Mapping[str, float], digits: int) -> tuple[str, str, str]:
@@ -26,5 +26,5 @@ def interval(score: Mapping[str, float], digits: int) -> str:
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
-    """Returns `number` with its noun: "1 video", "2,000 videos"; `plural` adds an s if empty."""
+    """Returns `number` and its noun: "1 video", "2,000 videos"; an empty `plural` adds an s."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -13,10 +13,10 @@ from drnet_jax.runs.run import Run, open_trained
 
 
 def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
-    """Scores a trained workdir, and renews its report.
+    """Scores a trained workdir, and writes its report again.
 
     Raises:
-      InputError: for settings that cannot be used or are another run's, or missing checkpoints.
+      InputError: for impossible settings, those of another run, or missing checkpoints.
     """
     with input_errors():
         run, drnet, predictor = open_trained(config, workdir)

@@ -19,12 +19,11 @@ from drnet_jax.evaluation import held_out
 from drnet_jax.models import inference
 from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import DrnetState, NetworkState, PredictorState
-from drnet_jax.pictures import grids as viz
-from drnet_jax.pictures import video
+from drnet_jax.pictures import grids, video
 from drnet_jax.runs.run import Run, open_trained
 
 STRIP_STEPS = (6, 10, 25, 50, 100, 250, 500, 1000)
-"""Time steps to show: those of the paper's Figure 3, right, and one more."""
+"""Time steps in the strip: those at the right of the paper's Figure 3, and one more."""
 
 NUM_GRID_CLIPS = 8
 NUM_SHOWN_CLIPS = 5
@@ -40,10 +39,10 @@ FRAMES_PER_SECOND = 12
 
 
 def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
-    """Writes swap grids and rollouts of a trained workdir, and renews its report.
+    """Writes a swap grid and rollouts of a trained workdir, and writes its report again.
 
     Raises:
-      InputError: for settings that cannot be used or are another run's, or missing checkpoints.
+      InputError: for impossible settings, those of another run, or missing checkpoints.
     """
     with input_errors():
         run, drnet, predictor = open_trained(config, workdir)
@@ -73,7 +72,7 @@ def write(run: Run, drnet: DrnetState, predictor: PredictorState | None) -> None
     last = observed.shape[1] + generated.shape[1]
     animation = video.rollout_animation(*played, video.playback_steps(last, dense=1000))
     video.write_mp4(folder / "rollout.mp4", animation, FRAMES_PER_SECOND)
-    # A GIF stores nearly every frame in full, so it skips steps much earlier.
+    # A GIF stores nearly every frame in full, so it starts to skip steps much earlier.
     animation = video.rollout_animation(*played, video.playback_steps(last))
     video.write_gif(folder / "rollout.gif", animation, FRAMES_PER_SECOND)
     print(f"{generated.shape[1]} generated frames of {len(generated)} clips are in {folder}.")
@@ -91,22 +90,25 @@ def write_sample(run: Run, drnet: DrnetState, predictor: PredictorState | None, 
 
 
 def write_swap_grid(run: Run, state: DrnetState, name: str) -> None:
-    """Writes the paper's Figure 3, left: poses of the top row, contents of the first column."""
+    """Writes the left part of the paper's Figure 3: poses from the top, contents from the left."""
     contents, poses = (
         run.source.sample("test", prng.stream(run.key, f"swap grid {side}"), NUM_GRID_CLIPS)
         for side in ("content", "pose")
     )
-    now = np.array([run.config.predictor.num_observed - 1])
-    contents = run.source.frames("test", contents, now)[:, 0]
-    poses = run.source.frames("test", poses, now)[:, 0]
+    last_observed = np.array([run.config.predictor.num_observed - 1])
+    contents = run.source.frames("test", contents, last_observed)[:, 0]
+    poses = run.source.frames("test", poses, last_observed)[:, 0]
     swapped = _swap_program(run.networks)(state.autoencoder, contents, poses)
-    image = viz.swap_grid(*jax.device_get((poses, contents, swapped)))
-    viz.write_png(run.workdir / "samples" / name, image)
+    image = grids.swap_grid(*jax.device_get((poses, contents, swapped)))
+    grids.write_png(run.workdir / "samples" / name, image)
 
 
 @functools.lru_cache(maxsize=4)
 def _swap_program(networks: Networks) -> Callable[..., jax.Array]:
-    """Returns a compiled decoding of each content in each pose: uint8 `[contents, poses, ...]`."""
+    """Returns the compiled program that decodes every content in every pose.
+
+    It returns uint8 `[contents, poses, height, width, channels]`.
+    """
 
     def swap(autoencoder: NetworkState, content_frames: jax.Array, pose_frames: jax.Array):
         content = inference.encode_content(networks, autoencoder, content_frames)
@@ -139,4 +141,4 @@ def _write_strip(path, observed: np.ndarray, generated: np.ndarray, truth: np.nd
     last = observed.shape[1] + generated.shape[1]
     steps = [step for step in STRIP_STEPS if step <= last] or [last]
     shown = (array[:NUM_SHOWN_CLIPS] for array in (observed, generated, truth))
-    viz.write_png(path, viz.rollout_strip(*shown, steps))
+    grids.write_png(path, grids.rollout_strip(*shown, steps))

@@ -25,7 +25,7 @@ def run(
     """Writes a workdir that looks like a finished run, from the authors' files.
 
     Args:
-      config: the settings that no checkpoint holds: data, evaluation, rollouts.
+      config: the settings that a checkpoint does not hold: data, evaluation, rollouts.
       workdir: a folder that holds no run yet.
       torch_checkpoint: what the authors' `train_drnet.py` wrote.
       torch_lstm: what their `train_lstm.py` wrote, for a model that can roll out; or None.
@@ -77,7 +77,7 @@ def _write(run: Run, imported: Imported, source: epath.PathLike) -> None:
     """Writes settings, environment and checkpoints; config.json last, since it makes it a run."""
     drnet = run.init_drnet()
     config = run.config
-    # Its training is over: the steps say so, whatever they were.
+    # The steps say that training is over, whatever their number was in the authors' code.
     drnet = drnet.replace(
         step=jnp.full_like(drnet.step, config.drnet.num_steps),
         autoencoder=_with_variables(drnet.autoencoder, imported),

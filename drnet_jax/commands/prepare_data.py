@@ -9,7 +9,7 @@ from drnet_jax.base import prng, sharding
 from drnet_jax.base.errors import input_errors
 from drnet_jax.data import registry
 from drnet_jax.data.preparation.prepare import prepare_clips
-from drnet_jax.pictures import grids as viz
+from drnet_jax.pictures import grids
 from drnet_jax.runs import checks
 
 NUM_SHOWN_CLIPS = 8
@@ -45,5 +45,5 @@ def _prepare_moving_mnist(config: ml_collections.ConfigDict) -> str:
     clips = source.sample("train", key, NUM_SHOWN_CLIPS)
     frames = jax.device_get(source.frames("train", clips, SHOWN_TIMES))
     path = epath.Path(config.data.data_dir).expanduser() / "moving_mnist" / "contact_sheet.png"
-    viz.write_png(path, viz.clips(frames, SHOWN_TIMES))
+    grids.write_png(path, grids.clips(frames, SHOWN_TIMES))
     return f"Moving MNIST, ready for training, {source.note}:\n  {path}"

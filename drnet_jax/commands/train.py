@@ -99,7 +99,7 @@ def _write_settings(run: Run) -> None:
 
 
 def _restore_or_init(run: Run) -> list[Any]:
-    """Returns the newest saved state of each stage, or else its first; prints what it resumes."""
+    """Returns the newest saved state of each stage, or its first; prints which are resumed."""
     states = [run.init_drnet(), run.init_predictor()]
     for i, stage in enumerate(STAGES):
         with run.checkpoints(stage) as checkpoints:

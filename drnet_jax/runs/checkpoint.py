@@ -13,34 +13,6 @@ from drnet_jax.runs import renamed
 State = TypeVar("State")
 
 
-def _shapes(tree) -> dict[str, tuple[int, ...]]:
-    """Returns the shape of every array by its path."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {"/".join(map(_key_name, path)): tuple(leaf.shape) for path, leaf in leaves}
-
-
-def _key_name(key) -> str:
-    # Attributes, dictionary keys and positions all become dictionary keys in a checkpoint.
-    for field in ("name", "key", "idx"):
-        if hasattr(key, field):
-            return str(getattr(key, field))
-    return str(key)
-
-
-def _difference(stored: dict, expected: dict) -> str | None:
-    """Returns a line on how a checkpoint's arrays differ from the model's, or None."""
-    lines = [
-        f"{name} is {stored.get(name, 'missing')}, "
-        f"the model has {expected.get(name, 'no such array')}"
-        for name in sorted(stored.keys() | expected.keys())
-        if stored.get(name) != expected.get(name)
-    ]
-    if not lines:
-        return None
-    more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
-    return "; ".join(lines[:3]) + more
-
-
 class Checkpoints:
     """The checkpoints in one directory, the newest `keep` of them."""
 
@@ -127,6 +99,34 @@ class Checkpoints:
         source.rename(target)
         logging.warning("It was moved to %s.", target.name)
         self._manager.reload()
+
+
+def _shapes(tree) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of every array by its path."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {"/".join(map(_key_name, path)): tuple(leaf.shape) for path, leaf in leaves}
+
+
+def _key_name(key) -> str:
+    # Attributes, dictionary keys and positions all become dictionary keys in a checkpoint.
+    for field in ("name", "key", "idx"):
+        if hasattr(key, field):
+            return str(getattr(key, field))
+    return str(key)
+
+
+def _difference(stored: dict, expected: dict) -> str | None:
+    """Returns a line on how a checkpoint's arrays differ from the model's, or None."""
+    lines = [
+        f"{name} is {stored.get(name, 'missing')}, "
+        f"the model has {expected.get(name, 'no such array')}"
+        for name in sorted(stored.keys() | expected.keys())
+        if stored.get(name) != expected.get(name)
+    ]
+    if not lines:
+        return None
+    more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
+    return "; ".join(lines[:3]) + more
 
 
 class _OtherArchitectureError(Exception):

@@ -67,7 +67,7 @@ FREE = (
     "steps_at_once",
 )
 """Settings that do not change what is learned, so a run may go on with other values. (On TPUs and
-GPUs they decide how many steps make one program, which may change rounding.)"""
+GPUs the intervals decide how many steps make one program, which may change rounding.)"""
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -156,5 +156,5 @@ def check_lengths(config: ml_collections.ConfigDict, source: Source) -> None:
         if observed + flat[name] > source.max_frames:
             raise ValueError(
                 f"config.predictor.num_observed={observed} and config.{name}={flat[name]} are "
-                f"longer together than a clip; allowed: {source.max_frames:,} frames."
+                f"together longer than a clip; allowed: {source.max_frames:,} frames."
             )

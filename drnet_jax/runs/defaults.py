@@ -13,7 +13,7 @@ def settings() -> ml_collections.ConfigDict:
     """Returns all settings except those of the data."""
     config = ml_collections.ConfigDict()
     config.seed = 1  # Seed of everything random; 0 to 2**32 - 1.
-    config.dtype = "auto"  # Of computation: float32, bfloat16; auto: bfloat16 on TPU and GPU.
+    config.dtype = "auto"  # Of the networks: float32, bfloat16; auto: bfloat16 on TPU and GPU.
     # Data.
     config.data = ml_collections.ConfigDict()
     # Networks.
@@ -56,7 +56,7 @@ def settings() -> ml_collections.ConfigDict:
     config.evaluation = dict(
         num_clips=500,  # Test clips of the swap scores.
         batch_size=100,  # Clips that are scored at once.
-        horizon=10,  # Greatest distance of the frames of a swap; length of a near prediction.
+        horizon=10,  # Steps between the frames of a swap; length of a short prediction.
         rollout_clips=100,  # Test clips of the rollout scores.
         rollout_steps=1_000,  # Greatest length of a scored rollout, in frames.
         judge_steps=1_600,  # Training steps of the classifiers that judge generated frames.
@@ -82,8 +82,8 @@ def clips(**own: Any) -> dict[str, Any]:
     shared = dict(
         source="auto",  # real, stand_in; auto: real if the files are there.
         folder="",  # With the real files; empty: <data_dir>/downloads/manual/<name>.
-        max_frame_gap=20,  # The paper's K: the farthest that two frames of a pair are apart.
-        consecutive=False,  # True: they are consecutive, as in the authors' PyTorch code.
+        max_frame_gap=20,  # The paper's K: frames compared in training are at most this far apart.
+        consecutive=False,  # True: they follow each other, as in the authors' PyTorch code.
         data_dir="~/tensorflow_datasets",  # Where prepared clips are kept.
         in_memory_gb=4.0,  # Splits up to this size are loaded into memory.
         max_skipped=0.05,  # Largest fraction of raw files that may be unreadable.

@@ -44,7 +44,7 @@ def _git_revision() -> str:
     """Returns the revision of the sources, with `-dirty` if changed; `unknown` if installed."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
     if not (epath.Path(__file__).parent.parent.parent / ".git").exists():
-        return "unknown"  # Or a repository around the installation would answer.
+        return "unknown"  # Otherwise a repository around the installation would answer.
     try:
         output = subprocess.run(
             command,

@@ -19,7 +19,7 @@ class MetricsWriter:
     """Appends the scalars of one stage to `metrics.jsonl` and to TensorBoard event files."""
 
     def __init__(self, workdir: epath.PathLike, stage: str, first_step: int):
-        """Opens the logs, and drops what `stage` logged after `first_step`.
+        """Opens the logs at `first_step`, and drops what `stage` logged after that step.
 
         Those lines are from before an interruption; the resumed run writes them again.
         """

@@ -32,7 +32,7 @@ SCORES = {
 
 
 def present_name(name: str) -> str:
-    """Returns today's dotted name of the setting `name`, or of the section it lies in."""
+    """Returns today's dotted name of the setting or section `name`."""
     for old, new in SETTINGS.items():
         if name == old or name.startswith(f"{old}."):
             return new + name.removeprefix(old)

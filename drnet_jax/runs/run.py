@@ -24,7 +24,7 @@ from drnet_jax.training.init import init_drnet, init_predictor, on_all_devices
 from drnet_jax.training.optim import DrnetOptimizers, make_adam
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # By identity, so that programs are kept per run.
+@dataclasses.dataclass(frozen=True, eq=False)  # Hashed by identity, for caches.
 class Run:
     """Everything that a command works with.
 
@@ -102,7 +102,7 @@ class Run:
                     f"No checkpoint in {checkpoints.directory}; train with --mode=train first."
                 )
             if state.step < self.config[stage].num_steps:
-                logging.warning("%s is of step %d, not finished.", stage, state.step)
+                logging.warning("Stage %s is only at step %d, not finished.", stage, state.step)
             states.append(state)
         return states[0], states[1] if self.predictor else None
 
@@ -144,8 +144,13 @@ def create_run(
 def open_trained(
     config: ml_collections.ConfigDict, workdir: epath.PathLike
 ) -> tuple[Run, DrnetState, PredictorState | None]:
-    """Returns a run that has been trained and its newest states; raises as its parts do."""
-    trained_settings(workdir)
+    """Returns a trained run and its newest states; the second is None without a predictor.
+
+    Raises:
+      FileNotFoundError: when `workdir` holds no run, or no checkpoint of a stage.
+      ValueError, OSError: as `create_run` and `Run.restore` do.
+    """
+    trained_settings(workdir)  # Raises before the data are opened, which may take minutes.
     run = create_run(config, workdir)
     return run, *run.restore()
 
@@ -163,7 +168,7 @@ def computation_dtype(dtype: str) -> str:
 def _continue_run(
     config: ml_collections.ConfigDict, stored: dict[str, Any], workdir: epath.Path
 ) -> None:
-    """Takes open settings of `config` from the run in `workdir`; raises where they differ."""
+    """Checks that `config` is of the run in `workdir`, which decides the settings left open."""
     difference = checks.difference(stored, config.to_dict())
     if difference:
         raise ValueError(f"{workdir} is the workdir of another run: {difference}.")

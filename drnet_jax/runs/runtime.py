@@ -12,7 +12,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
 
 def keep_freed_memory() -> bool:
-    """Has the process keep the memory that it frees; returns whether the allocator can do so.
+    """Makes the process keep the memory that it frees; returns whether the allocator can do so.
 
     On CPUs a compiled step allocates one block for all its temporary arrays at each call. By
     default glibc returns a block of this size to the system, and the next call waits until the
@@ -33,7 +33,7 @@ def keep_freed_memory() -> bool:
 
 
 def keep_compiled_programs() -> None:
-    """Has JAX cache compiled programs for the user, unless it has been told where already."""
+    """Makes JAX keep compiled programs in the user's cache, unless another folder is set."""
     if jax.config.jax_compilation_cache_dir is None:
         folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
         jax.config.update("jax_compilation_cache_dir", str(folder / "drnet_jax" / "programs"))

@@ -14,7 +14,7 @@ STAGES = ("drnet", "predictor")
 def stored_settings(workdir: epath.PathLike) -> dict[str, Any] | None:
     """Returns the settings that `workdir` was made with, or None for a new folder.
 
-    Runs of older versions lack settings: those are filled in that do not change what was learned.
+    Settings that are newer than the run are filled in; none of them changes what was learned.
 
     Raises:
       ValueError: for a damaged `config.json`.

@@ -21,7 +21,7 @@ NUM_BATCHES = 50
 def train_pass(module: nn.Module, variables: dict[str, Tree], *inputs, **passes: int) -> tuple:
     """Returns (output, new running statistics) of one pass with the statistics of its batch.
 
-    `num_passes=n` makes it n passes in one call, as `ops.norm.BatchNorm` takes them.
+    With `num_passes=n` the batch is n passes in one call, as `ops.norm.BatchNorm` describes.
     """
     output, updates = module.apply(
         variables, *inputs, train=True, mutable=["batch_stats"], **passes
@@ -61,21 +61,25 @@ def train_passes(
 
 
 def apply_in_turn(start: Tree, updated: list[Tree]) -> Tree:
-    """Returns the running statistics after several passes, from those after each pass alone.
+    """Returns the running statistics after several passes, one after the other.
 
-    A pass that starts from `old` leaves `m old + (1 - m) new`, with momentum m. What it adds,
-    `(1 - m) new`, is its own result less `m start`.
+    With momentum m, a pass turns `old` into `m old + (1 - m) new`. Run from `stats` instead of
+    `start`, it therefore ends `m (stats - start)` away from where it ended.
+
+    Args:
+      start: the running statistics before the first pass.
+      updated: those after each pass, if each is run from `start`.
     """
     stats = updated[0]
     for alone in updated[1:]:
-        stats = jax.tree.map(lambda x, y, z: y + MOMENTUM * (x - z), stats, alone, start)
+        stats = jax.tree.map(lambda now, end, old: end + MOMENTUM * (now - old), stats, alone, start)
     return stats
 
 
 def make_recompute_step(networks: Networks) -> Callable[[DrnetState, Array], DrnetState]:
     """Returns pure `step(state, frames) -> state`: updates the running statistics, not the weights.
 
-    `frames` are those of `steps.DrnetBatch`.
+    `frames` are four of each clip, as in `steps.DrnetBatch`.
     """
 
     def step(state: DrnetState, frames: Array) -> DrnetState:
@@ -106,10 +110,10 @@ def recompute_batch_stats(
       networks: the networks of `state`.
       feed: frames as in training.
       state: after the last training step; its buffers are donated.
-      first: number of the first of the `NUM_BATCHES` batches, beyond those of training.
+      first: number of the first of the `NUM_BATCHES` batches; training has used those before.
 
     Source: Wu & Johnson 2021, "Rethinking 'Batch' in BatchNorm", section 3, which averages evenly
-    over the batches; here the running average goes on.
+    over the batches; here the running average simply continues.
     """
     recompute = make_recompute_step(networks)
 

@@ -20,7 +20,7 @@ class Intervals:
 def is_due(step: int, every_steps: int, num_steps: int) -> bool:
     """Returns whether an action is due after `step` of `num_steps` steps.
 
-    It always is after the last step; with an `every_steps` of 0, after no other.
+    It is always due after the last step, and with an `every_steps` of 0 only then.
     """
     if step == num_steps:
         return True

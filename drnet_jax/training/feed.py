@@ -1,4 +1,4 @@
-"""Training batches, as a compiled step takes them: made on the host, or by the step itself."""
+"""Training batches for a compiled step: made on the host, or by the step itself."""
 
 import dataclasses
 import itertools
@@ -27,21 +27,25 @@ class Feed:
 
 
 def frames_feed(source: Source, mesh: jax.sharding.Mesh, batch_size: int, num_frames: int) -> Feed:
-    """Returns uint8 batches `[batch, num_frames, height, width, channels]` of random frames."""
-    method = "draw_frames" if isinstance(source, DeviceSource) else "train_frames"
-    return _make_feed(source, method, mesh, batch_size, num_frames)
+    """Returns the feed of random frames, uint8 `[batch, num_frames, height, width, channels]`."""
+    make = source.draw_frames if isinstance(source, DeviceSource) else source.train_frames
+    return _make_feed(source, make, mesh, batch_size, num_frames)
 
 
 def clips_feed(source: Source, mesh: jax.sharding.Mesh, batch_size: int, num_frames: int) -> Feed:
-    """Returns batches of consecutive frames, as `ClipBatch`."""
-    method = "draw_clips" if isinstance(source, DeviceSource) else "train_clips"
-    return _make_feed(source, method, mesh, batch_size, num_frames)
+    """Returns the feed of consecutive frames, each batch a `ClipBatch`."""
+    make = source.draw_clips if isinstance(source, DeviceSource) else source.train_clips
+    return _make_feed(source, make, mesh, batch_size, num_frames)
 
 
 def _make_feed(
-    source: Source, method: str, mesh: jax.sharding.Mesh, batch_size: int, num_frames: int
+    source: Source,
+    make: Callable[..., Any],
+    mesh: jax.sharding.Mesh,
+    batch_size: int,
+    num_frames: int,
 ) -> Feed:
-    make = getattr(source, method)
+    """Returns the feed of `make`, a method of `source` that makes training batches."""
     if not isinstance(source, DeviceSource):
         return Feed(
             inputs=lambda first: make(first, batch_size, num_frames),

@@ -54,7 +54,7 @@ def init_drnet(
 def init_predictor(
     predictor: PoseLSTM, tx: optax.GradientTransformation, key: jax.Array, input_dim: int
 ) -> PredictorState:
-    """Returns the state of the second stage at step 0; `input_dim` is that of pose and content."""
+    """Returns the state of the second stage at step 0; `input_dim` is `pose_dim + content_dim`."""
     variables = predictor.init(
         prng.stream(key, "init predictor"), predictor.initial_carry(1), jnp.zeros((1, input_dim))
     )
@@ -65,8 +65,8 @@ def on_all_devices(
     init: Callable[[jax.Array], State], key: jax.Array, mesh: jax.sharding.Mesh
 ) -> State:
     """Returns `init(key)`, copied to every device of `mesh`."""
-    # The program runs once. Not optimizing it saves nine tenths of the time that a CPU takes to
-    # compile the random draws.
+    # The program runs only once. Without optimization, a CPU compiles its random draws in a tenth
+    # of the time.
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     sharded = jax.jit(init, out_shardings=sharding.replicated(mesh), compiler_options=options)
     return sharded(key)

@@ -20,13 +20,13 @@ class StoppedError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Callbacks:
-    """What the loop does in between, all of it for the caller to decide.
+    """What the caller has the loop do between steps.
 
     Attributes:
       log: takes a step, and means of metrics and speeds since the last log.
       write_sample: takes a step and its state.
       save: takes a step and its state, which is donated right after the call.
-      stop_requested: asked after every program; training then saves and stops.
+      stop_requested: asked after every program; if it returns True, training saves and stops.
     """
 
     log: Callable[[int, Mapping[str, float]], None]
@@ -36,7 +36,7 @@ class Callbacks:
 
 
 def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) -> Any:
-    """Returns the state after the last step of `stage`; `state`, where it begins, is donated.
+    """Trains `stage` from `state`, which is donated, and returns the state after its last step.
 
     Raises:
       FloatingPointError: when a loss or the state is not finite; names the step. Nothing that is
@@ -46,7 +46,7 @@ def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) ->
     first = step = int(state.step)
     if first == stage.num_steps:
         return state
-    num = steps_per_call(first, stage.num_steps, intervals, stage.max_steps_per_call)
+    num_per_call = steps_per_call(first, stage.num_steps, intervals, stage.max_steps_per_call)
     meter = Meter(stage.name, first, measure_waiting=stage.waits_for_input)
     with (
         contextlib.closing(stage.inputs(first)) as inputs,
@@ -62,15 +62,15 @@ def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) ->
 
         log_is_due = False
         while step < stage.num_steps:
-            state, metrics = stage.step(num, state, meter.next(inputs))
+            state, metrics = stage.step(num_per_call, state, meter.next(inputs))
             if log_is_due:
-                # Metrics are read one program late, so that the device is never idle.
+                # Metrics are read only once the next program runs, so that the device never idles.
                 write_log(step)
             meter.add(metrics)
             if step == first:
                 bar.write(f"First steps of {stage.name} after {meter.seconds():.1f} s.")
-            step += num
-            bar.update(num)
+            step += num_per_call
+            bar.update(num_per_call)
             stopping = callbacks.stop_requested()
             log_is_due, sample_is_due, save_is_due = intervals.due(step, stage.num_steps)
             save_is_due |= stopping
@@ -78,7 +78,7 @@ def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) ->
                 write_log(step)
                 log_is_due = False
             elif save_is_due:
-                meter.finite_means(step)
+                meter.finite_means(step)  # Raises, so that nothing is saved after a NaN.
             if step == stage.num_steps:
                 state = stage.finish(state)
             if save_is_due:
@@ -93,7 +93,7 @@ def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) ->
 
 
 def _check_finite(stage: str, step: int, state: Any) -> None:
-    # The losses of a step are older than its update, so they do not tell.
+    # Losses are computed before the update of their step, so they cannot tell.
     if not _all_finite(state):
         raise FloatingPointError(f"The state of {stage} is not finite at step {step:,}.")
 

@@ -14,9 +14,9 @@ class Meter:
     """Collects the metrics of steps, still on the device, and measures speed."""
 
     def __init__(self, stage: str, first: int, *, measure_waiting: bool):
-        """Starts at step `first`. Only inputs made on the host are worth `measure_waiting`.
+        """Starts at step `first`; `measure_waiting` is for inputs that are made on the host.
 
-        Where the devices make batches, waiting for one is waiting for the steps before it.
+        Where the devices make them, waiting for a batch is waiting for the steps before it.
         """
         self._stage, self._measure_waiting = stage, measure_waiting
         self.restart(first)
@@ -27,7 +27,7 @@ class Meter:
         self._waited, self._pending = 0.0, []
 
     def next(self, inputs: Iterator[Any]) -> Any:
-        """Returns the next inputs and counts how long they took to come."""
+        """Returns the next inputs, and adds up how long they took to arrive."""
         asked = time.monotonic()
         value = next(inputs)
         self._waited += time.monotonic() - asked
@@ -62,5 +62,6 @@ class Meter:
             i = np.argmax(any_bad)
             names = ", ".join(name for name in bad if bad[name][i])
             at = step - len(any_bad) + 1 + i
-            raise FloatingPointError(f"{names} of {self._stage} is not finite at step {at:,}.")
+            verb = "are" if "," in names else "is"
+            raise FloatingPointError(f"{names} of {self._stage} {verb} not finite at step {at:,}.")
         return {name: float(np.mean(x)) for name, x in values.items()}

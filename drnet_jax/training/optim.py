@@ -26,7 +26,7 @@ def make_adam(
     """Returns Adam, which trains all networks of DrNET.
 
     Args:
-      learning_rate: the highest; under `constant` without a warm-up, that of every step.
+      learning_rate: the highest one; with `constant` and no warm-up, that of every step.
       beta1: decay of the gradient's running mean. beta2 is 0.999 and epsilon 1e-8.
       schedule: `constant` (the paper's) or `cosine`, which ends at 0 after `num_steps`.
       warmup_steps: steps over which the learning rate rises linearly from 0; the paper has none.

@@ -20,7 +20,7 @@ from drnet_jax.training.feed import Feed, clips_feed, frames_feed
 from drnet_jax.training.optim import DrnetOptimizers
 
 MAX_STEPS_PER_CALL = 100
-"""On a TPU or GPU. Longer programs would save nothing, and a signal waits for up to two of them."""
+"""On TPUs and GPUs. Longer programs save no time, and a request to stop waits for up to two."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Stage:
         metrics are `[num_steps]` each, and `num_steps` is static.
       inputs: `inputs(first)` yields what `step` takes from step `first` on.
       waits_for_input: whether inputs are made on the host, so that waiting for them is measured.
-      finish: returns the state to keep from the one after the last step, which it may donate.
+      finish: maps the state after the last step, which it may donate, to the one to keep.
     """
 
     name: str
@@ -62,8 +62,8 @@ def drnet_stage(
 ) -> Stage:
     """Returns the first stage: encoders and decoder against the scene discriminator.
 
-    `key` is the root key of the run. `max_steps_per_call` of 0 means 1 on CPUs, else
-    `MAX_STEPS_PER_CALL`.
+    `key` is the root key of the run. A `max_steps_per_call` of 0 means 1 on CPUs and
+    `MAX_STEPS_PER_CALL` elsewhere.
     """
     learn = steps.make_drnet_step(
         networks,
@@ -133,7 +133,7 @@ def _make_stage(
         state, metrics = run_one(state, None)
         return state, jax.tree.map(lambda x: x[None], metrics)
 
-    # Constants are arguments: as part of the program, XLA would compile them in.
+    # Constants are arguments, as XLA would compile captured arrays into the program.
     program = jax.jit(run, static_argnums=0, donate_argnums=1)
     return Stage(
         name=name,

@@ -58,9 +58,9 @@ class DrnetBatch:
 def sample_pairs(key: jax.Array, batch_size: int) -> PosePairs:
     """Returns pairs: the first half from different clips, the second half from the same clip.
 
-    A roll of the whole batch by a random non-zero shift matches the first half, so that no clip
-    meets itself. (The authors permute at random, which leaves some clips in place under a wrong
-    label.)
+    The partners of the first half are the whole batch, rolled by a random nonzero shift, so no clip
+    is its own partner. (The authors permute at random, which leaves some clips in place under a
+    wrong label.)
     """
     num_different = batch_size // 2
     rows = jnp.arange(batch_size)
@@ -93,7 +93,7 @@ def _make_autoencoder_loss(
 ) -> Callable[..., tuple[jax.Array, tuple[Metrics, Tree]]]:
     """Returns `loss(params, stats, discriminator, frames, pose) -> (loss, (terms, new stats))`.
 
-    `discriminator` are its parameters, and `pose` is the constant one of frame 3.
+    `discriminator` holds its parameters; `pose` is that of frame 3, a constant.
     """
 
     def loss_fn(params: Tree, stats: Tree, discriminator: Tree, frames_BxTxHxWxC, constant_BxP):

@@ -96,6 +96,6 @@ def test_data_that_changed_are_refused(finished, clips_config, tmp_path):
 
 def test_clips_too_short_to_be_scored_are_refused(clips_config, tmp_path):
     clips_config.evaluation.horizon = 30
-    with pytest.raises(ValueError, match=r"evaluation.horizon=30 are longer together than a clip"):
+    with pytest.raises(ValueError, match=r"evaluation.horizon=30 are together longer than a clip"):
         train.run(clips_config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
