@@ -10,13 +10,13 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 
 jax.config.update("jax_num_cpu_devices", 2)
-# Tests compile far more than they compute, so not optimizing halves their time. No test demands
-# anything that depends on it.
+# Tests compile far more than they compute, so they take half the time without optimization. No
+# test depends on it.
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
 
 
 def pytest_configure(config):
-    """Has all workers, and all test runs of this checkout, share what they compile."""
+    """Makes all workers, and all test runs of this checkout, share what they compile."""
     folder = config.rootpath / ".pytest_cache" / "programs"
     jax.config.update("jax_compilation_cache_dir", str(folder))
     # With a limit JAX locks the folder, so that no worker reads what another has half written.

@@ -72,7 +72,9 @@ def apply_in_turn(start: Tree, updated: list[Tree]) -> Tree:
     """
     stats = updated[0]
     for alone in updated[1:]:
-        stats = jax.tree.map(lambda now, end, old: end + MOMENTUM * (now - old), stats, alone, start)
+        stats = jax.tree.map(
+            lambda now, end, old: end + MOMENTUM * (now - old), stats, alone, start
+        )
     return stats
 
 

@@ -44,8 +44,8 @@ def test_imported_workdir_is_evaluated_and_drawn(config, tmp_path):
 
 
 def as_tensor(array):
-    whole = np.issubdtype(array.dtype, np.integer)
-    return Tensor(array, "LongStorage" if whole else "FloatStorage")
+    is_integer = np.issubdtype(array.dtype, np.integer)
+    return Tensor(array, "LongStorage" if is_integer else "FloatStorage")
 
 
 def test_the_lstm_of_its_own_file_joins_the_model(config, tmp_path, monkeypatch):
@@ -61,8 +61,8 @@ def test_the_lstm_of_its_own_file_joins_the_model(config, tmp_path, monkeypatch)
     import_torch.run(config, tmp_path / "run", tmp_path / "model.pth", tmp_path / "lstm.pth")
     model = drnet_jax.load(tmp_path / "run")
     for name, expected in variables.items():
-        found = {kind: model.variables[name][kind] for kind in expected}
-        jax.tree.map(np.testing.assert_array_equal, found, expected)
+        actual = {kind: model.variables[name][kind] for kind in expected}
+        jax.tree.map(np.testing.assert_array_equal, actual, expected)
     frames = np.random.default_rng(0).random((2, 4, 16, 16, 3), np.float32)
     assert model.rollout(frames, 7).shape == (2, 7, 16, 16, 3)
     with pytest.raises(ValueError, match=r"model.pth holds no 'lstm'"):

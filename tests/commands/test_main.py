@@ -1,4 +1,4 @@
-"""The command line as a user meets it: in a process of its own."""
+"""The command line as a user starts it, in a separate process."""
 
 import json
 import time
@@ -80,7 +80,7 @@ def test_data_are_prepared_ahead_once_from_any_folder(tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in files[0].parent.iterdir()}
 
 
-# `kill -9` from inside, so that it always comes at the same step.
+# The process kills itself, so that the kill always comes at the same step.
 _KILLED_IN_STEP = """
 import dataclasses, os, signal, sys
 from drnet_jax import main
@@ -124,7 +124,7 @@ def test_a_killed_run_started_again_equals_one_that_was_not(trained, tmp_path, d
     assert recorded.startswith(f"python -m drnet_jax.main --workdir={tmp_path} --config=")
 
 
-# Scores and rollouts are none of this test's business.
+# The test is about losses, so scores and rollouts are left out.
 _ONLY_TRAIN = """
 from drnet_jax import main
 from drnet_jax.commands import train

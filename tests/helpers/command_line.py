@@ -1,4 +1,4 @@
-"""The command line, in processes of its own."""
+"""Runs the command line in separate processes."""
 
 import json
 import os
@@ -9,7 +9,7 @@ import jax
 
 from tests.conftest import ROOT
 
-# Each command is a child of one process that has imported everything, as imports take seconds.
+# Imports take seconds, so each command runs in a fork of one process that has made them all.
 _FORK_EACH = """
 import json, os, sys, tempfile
 import drnet_jax.commands.train
@@ -36,12 +36,12 @@ print(json.dumps(answers))
 
 
 def command(*arguments: str) -> list[str]:
-    """Returns the program as a user starts it."""
+    """Returns the command that a user would type."""
     return [sys.executable, "-m", "drnet_jax.main", *arguments]
 
 
 def environment() -> dict[str, str]:
-    """Returns an environment with the devices, flags and compiled programs of the tests."""
+    """Returns environment variables for the devices, flags and compiled programs of the tests."""
     return os.environ | {
         "JAX_NUM_CPU_DEVICES": str(jax.config.jax_num_cpu_devices),
         "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
@@ -51,7 +51,7 @@ def environment() -> dict[str, str]:
 
 
 def run(*arguments: str, cwd=ROOT, program=None, **variables: str) -> subprocess.CompletedProcess:
-    """Runs the command line and returns how it ended; `program` stands in for its name."""
+    """Runs the command line and returns how it ended; `program` is code to run in its place."""
     return subprocess.run(
         command(*arguments) if program is None else [sys.executable, "-c", program, *arguments],
         cwd=cwd,

@@ -9,8 +9,8 @@ from drnet_jax.runs.checkpoint import Checkpoints
 
 def state(step, width=3):
     params = {"predictor": {"kernel": jnp.full((width, 2), float(step)), "bias": jnp.zeros(2)}}
-    player = NetworkState(params, {"predictor": {}}, (jnp.ones(2) * step,))
-    return PredictorState(jnp.asarray(step, jnp.int32), player)
+    networks = NetworkState(params, {"predictor": {}}, (jnp.ones(2) * step,))
+    return PredictorState(jnp.asarray(step, jnp.int32), networks)
 
 
 def saved(folder, steps=(1, 2, 3), keep=2):

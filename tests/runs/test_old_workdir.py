@@ -34,9 +34,8 @@ def workdir(tmp_path):
 def test_the_archive_has_the_old_names(workdir):
     stored = json.loads((workdir / "config.json").read_text())
     assert {"coloured", "max_step"} <= stored["data"].keys()
-    assert (
-        '"main"' in (workdir / "checkpoints" / "drnet" / "6" / "default" / "_METADATA").read_text()
-    )
+    checkpoint = workdir / "checkpoints" / "drnet" / "6" / "default"
+    assert '"main"' in (checkpoint / "_METADATA").read_text()
 
 
 def test_an_old_model_loads(workdir):
@@ -66,7 +65,7 @@ def test_an_interrupted_old_run_resumes_to_the_same_result(workdir, config, caps
     train.run(config, workdir)
     out = capsys.readouterr().out
     assert all(f"Resuming {stage} after step 4." in out for stage in STAGES)
-    # Another processor rounds in its own way, and Adam makes steps of that.
+    # Processors round differently, and Adam turns rounding of tiny gradients into whole steps.
     chex.assert_trees_all_close(
         create_run(config, workdir).restore(), expected, rtol=1e-2, atol=5e-3
     )

@@ -1,4 +1,4 @@
-"""Stages of training: batches from devices, several steps in one program."""
+"""The two stages: batches made on devices, several steps in one program."""
 
 import chex
 import jax
@@ -41,7 +41,7 @@ def test_several_steps_in_one_program_equal_single_ones(run, name):
     chex.assert_trees_all_close(together[0], singles[0], rtol=1e-2, atol=5e-3)
 
 
-def test_what_is_kept_has_the_statistics_of_its_weights(run):
+def test_the_finished_state_has_statistics_of_its_own_weights(run):
     stage = train.drnet_stage(run)
     starts = []
     for factor in (1, 3):

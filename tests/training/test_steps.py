@@ -37,7 +37,7 @@ def test_pairs_have_no_fixed_points_and_right_labels():
 
 
 def test_step_is_the_formula_of_the_paper(networks, batch):
-    """One SGD step, recomputed from single passes and one gradient per player."""
+    """One SGD step, recomputed from single passes and one gradient for each optimizer."""
     tx = optax.sgd(1.0)
     state = tiny_state(tx)
     step = jax.jit(steps.make_drnet_step(networks, DrnetOptimizers(tx, tx), **WEIGHTS))
@@ -54,22 +54,22 @@ def test_step_is_the_formula_of_the_paper(networks, batch):
     def logits(params, a, b):
         return networks.discriminator.apply({"params": params["discriminator"]}, a, b)
 
-    autoencoder, critic = state.autoencoder.params, state.discriminator.params
+    autoencoder, discriminator = state.autoencoder.params, state.discriminator.params
     pose_a, pose_b = (encode("pose_encoder", autoencoder, frames) for frames in x[:2])
 
-    def critic_loss(params):
+    def discriminator_loss(params):
         out = logits(params, pose_a, pose_b[batch.pairs.partners])
         return losses.same_clip(out, batch.pairs.targets)
 
-    critic_grads = jax.jit(jax.grad(critic_loss))(critic)
-    moved = jax.tree.map(np.subtract, critic, critic_grads)
+    grads = jax.jit(jax.grad(discriminator_loss))(discriminator)
+    moved = jax.tree.map(np.subtract, discriminator, grads)
     chex.assert_trees_all_close(new.discriminator.params, moved, atol=1e-6)
     target_content = encode("content_encoder", autoencoder, x[1]).vector
     constant_pose = encode("pose_encoder", autoencoder, x[3])
 
     @jax.jit
     @jax.value_and_grad
-    def main_loss(params):
+    def autoencoder_loss(params):
         content = encode("content_encoder", params, x[0])
         pose = encode("pose_encoder", params, x[2])
         variables = {
@@ -85,7 +85,7 @@ def test_step_is_the_formula_of_the_paper(networks, batch):
             + 0.3 * losses.pose_confusion(logits(moved, pose, constant_pose))
         )
 
-    total, grads = main_loss(autoencoder)
+    total, grads = autoencoder_loss(autoencoder)
     np.testing.assert_allclose(metrics["total"], total, rtol=1e-5)
     expected = jax.tree.map(np.subtract, autoencoder, grads)
     chex.assert_trees_all_close(new.autoencoder.params, expected, atol=2e-5)
@@ -115,33 +115,21 @@ def test_recomputed_statistics_forget_the_statistics_of_earlier_weights(networks
     recomputed = state
     for _ in range(150):
         recomputed = recompute(recomputed, batch.frames)
-    others = [
-        state.autoencoder.params,
-        state.autoencoder.opt_state,
-        state.discriminator,
-        state.step,
-    ]
-    kept = [
-        recomputed.autoencoder.params,
-        recomputed.autoencoder.opt_state,
-        recomputed.discriminator,
-        recomputed.step,
-    ]
-    chex.assert_trees_all_equal(others, kept)
-    # Frozen statistics now give what the batch's own statistics give, except that the running
-    # variance is unbiased.
-    frames = batch.frames[:, 0] / np.float32(255)
-    encoder, variables = (
-        networks.content_encoder,
-        recomputed.autoencoder.variables("content_encoder"),
+    before, after = (
+        [each.autoencoder.params, each.autoencoder.opt_state, each.discriminator, each.step]
+        for each in (state, recomputed)
     )
-    name = ("trunk", "stage0", "norm")
-    found = functools.reduce(dict.__getitem__, name, dict(variables["batch_stats"]))
+    chex.assert_trees_all_equal(before, after)
+    # Frozen statistics are now those of the batch, except that the running variance is unbiased.
+    frames = batch.frames[:, 0] / np.float32(255)
+    encoder = networks.content_encoder
+    variables = recomputed.autoencoder.variables("content_encoder")
+    running = variables["batch_stats"]["trunk"]["stage0"]["norm"]
     kernel = variables["params"]["trunk"]["stage0"]["conv"]["kernel"]
     pads, axes = ((1, 1), (1, 1)), ("NHWC", "HWIO", "NHWC")
     maps = jax.lax.conv_general_dilated(frames, kernel, (2, 2), pads, dimension_numbers=axes)
-    np.testing.assert_allclose(found["mean"], np.mean(maps, (0, 1, 2)), rtol=1e-3, atol=1e-5)
-    np.testing.assert_allclose(found["var"], np.var(maps, (0, 1, 2), ddof=1), rtol=1e-3)
+    np.testing.assert_allclose(running["mean"], np.mean(maps, (0, 1, 2)), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(running["var"], np.var(maps, (0, 1, 2), ddof=1), rtol=1e-3)
     own, _ = encoder.apply(variables, frames, train=True, mutable=["batch_stats"])
     frozen = encoder.apply(variables, frames, train=False)
     # The last norm has six values a channel: its variances differ by a fifth.
@@ -248,18 +236,19 @@ def test_passes_without_gradients_are_the_same_in_one_call(networks):
     variables = tiny_state(optax.identity()).autoencoder.variables("pose_encoder")
     frames = np.random.default_rng(5).random((6, 3, 8, 8, 3), np.float32)
     encode = functools.partial(batch_stats.train_passes, networks.pose_encoder)
-    found = jax.jit(encode)(variables, frames)
+    one_by_one = jax.jit(encode)(variables, frames)
     with pytest.MonkeyPatch.context() as patch:
         # As on TPUs and GPUs.
         patch.setattr(
             jax.lax, "platform_dependent", lambda *operands, default, **_: default(*operands)
         )
         together = jax.jit(lambda *arguments: encode(*arguments))(variables, frames)
-    chex.assert_trees_all_close(found, together, rtol=1e-4, atol=1e-5)
-    # Those of each pass start from the same averages; in turn, from those of the pass before.
+    chex.assert_trees_all_close(one_by_one, together, rtol=1e-4, atol=1e-5)
+    # `train_passes` starts every pass from the same averages; in turn, each starts from those of
+    # the pass before.
     run_pass = jax.jit(functools.partial(batch_stats.train_pass, networks.pose_encoder))
     in_turn = variables
     for i in range(3):
         in_turn = in_turn | {"batch_stats": run_pass(in_turn, frames[:, i])[1]}
-    joined = jax.jit(batch_stats.apply_in_turn)(variables["batch_stats"], found[1])
+    joined = jax.jit(batch_stats.apply_in_turn)(variables["batch_stats"], one_by_one[1])
     chex.assert_trees_all_close(joined, in_turn["batch_stats"], rtol=1e-5, atol=1e-6)
