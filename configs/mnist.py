@@ -21,7 +21,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     # Data.
     config.data = dict(
         name="moving_mnist",
-        digits="auto",  # full: 70,000 digits; embedded: the 5,000 that ship; auto: full if possible.
+        digits="auto",  # full: all 70,000; embedded: the 5,000 that ship; auto: full if possible.
         digits_dir="",  # Folder with the four MNIST files; empty: downloaded.
         validation=False,  # True: scored on held-out training digits, to choose settings by.
         data_dir="~/tensorflow_datasets",  # Folder for prepared digits.

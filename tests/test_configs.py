@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from drnet_jax.models import registry as build
-from drnet_jax.runs import checks as settings
+from drnet_jax.models import registry
+from drnet_jax.runs import checks
 from tests.conftest import ROOT
 
 
@@ -36,7 +36,9 @@ def test_networks_are_the_papers_and_fit_together(name):
         *(model.content_dim, model.pose_dim, config.drnet.adversarial_weight),
     )
     channels = 3 if config.data.colored else 1
-    networks = build.create_networks(**model, image_size=side, channels=channels, dtype=jnp.float32)
+    networks = registry.create_networks(
+        **model, image_size=side, channels=channels, dtype=jnp.float32
+    )
 
     def swap(key, frames):
         content, _ = networks.content_encoder.init_with_output(key, frames, train=False)
@@ -55,10 +57,10 @@ def test_networks_are_the_papers_and_fit_together(name):
 @pytest.mark.parametrize("name", [*PAPER, "video_folder"])
 def test_every_variant_is_possible(name, variant):
     config = load(name, variant)
-    settings.check(config.to_dict())
+    checks.check(config.to_dict())
     channels = 3 if config.data.colored else 1
     side = config.data.image_size
-    build.create_networks(**config.model, image_size=side, channels=channels, dtype=jnp.float32)
+    registry.create_networks(**config.model, image_size=side, channels=channels, dtype=jnp.float32)
 
 
 @pytest.mark.parametrize("name", [*PAPER, "video_folder"])
