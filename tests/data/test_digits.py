@@ -34,7 +34,7 @@ def no_mirrors(monkeypatch):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """Returns a folder and the URL at which a local server offers it."""
+    """A folder and the URL at which a local server offers it."""
     folder = tmp_path_factory.mktemp("server")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
@@ -127,9 +127,6 @@ def make_mirrors(monkeypatch, server, *changes: dict[str, bytes]) -> None:
     monkeypatch.setattr(mnist_mirrors, "MIRRORS", mirrors)
 
 
-# The format.
-
-
 def test_encode_writes_what_struct_writes():
     images = np.arange(3 * 28 * 28).reshape(3, 28, 28) % 251
     assert idx.encode(images.astype(np.uint8)) == images_file(3)
@@ -182,9 +179,6 @@ def test_a_missing_folder_and_missing_files_are_named(tmp_path, load):
         load("auto", folder)
 
 
-# The digits that ship with the package.
-
-
 def test_embedded_holds_500_different_digits_per_class(embedded):
     assert embedded.source == "embedded"
     assert embedded.train_images.shape == (4500, 28, 28)
@@ -220,9 +214,6 @@ assert "tensorflow" not in sys.modules
     subprocess.run([sys.executable, "-c", program], check=True, cwd=pathlib.Path.cwd())
 
 
-# A user's own digits.
-
-
 def test_a_folder_is_prepared_once_and_again_when_it_changes(mine, load):
     for _ in range(2):  # Prepared, then reused.
         found = load("auto", mine)
@@ -248,9 +239,6 @@ def test_full_refuses_other_digits(mine, tmp_path):
     settings = tfds.download.DownloadConfig(manual_dir=mine)
     with refused(ValueError, f"does not hold MNIST: {TRAIN_IMAGES}, .* differ"):
         builder.download_and_prepare(download_config=settings, file_format="array_record")
-
-
-# MNIST from its mirrors.
 
 
 @pytest.mark.parametrize("source", ["full", "auto"])
@@ -321,9 +309,6 @@ def test_a_connection_that_falls_silent_is_given_up(tmp_path, silent, monkeypatc
         mnist_mirrors.download(epath.Path(tmp_path), first=silent)
 
 
-# Prepared data.
-
-
 @pytest.mark.parametrize("pattern", ["*-train.array_record-*", "dataset_info.json"])
 def test_damaged_prepared_digits_name_the_folder_to_delete(mine, tmp_path, load, pattern):
     load("full", mine)
@@ -363,9 +348,6 @@ def test_a_data_dir_that_cannot_be_written_is_an_error(tmp_path, load, monkeypat
     (tmp_path / "data").write_text("not a folder")
     with refused(ValueError, r"Digits cannot be written to .*data"):
         load(source)
-
-
-# Settings.
 
 
 @pytest.mark.parametrize(

@@ -9,23 +9,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from drnet_jax.base import sharding
 from drnet_jax.data.moving_mnist import tracks as tracks_lib
+from drnet_jax.data.moving_mnist.digits import Digits
 from drnet_jax.data.moving_mnist.generator import MovingMnist
+from drnet_jax.data.moving_mnist.source import without_test_digits
+from drnet_jax.runs import checks
+from drnet_jax.runs import run as run_lib
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (7, 28, 28), np.uint8)
 PICTURES[:, :6] = 0  # Background to look through.
 
 
 def make(**changes):
-    settings = dict(
-        image_size=64,
-        digit_size=32,
-        num_digits=2,
-        colored=True,
-        speeds=(-4, 3),
-        zero_speeds=True,
-    )
-    return MovingMnist(**(settings | changes))
+    settings = dict(image_size=64, digit_size=32, num_digits=2, colored=True)
+    return MovingMnist(**settings | dict(speeds=(-4, 3), zero_speeds=True) | changes)
 
 
 def numpy_clip(generator, pictures, tracks, clip, num_frames):
@@ -42,15 +40,11 @@ def numpy_clip(generator, pictures, tracks, clip, num_frames):
             y, x = position[n]
             layers[y : y + side, x : x + side, n] = digits[n]
         covered = layers[:, :, front] > 0
-        for n in range(generator.num_digits):
-            if n != front:
-                layers[covered, n] = 0
+        layers[covered] *= np.arange(generator.num_digits) == front
         if generator.colored:
-            frame = np.zeros((size, size, 3), np.uint8)
-            frame[:, :, : generator.num_digits] = layers
+            frames.append(np.pad(layers, ((0, 0), (0, 0), (0, 3 - generator.num_digits))))
         else:
-            frame = layers.max(axis=2, keepdims=True)
-        frames.append(frame)
+            frames.append(layers.max(axis=2, keepdims=True))
         for n, axis in np.ndindex(generator.num_digits, 2):
             moved = position[n, axis] + velocity[n, axis]
             if moved < 0 or moved >= limit:
@@ -114,10 +108,8 @@ def test_a_motion_repeats_at_the_largest_time():
     # Speed 1 over 5 positions: 0 1 2 3 4 4 3 2 1 0, then the same again.
     tracks = tracks_lib.Tracks(*map(jnp.asarray, ([[0]], [[[0, 2]]], [[[1, -1]]], [0])))
     last = tracks_lib.NUM_TIMES - 1
-    near, far = np.array([[last % 10]]), np.array([[last]])
-    np.testing.assert_array_equal(
-        tracks_lib.at_times(tracks, far, 5, 1), tracks_lib.at_times(tracks, near, 5, 1)
-    )
+    near, far = (tracks_lib.at_times(tracks, np.array([[t]]), 5, 1) for t in (last % 10, last))
+    np.testing.assert_array_equal(far, near)
 
 
 def test_resize_equals_pillow():
@@ -139,8 +131,6 @@ def test_sampled_clips_fill_their_ranges(zero_speeds):
 
 
 def test_clips_do_not_depend_on_how_the_batch_is_sharded():
-    from drnet_jax.base import sharding
-
     generator = make(image_size=16, digit_size=8, speeds=(-2, 2))
     digits, times = generator.resize(PICTURES), np.broadcast_to(np.arange(5), (4, 5))
     split = sharding.batch_split(sharding.data_mesh())
@@ -167,7 +157,7 @@ def test_impossible_settings_are_refused(changes, message):
 
 
 def test_digits_are_found_where_they_are():
-    """The front one always; the other one where enough of it is to be seen."""
+    # The front one always; the other one where all of it can be seen.
     generator = make(image_size=32, digit_size=12, speeds=(-3, 3))
     digits = generator.resize(np.random.default_rng(1).integers(0, 256, (7, 28, 28), np.uint8))
     times = np.broadcast_to(np.arange(10), (8, 10))
@@ -191,9 +181,6 @@ def test_a_digit_cut_out_is_the_same_wherever_it_was():
 
 
 def test_validation_digits_are_training_digits_held_out():
-    from drnet_jax.data.moving_mnist.digits import Digits
-    from drnet_jax.data.moving_mnist.source import without_test_digits
-
     numbers = np.arange(43)
     pictures = np.broadcast_to(numbers[:, None, None], (43, 28, 28)).astype(np.uint8)
     test = np.full((5, 28, 28), 99, np.uint8), np.full(5, 99)
@@ -210,8 +197,6 @@ def test_validation_digits_are_training_digits_held_out():
 
 
 def test_a_validation_run_does_not_see_the_test_digits(config, tmp_path):
-    from drnet_jax.runs import run as run_lib
-
     plain = run_lib.create_run(config, tmp_path).source
     config.data.validation = True
     source = run_lib.create_run(config, tmp_path).source
@@ -224,12 +209,7 @@ def test_a_validation_run_does_not_see_the_test_digits(config, tmp_path):
     np.testing.assert_array_equal(
         source.frames("test", tracks, np.arange(3)), plain.frames("train", among_all, np.arange(3))
     )
-
-
-def test_validation_is_yes_or_no(config):
-    from drnet_jax.runs import checks as settings
-
-    asked = config.to_dict()
+    asked = config.to_dict()  # The setting is yes or no.
     asked["data"]["validation"] = 0.1
     with pytest.raises(ValueError, match=r"data.validation=0.1; allowed: True, False"):
-        settings.check(asked)
+        checks.check(asked)

@@ -157,14 +157,9 @@ def render_swap(
 ) -> np.ndarray:
     """Returns the frames that a perfect model makes of one clip's content and another's pose.
 
-    Args:
-      config: settings that both clips were made with.
-      content: factors of one clip; used are `person` and `scenario`.
-      pose: factors of another; used are `action`, `facing`, `phase`, `position` and `scale`.
-
-    Returns:
-      uint8 `[time, image_size, image_size, 1]`, as long as the clip of `pose`; for the factors
-      of a single clip, that clip.
+    They are uint8 `[time, image_size, image_size, 1]`, as long as the clip of `pose`; for the
+    factors of a single clip, that clip. Of `content` only `person` and `scenario` matter, of `pose`
+    only `action`, `facing`, `phase`, `position` and `scale`.
     """
     place = config.seed, int(content["person"]), int(content["scenario"])
     seed, number, scenario = place

@@ -55,9 +55,7 @@ def find_mirror() -> str:
 def download(folder: epath.Path, first: str) -> None:
     """Puts the four gzipped files of MNIST into `folder`, keeping intact ones already there.
 
-    Args:
-      folder: a local folder; created if missing.
-      first: the mirror to ask first; the others follow in order when it fails.
+    The folder is created if missing. When the mirror `first` fails, the others follow in order.
 
     Raises:
       ConnectionError: no mirror delivered some file intact.

@@ -61,11 +61,7 @@ def at_times(
 ) -> tuple[jax.Array, jax.Array]:
     """Returns positions and velocities, both int32 `[batch, time, num_digits, 2]`.
 
-    Args:
-      tracks: a batch of clips.
-      times: int32 `[batch, time]` in `[0, NUM_TIMES)`.
-      span: number of positions on an axis.
-      max_speed: largest speed on an axis.
+    `times` are int32 `[batch, time]` in `[0, NUM_TIMES)`; an axis has `span` positions.
     """
     num_velocities = 2 * max_speed + 1
     # [batch, digits, 2] -> [batch, time, digits, 2]

@@ -19,12 +19,9 @@ _DTYPES = {0x1E3D4C55: np.dtype(np.uint8), 0x1E3D4C54: np.dtype("<i4")}  # By ma
 
 
 def read_matrix(path: pathlib.Path, dtype: type, record_shape: tuple[int, ...]) -> np.ndarray:
-    """Returns the matrix in a file: of a plain file a memory map, of a gzipped one its content.
+    """Returns the matrix in a file: a memory map, or the content if its name ends in `.gz`.
 
-    Args:
-      path: the file; gzipped if its name ends in `.gz`.
-      dtype: dtype that the matrix must have.
-      record_shape: shape that the matrix must have after the first axis.
+    The matrix must have the dtype `dtype` and, after the first axis, the shape `record_shape`.
 
     Raises:
       ValueError: the file is damaged, holds another matrix or is not as long as its header says.

@@ -149,11 +149,8 @@ class _Pose:
 def pose_person(person: Person, action: str, phase: float, facing: int) -> Model:
     """Returns the person at `phase` of an action, standing on the floor at the origin.
 
-    Args:
-      person: build and clothes.
-      action: one of `ACTIONS`.
-      phase: phase in radians; 2 pi is a double step, two blows, one clap or one wave.
-      facing: -1 to the left of the picture, 1 to its right; a little only to clap or wave.
+    `phase` is in radians: 2 pi is a double step, two blows, one clap or one wave. `facing` is -1 to
+    the left of the picture, 1 to its right; people who clap or wave turn only a little.
     """
     pose, model = _Pose(person, action, phase), Model()
     height, girth = person.height, person.girth * person.height

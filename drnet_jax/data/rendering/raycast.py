@@ -93,11 +93,8 @@ def _turn(matrix, vector):
 def nearest(scene: Scene, origin, direction, bias: float = _RAY_BIAS):
     """Returns where each ray meets the scene first.
 
-    Args:
-      scene: the primitives.
-      origin: three coordinates, scalars or `[rays]`.
-      direction: three coordinates, scalars or `[rays]`, of any length.
-      bias: hits nearer than this do not count.
+    `origin` and `direction`, of any length, are three coordinates each, scalars or `[rays]`. Hits
+    nearer than `bias` do not count.
 
     Returns:
       distance: float32 `[rays]`, in lengths of the ray's direction; 1e9 for no hit.
@@ -217,11 +214,8 @@ def _sample(scene: Scene, view: View, backdrop, offset, lamp_offset, sky):
 def render(scene: Scene, view: View, backdrop: jax.Array) -> jax.Array:
     """Returns one frame, uint8 `[size, size, channels]`, of four rays a pixel; may be vmapped.
 
-    Args:
-      scene: the primitives, with as many color channels as `backdrop`.
-      view: camera and light.
-      backdrop: float32 `[size, size, channels]`, linear light where no object is, darkened by
-        the shadows on the floor.
+    `backdrop` is float32 `[size, size, channels]`: linear light where no object is, darkened by the
+    shadows on the floor. The scene has as many color channels.
     """
     offsets = (jnp.asarray(_OFFSETS), jnp.asarray(_LAMP_OFFSETS), jnp.asarray(_SKY))
     samples = jax.lax.map(lambda places: _sample(scene, view, backdrop, *places), offsets)

@@ -209,10 +209,7 @@ class Camera:
 def turntable(points: np.ndarray, azimuths: Sequence[float], elevation: float) -> list[Camera]:
     """Returns cameras around an object, all with the distance and zoom that fit every azimuth.
 
-    Args:
-      points: float `[points, 3]`, points on the object, which stands on the y axis.
-      azimuths: azimuths of the cameras, in degrees.
-      elevation: elevation of all cameras, in degrees.
+    `points` on the object are float `[points, 3]`, around the y axis; angles are in degrees.
     """
     radius = np.linalg.norm(points[:, [0, 2]], axis=1).max() + np.ptp(points[:, 1]) / 2
     # Five radii away: near enough to show perspective, far enough not to distort.
@@ -233,21 +230,14 @@ def turntable(points: np.ndarray, azimuths: Sequence[float], elevation: float) -
 
 
 def draw(scenes: Sequence[Scene], views: Sequence[View], backdrop: np.ndarray) -> np.ndarray:
-    """Returns uint8 frames `[frames, size, size, channels]`, drawn by `raycast.render_frames`.
+    """Returns uint8 frames `[frames, size, size, channels]`, one of each scene and view.
 
-    Args:
-      scenes: of every frame.
-      views: of every frame.
-      backdrop: float32 `[size, size, channels]`, linear light, the same one for all frames.
+    `backdrop` is float32 `[size, size, channels]`, linear light, the same one for all frames.
     """
     frames = []
     for start in range(0, len(scenes), _FRAMES_PER_CALL):
         # The last frame pads the last call: calls of one size need one compiled program only.
         chosen = np.minimum(np.arange(start, start + _FRAMES_PER_CALL), len(scenes) - 1)
-        several = _stack([scenes[i] for i in chosen]), _stack([views[i] for i in chosen])
+        several = jax.tree.map(lambda *x: np.stack(x), *[(scenes[i], views[i]) for i in chosen])
         frames.append(np.asarray(raycast.render_frames(*several, backdrop)))
     return np.concatenate(frames)[: len(scenes)]
-
-
-def _stack(trees: Sequence) -> Scene | View:
-    return jax.tree.map(lambda *arrays: np.stack(arrays), *trees)

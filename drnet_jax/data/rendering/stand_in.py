@@ -76,15 +76,13 @@ def draw_turn(
     *,
     lamp_follows_camera: bool,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Returns frames and factors of a full turn of the camera around a model.
+    """Returns frames and factors of a full turn of the camera around a model on the floor.
 
     Args:
-      model: the object, standing on the floor.
-      config: settings of the data set.
       elevation: index into `config.elevations`.
-      light: the lamp; if it follows the camera, its azimuth counts from the camera's.
       background: linear light of the background, one value for each color channel.
-      lamp_follows_camera: True looks as if the object turned before a fixed camera and lamp.
+      lamp_follows_camera: True looks as if the object turned before a fixed camera and lamp: the
+        azimuth of `light` counts from the camera's.
 
     Returns:
       uint8 `[num_azimuths, image_size, image_size, channels]`; values of `TURN_FEATURES`.
