@@ -127,12 +127,6 @@ def make_mirrors(monkeypatch, server, *changes: dict[str, bytes]) -> None:
     monkeypatch.setattr(mnist_mirrors, "MIRRORS", mirrors)
 
 
-def test_encode_writes_what_struct_writes():
-    images = np.arange(3 * 28 * 28).reshape(3, 28, 28) % 251
-    assert idx.encode(images.astype(np.uint8)) == images_file(3)
-    assert idx.encode(np.uint8([7, 0, 9])) == labels_file(7, 0, 9)
-
-
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_read_folder_takes_plain_and_gzip_under_either_name(tmp_path, suffix, pack):

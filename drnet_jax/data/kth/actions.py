@@ -36,7 +36,6 @@ _MAX_BYTES = 2**30  # Largest video unpacked from a zip file; the originals have
 class KthConfig(builder.ClipConfig):
     """Settings of KTH."""
 
-    name: str = ""  # Derived from the settings and from the files in the folder.
     persons: str  # Numbers of training and test persons, of `TEST_PERSONS`.
 
     def __post_init__(self):
@@ -118,7 +117,6 @@ class KthActions(builder.ClipBuilder):
         return jobs
 
     def make(self, job: builder.Job) -> list[builder.Clip]:
-        """Returns the sequences of a video; see the base class."""
         video, place = job.arguments
         frames = self._decode(job.name, place)
         clips = []

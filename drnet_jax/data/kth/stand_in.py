@@ -37,7 +37,6 @@ _EDGE = 0.1
 class StandInKthConfig(ClipConfig):
     """Settings of the rendered people."""
 
-    name: str = ""
     num_people: int  # The first four of five are for training, as in KTH 20 of 25.
     num_repeats: int  # Clips of each person, action and scenario; they face both sides in turn.
     clip_length: int  # Greatest length of a clip; people who cross the picture leave earlier.
@@ -90,7 +89,7 @@ class StandInKth(ClipBuilder):
         }
 
     def jobs(self) -> dict[str, list[Job]]:
-        """Returns the jobs by split, people counted from 1 as in KTH; see the base class."""
+        # People count from 1, as in KTH.
         number = self.builder_config.num_people
         first_of_test = min(max(number * 4 // 5, 1), number - 1) + 1
         splits = dict(train=range(1, first_of_test), test=range(first_of_test, number + 1))
@@ -104,7 +103,6 @@ class StandInKth(ClipBuilder):
         }
 
     def make(self, job: Job) -> list[Clip]:
-        """Returns the clips of a person in a scenario; see the base class."""
         config, (person, scenario) = self.builder_config, job.arguments
         clips = []
         for action, repeat in itertools.product(range(6), range(config.num_repeats)):

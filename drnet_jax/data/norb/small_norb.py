@@ -27,7 +27,6 @@ _DEGREES = np.arange(_NUM_AZIMUTHS, dtype=np.float32) * (360 / _NUM_AZIMUTHS)
 class SmallNorbConfig(builder.ClipConfig):
     """Settings of small NORB."""
 
-    name: str = ""  # Derived from the settings and from the files in the folder.
     cameras: str  # `both` gives two clips of each turn, `left` one.
 
     def __post_init__(self):
@@ -79,7 +78,6 @@ class SmallNorb(builder.ClipBuilder):
         return {split: _jobs(split, self._splits[split].labels) for split in builder.SPLITS}
 
     def make(self, job: builder.Job) -> list[builder.Clip]:
-        """Returns the turns of a toy; see the base class."""
         split, category, instance, turns = job.arguments
         framing = Framing(self.builder_config.image_size, channels=1, crop="none")
         clips = []

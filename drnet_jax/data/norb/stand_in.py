@@ -72,7 +72,6 @@ class StandInNorb(ClipBuilder):
         }
 
     def jobs(self) -> dict[str, list[Job]]:
-        """Returns the jobs by split; see the base class."""
         number = self.builder_config.instances_per_category
         # An odd toy is for training.
         splits = dict(train=range((number + 1) // 2), test=range((number + 1) // 2, number))
@@ -86,7 +85,6 @@ class StandInNorb(ClipBuilder):
         }
 
     def make(self, job: Job) -> list[Clip]:
-        """Returns the clips of one toy; see the base class."""
         config, (category, instance) = self.builder_config, job.arguments
         name = toys.CATEGORIES[category]
         toy = toys.make_toy(config.seed, name, instance)

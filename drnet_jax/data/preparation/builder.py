@@ -75,10 +75,12 @@ class ClipConfig(tfds.core.BuilderConfig):
     """Settings of a data set; settings that give different clips must differ in `name`.
 
     Attributes:
+      name: derived from the other settings, and from the raw files if there are any.
       image_size: side of a frame in pixels.
       folder: the raw files; empty for rendered sets.
     """
 
+    name: str = ""
     image_size: int
     folder: str = ""
 

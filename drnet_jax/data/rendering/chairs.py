@@ -26,16 +26,7 @@ _FABRICS = (
 
 
 class Chair(RandomModel):
-    """A model of a chair, and the measures that its parts share.
-
-    Attributes:
-      base, back: kinds of its parts, of `BASES` and `BACKS`.
-      width, depth: half sizes of the seat.
-      height: height of the middle of the seat; `thick` is half its thickness.
-      radius: radius of a leg.
-      frame, fabric: materials.
-      round_seat: whether the seat is a disc.
-    """
+    """A model of a chair, and the measures that its parts share."""
 
     def __init__(self, rng: np.random.Generator):
         super().__init__(rng)
@@ -48,6 +39,7 @@ class Chair(RandomModel):
         is_metal = self.base in _METAL_BASES or self.chance(0.12)
         self.frame = Material(self._color(_METALS), shine=0.5) if is_metal else self.wood()
         self.fabric = self.cloth()
+        # The seat: half its sizes, the height of its middle, half its thickness; radius of a leg.
         self.width, self.depth = self.draw(0.19, 0.26), self.draw(0.19, 0.25)
         self.height = self.draw(0.62, 0.72) if self.base == "high" else self.draw(0.4, 0.48)
         self.thick, self.radius = self.draw(0.014, 0.032), self.draw(0.014, 0.026)

@@ -85,18 +85,8 @@ class _Pose:
     def __init__(self, person: Person, action: str, phase: float):
         self.action, self.phase, self.reach = action, phase, person.reach
         self.gait = GAITS.get(action)
-        self._legs()
-        # All lengths below are shares of the height, as in an adult.
-        lean = self.gait.lean if self.gait else 0.02
-        up = np.array([0, np.cos(lean), np.sin(lean)])
-        self.chest = self.hip + 0.285 * up
-        self.head = self.chest + 0.115 * up + [0, 0.01, 0.01]
-        self.shoulders = self.chest + np.array([[-0.11, 0, 0], [0.11, 0, 0]]) * person.girth
-        right, left = self._arm(-1, self.shoulders[0]), self._arm(1, self.shoulders[1])
-        self.elbows, self.hands = zip(right, left, strict=True)
-
-    def _legs(self) -> None:
-        knees, ankles, toes = [], [], []
+        # All lengths are shares of the height, as in an adult.
+        knees, ankles, self.toes = [], [], []
         for side, shift in ((-1, 0), (1, np.pi)):
             turn = self.phase + shift
             swing, bend = 0.05 + 0.25 * side * (self.action == "boxing"), 0.1
@@ -109,13 +99,19 @@ class _Pose:
             ankle = knee + 0.235 * np.array([0, -np.cos(shin), np.sin(shin)])
             knees.append(knee)
             ankles.append(ankle)
-            toes.append(max(-shin, 0.0) * 0.8 if self.gait else 0.0)
+            self.toes.append(max(-shin, 0.0) * 0.8 if self.gait else 0.0)
         # The lower foot stands on the floor, except while a runner is in the air.
         lowest = min(ankle[1] for ankle in ankles)
         bounce = self.gait.bounce * (1 - np.cos(2 * self.phase + 0.6)) if self.gait else 0.0
         self.hip = np.array([0, 0.035 - lowest + bounce, 0])
         self.knees, self.ankles = self.hip + knees, self.hip + ankles
-        self.toes = toes
+        lean = self.gait.lean if self.gait else 0.02
+        up = np.array([0, np.cos(lean), np.sin(lean)])
+        self.chest = self.hip + 0.285 * up
+        self.head = self.chest + 0.115 * up + [0, 0.01, 0.01]
+        self.shoulders = self.chest + np.array([[-0.11, 0, 0], [0.11, 0, 0]]) * person.girth
+        right, left = self._arm(-1, self.shoulders[0]), self._arm(1, self.shoulders[1])
+        self.elbows, self.hands = zip(right, left, strict=True)
 
     def _arm(self, side: int, shoulder: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns elbow and hand of the arm on `side`: -1 is right, 1 is left."""

@@ -171,11 +171,8 @@ def _lamp(view: View, offset):
     """Returns three scalars: the direction to the point `offset` of the lamp."""
     lamp = view.lamp
     side = _unit([lamp[2], 0.0, -lamp[0] + 1e-6])
-    rise = [
-        lamp[1] * side[2] - lamp[2] * side[1],
-        lamp[2] * side[0] - lamp[0] * side[2],
-        lamp[0] * side[1] - lamp[1] * side[0],
-    ]
+    # The cross product of the two.
+    rise = [lamp[i - 2] * side[i - 1] - lamp[i - 1] * side[i - 2] for i in range(3)]
     spread = view.lamp_size
     return _unit([lamp[i] + spread * (offset[0] * side[i] + offset[1] * rise[i]) for i in range(3)])
 

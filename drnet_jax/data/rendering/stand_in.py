@@ -45,7 +45,6 @@ def check_at_least(config: Any, **limits: int) -> None:
 class TurntableConfig(ClipConfig):
     """Settings of a data set in which a camera turns around objects."""
 
-    name: str = ""
     elevations: tuple[float, ...]  # Elevations of the camera, in degrees.
     num_azimuths: int  # Frames of a full turn.
     seed: int  # Seed of the objects.

@@ -28,9 +28,7 @@ _PICTURE = re.compile(r"p200-64_(\d{1,6})\.png")
 
 @dataclasses.dataclass(kw_only=True)
 class SuncgChairsConfig(builder.ClipConfig):
-    """Settings of SUNCG chairs; `name` is derived from them and from the files in the folder."""
-
-    name: str = ""
+    """Settings of SUNCG chairs."""
 
     def __post_init__(self):
         raw_files.check_image_size(self.image_size)
@@ -86,7 +84,6 @@ class SuncgChairs(builder.ClipBuilder):
         return jobs
 
     def make(self, job: builder.Job) -> list[builder.Clip]:
-        """Returns one turn; see the base class."""
         chair, elevation, files = job.arguments
         framing = Framing(self.builder_config.image_size, channels=3, crop="none")
         frames = image_files.read_sequence(_in_order(job.name, files), framing)

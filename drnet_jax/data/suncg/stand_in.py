@@ -56,7 +56,6 @@ class StandInChairs(ClipBuilder):
         }
 
     def jobs(self) -> dict[str, list[Job]]:
-        """Returns the jobs by split; see the base class."""
         number = self.builder_config.num_identities
         num_train = min(max(round(0.85 * number), 1), number - 1)
         # The chairs are random, so their order needs no shuffling.
@@ -64,7 +63,6 @@ class StandInChairs(ClipBuilder):
         return {"train": jobs[:num_train], "test": jobs[num_train:]}
 
     def make(self, job: Job) -> list[Clip]:
-        """Returns the clips of one chair; see the base class."""
         config, (identity,) = self.builder_config, job.arguments
         chair = chairs.make_chair(config.seed, identity)
         clips = []
