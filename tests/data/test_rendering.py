@@ -292,7 +292,7 @@ def test_swap_has_the_place_of_one_and_the_pose_of_the_other(builders, made):
     # The upper corners show the backdrop alone.
     np.testing.assert_array_equal(truth[:4, :4], content.frames[0, :4, :4])
     # Content counts by person and scenario alone, pose by the others.
-    content_of_pose = dict(pose) | {key: content.factors[key] for key in people_stand_in.CONTENT}
+    content_of_pose = dict(pose) | {key: content.factors[key] for key in builders["kth"].CONTENT}
     own = people_stand_in.render_swap(config, content_of_pose, content_of_pose)
     np.testing.assert_array_equal(truth, own[2])
 

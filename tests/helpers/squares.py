@@ -48,10 +48,7 @@ class Toy(ClipBuilder, skip_registration=True):
         title="Moving squares",
         description="A square on gray that moves to the right.",
         license="CC0",
-        homepage="",
-        citation="",
         stand_in=True,
-        periodic=False,
     )
 
     def __init__(self, *, unreadable=(), **settings):

@@ -73,8 +73,6 @@ class KthActions(builder.ClipBuilder):
         citation=(
             "Schuldt, Laptev, Caputo: Recognizing human actions: a local SVM approach. ICPR 2004."
         ),
-        stand_in=False,
-        periodic=False,
     )
 
     def factor_features(self) -> dict[str, Any]:

@@ -22,9 +22,6 @@ SCENARIOS = ("d1", "d2", "d3", "d4")
 
 FRAMES_PER_SECOND = 25
 
-CONTENT = ("person", "scenario")
-"""Factors that stay the same in a clip: they determine build, clothes, background and light."""
-
 # KTH's 160 x 120 pixels, squeezed into a square as usual: half the picture in meters, at the
 # distance of a person whose scale is 1. People are up to 1.9 m tall and have some room above.
 _HALF_HEIGHT, _HALF_WIDTH, _DISTANCE = 1.36, 1.36 * 4 / 3, 8.0
@@ -56,7 +53,7 @@ class StandInKth(ClipBuilder):
 
     builder_config: StandInKthConfig
     name = "procedural_kth"  # The folder's name since the first version: never changes.
-    CONTENT = CONTENT
+    CONTENT = ("person", "scenario")  # They determine build, clothes, background and light.
     LABEL = "action"
     CARD = stand_in.card(
         "Rendered people (stand-in for KTH)",
@@ -66,7 +63,6 @@ class StandInKth(ClipBuilder):
         "nearer and farther, d3 outdoors in other clothes, d4 indoors, at 25 frames a second. "
         "Who walks, jogs or runs crosses the picture once and is seen in every frame. The "
         "first four fifths of the people are for training, the others for the test.",
-        periodic=False,
     )
 
     def factor_features(self) -> dict[str, Any]:

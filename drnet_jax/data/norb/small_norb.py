@@ -58,7 +58,6 @@ class SmallNorb(builder.ClipBuilder):
             "LeCun, Huang, Bottou: Learning methods for generic object recognition with "
             "invariance to pose and lighting. CVPR 2004."
         ),
-        stand_in=False,
         periodic=True,
     )
 

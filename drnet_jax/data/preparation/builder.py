@@ -64,10 +64,10 @@ class Card:
     title: str
     description: str
     license: str
-    homepage: str
-    citation: str
-    stand_in: bool
-    periodic: bool
+    homepage: str = ""
+    citation: str = ""
+    stand_in: bool = False
+    periodic: bool = False
 
 
 @dataclasses.dataclass(kw_only=True)

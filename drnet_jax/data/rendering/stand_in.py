@@ -21,17 +21,10 @@ TURN_FEATURES = {
 """
 
 
-def card(title: str, description: str, *, periodic: bool) -> Card:
+def card(title: str, description: str, *, periodic: bool = False) -> Card:
     """Returns the card of a data set that drnet_jax renders in place of another one."""
-    return Card(
-        title=title,
-        description=description,
-        license="Apache-2.0, as drnet_jax",
-        homepage="",
-        citation="",
-        stand_in=True,
-        periodic=periodic,
-    )
+    license = "Apache-2.0, as drnet_jax"
+    return Card(title, description, license, stand_in=True, periodic=periodic)
 
 
 def check_at_least(config: Any, **limits: int) -> None:

@@ -52,12 +52,10 @@ class SuncgChairs(builder.ClipBuilder):
             "file system, which differs between machines, and never used the last frame.)"
         ),
         license="Withdrawn for legal reasons; for people who hold a license.",
-        homepage="",
         citation=(
             "Song, Yu, Zeng, Chang, Savva, Funkhouser: Semantic scene completion from a single "
             "depth image. CVPR 2017."
         ),
-        stand_in=False,
         periodic=True,
     )
 

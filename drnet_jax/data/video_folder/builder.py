@@ -105,10 +105,6 @@ class VideoFolder(ClipBuilder):
             "change nobody's side. All parts of a file are on one side."
         ),
         license="That of the videos.",
-        homepage="",
-        citation="",
-        stand_in=False,
-        periodic=False,
     )
 
     @property
