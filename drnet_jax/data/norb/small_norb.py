@@ -100,11 +100,7 @@ class SmallNorb(builder.ClipBuilder):
 
 
 def _jobs(split: str, labels: np.ndarray) -> list[builder.Job]:
-    """Returns a job for each toy of a split, given int labels `[num, 5]`.
-
-    Raises:
-      ValueError: a turn does not have each azimuth once.
-    """
+    """Returns a job for each toy of a split, given int labels `[num, 5]`."""
     order = np.lexsort(labels.T[::-1])  # By category first, by azimuth last.
     # (category, instance) -> (elevation, lighting) -> azimuth and number of each record.
     toys: dict[tuple, dict[tuple, list]] = {}

@@ -40,11 +40,7 @@ class Split:
 
 
 def _raw_split(paths: dict[str, pathlib.Path]) -> Split:
-    """Returns a split from the files `paths` of `dat`, `cat` and `info`.
-
-    Raises:
-      ValueError: a file is damaged, or the files do not belong together.
-    """
+    """Returns a split from the files `paths` of `dat`, `cat` and `info`."""
     parts = {part: files.read_matrix(paths[part], *_PARTS[part]) for part in _PARTS}
     if len({len(matrix) for matrix in parts.values()}) > 1:
         lengths = ", ".join(f"{paths[part].name} {len(parts[part])}" for part in parts)
@@ -59,11 +55,7 @@ def _raw_split(paths: dict[str, pathlib.Path]) -> Split:
 
 
 def _prepared_split(folder: pathlib.Path, split: str) -> Split:
-    """Returns a split that tfds prepared; reads all labels, while the pictures stay compressed.
-
-    Raises:
-      ValueError: the folder holds something else.
-    """
+    """Returns a split that tfds prepared; reads all labels, while the pictures stay compressed."""
     builder = tfds.builder_from_directory(folder)
     if builder.info.file_format != tfds.core.FileFormat.ARRAY_RECORD:
         raise ValueError(
@@ -93,7 +85,7 @@ def open_splits(folder: pathlib.Path) -> dict[str, Split]:
 
     Raises:
       FileNotFoundError: the folder does not hold all of small NORB.
-      ValueError: a file is damaged, or an object is in both splits.
+      ValueError: a file is damaged or holds something else, or an object is in both splits.
     """
     if raw := _raw_paths(folder):
         splits = {split: _raw_split(paths) for split, paths in raw.items()}
@@ -125,11 +117,7 @@ def fingerprint(folder: pathlib.Path) -> str:
 
 
 def _raw_paths(folder: pathlib.Path) -> dict[str, dict[str, pathlib.Path]]:
-    """Returns the raw files by split and part; empty if there are none.
-
-    Raises:
-      FileNotFoundError: some of them are missing.
-    """
+    """Returns the raw files by split and part; empty if there are none."""
     found, missing = {}, []
     for split, stem in STEMS.items():
         for part in _PARTS:
@@ -146,11 +134,7 @@ def _raw_paths(folder: pathlib.Path) -> dict[str, dict[str, pathlib.Path]]:
 
 
 def _prepared_folder(folder: pathlib.Path) -> pathlib.Path:
-    """Returns the folder of the newest version that tfds prepared, `folder` itself or below it.
-
-    Raises:
-      FileNotFoundError: there is none.
-    """
+    """Returns the folder of the newest version that tfds prepared, `folder` itself or below it."""
     candidates = [folder, *folder.glob("[0-9]*"), *folder.glob("smallnorb/[0-9]*")]
     prepared = [path for path in candidates if (path / "features.json").is_file()]
     if not prepared:

@@ -94,11 +94,7 @@ def _elevation(view: str) -> float:
 
 
 def _in_order(name: str, files: tuple[tuple[str, str], ...]) -> list[tuple[str, pathlib.Path]]:
-    """Returns the 36 pictures of a turn by azimuth.
-
-    Raises:
-      UnreadableError: an azimuth is missing, occurs twice or is beyond 36.
-    """
+    """Returns the 36 pictures of a turn by azimuth."""
     by_number: dict[int, tuple[str, pathlib.Path]] = {}
     for file, path in files:
         number = int(_PICTURE.fullmatch(pathlib.PurePosixPath(file).name)[1])
@@ -119,12 +115,7 @@ def _in_order(name: str, files: tuple[tuple[str, str], ...]) -> list[tuple[str, 
 
 
 def _chairs(folder: str) -> dict[str, dict[str, list[RawFile]]]:
-    """Returns the pictures of each elevation of each chair, all in natural order.
-
-    Raises:
-      FileNotFoundError: there is no such folder.
-      ValueError: it holds fewer than two chairs.
-    """
+    """Returns the pictures of each elevation of each chair, all in natural order."""
     chairs: dict[str, dict[str, list[RawFile]]] = {}
     for file in raw_files.walk(raw_files.open_folder(folder, _CONTENTS)):
         chair, *rest = file.name.split("/")
