@@ -43,8 +43,7 @@ def builders():
 @pytest.fixture(scope="module")
 def made(builders):
     """Clips of the first two training jobs by name of the stand-in."""
-    jobs = {name: builders[name].jobs()["train"][:2] for name in NAMES}
-    return {name: [builders[name].make(job) for job in jobs[name]] for name in NAMES}
+    return {name: [b.make(job) for job in b.jobs()["train"][:2]] for name, b in builders.items()}
 
 
 def track(config, **changes):
@@ -94,16 +93,6 @@ def test_splits_share_no_identity(builders, name):
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize(
-    ("name", "sizes"), [("suncg", (255, 45)), ("norb", (25, 25)), ("kth", (80, 20))]
-)
-def test_sizes_of_the_full_splits(name, sizes):
-    jobs = create(name, **load(name).data.stand_in).jobs()
-    assert tuple(len(jobs[split]) for split in ("train", "test")) == sizes
-    if name == "kth":
-        assert {job.arguments[0] for job in jobs["test"]} == set(range(21, 26))
-
-
 def test_seeds_and_lightings_differ(made):
     other = create("suncg", seed=1, elevations=(12,))
     clip = other.make(other.jobs()["train"][0])[0]
@@ -124,17 +113,26 @@ def test_the_folders_of_prepared_files_never_change():
     assert digits.MnistDigits.name == "mnist_digits" and digits.MnistDigits.VERSION == "1.0.0"
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_folders_of_stand_ins_never_change(name, tmp_path):
-    folders = dict(
-        suncg="procedural_chairs/size64_chairs300_azimuths36_elevations10_18_26_34_42_seed0/1.0.0",
-        norb="procedural_norb/size64_instances10_elevations30_35_40_45_50_55_60_65_70_lightings6"
-        "_azimuths18_seed0/1.0.0",
-        kth="procedural_kth/size128_people25_repeats1_length100_seed0/1.0.0",
-    )
+FOLDERS = dict(
+    suncg="procedural_chairs/size64_chairs300_azimuths36_elevations10_18_26_34_42_seed0/1.0.0",
+    norb="procedural_norb/size64_instances10_elevations30_35_40_45_50_55_60_65_70_lightings6"
+    "_azimuths18_seed0/1.0.0",
+    kth="procedural_kth/size128_people25_repeats1_length100_seed0/1.0.0",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"), [("suncg", (255, 45)), ("norb", (25, 25)), ("kth", (80, 20))]
+)
+def test_folders_and_sizes_of_the_full_stand_ins_never_change(name, sizes, tmp_path):
     data = load(name).data
     data.update(data_dir=str(tmp_path), source="stand_in")
-    assert registry.make_builder(data).data_path == tmp_path / folders[name]
+    builder = registry.make_builder(data)
+    assert builder.data_path == tmp_path / FOLDERS[name]
+    jobs = builder.jobs()
+    assert tuple(len(jobs[split]) for split in ("train", "test")) == sizes
+    if name == "kth":
+        assert {job.arguments[0] for job in jobs["test"]} == set(range(21, 26))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -297,19 +295,14 @@ def test_swap_has_the_place_of_one_and_the_pose_of_the_other(builders, made):
     np.testing.assert_array_equal(truth, own[2])
 
 
-def test_scenarios_differ_in_clothes_and_place():
-    people_of = [people.make_person(0, 1, outfit) for outfit in (0, 1)]
-    assert people_of[0].height == people_of[1].height
-    assert people_of[0].shirt != people_of[1].shirt
+def test_people_face_either_side_in_other_clothes_and_places():
+    person, dressed = (people.make_person(0, 4, outfit) for outfit in (0, 1))
+    right, left = (people.pose_person(person, "boxing", 0.5, side).points() for side in (1, -1))
+    assert right[:, 0].max() > -right[:, 0].min() and left[:, 0].max() < -left[:, 0].min()
+    assert person.height == dressed.height and person.shirt != dressed.shirt
     places = [people_stand_in._backdrop(0, 1, scenario, 32) for scenario in range(4)]
     for first, second in itertools.combinations(places, 2):
         assert abs(first - second).mean() > 0.01
-
-
-def test_people_face_either_side():
-    person = people.make_person(0, 4, 0)
-    right, left = (people.pose_person(person, "boxing", 0.5, side).points() for side in (1, -1))
-    assert right[:, 0].max() > -right[:, 0].min() and left[:, 0].max() < -left[:, 0].min()
 
 
 @pytest.mark.parametrize("action", people.ACTIONS)
