@@ -93,8 +93,8 @@ def _turn(matrix, vector):
 def nearest(scene: Scene, origin, direction, bias: float = _RAY_BIAS):
     """Returns where each ray meets the scene first.
 
-    `origin` and `direction`, of any length, are three coordinates each, scalars or `[rays]`. Hits
-    nearer than `bias` do not count.
+    `origin` and `direction` are three coordinates each, scalars or `[rays]`; a direction may have
+    any length. Hits nearer than `bias` do not count.
 
     Returns:
       distance: float32 `[rays]`, in lengths of the ray's direction; 1e9 for no hit.
