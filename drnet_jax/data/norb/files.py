@@ -45,6 +45,8 @@ def read_matrix(path: pathlib.Path, dtype: type, record_shape: tuple[int, ...]) 
                 follow = "more" if len(content) > promised else len(content)
             else:
                 follow = path.stat().st_size - start
+    except struct.error as error:
+        raise ValueError(f"{path} ends within its header.") from error
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{path} is truncated or damaged: {error}.") from error
     if follow != promised:
@@ -58,7 +60,7 @@ def read_matrix(path: pathlib.Path, dtype: type, record_shape: tuple[int, ...]) 
 
 def _read_header(file: BinaryIO, path: pathlib.Path) -> tuple[np.dtype, tuple[int, ...]]:
     """Returns dtype and shape of the matrix in `file`, leaving it at the first value."""
-    magic, num_dims = struct.unpack("<II", _take(file, 8, path))
+    magic, num_dims = struct.unpack("<II", file.read(8))
     if magic not in _DTYPES:
         allowed = ", ".join(f"{key:#x} ({dtype})" for key, dtype in _DTYPES.items())
         raise ValueError(
@@ -67,12 +69,5 @@ def _read_header(file: BinaryIO, path: pathlib.Path) -> tuple[np.dtype, tuple[in
     if not 1 <= num_dims <= 4:
         raise ValueError(f"{path} promises {num_dims} dimensions; allowed: 1 to 4.")
     num_sizes = max(3, num_dims)  # Even the header of a vector has three sizes.
-    sizes = struct.unpack(f"<{num_sizes}i", _take(file, 4 * num_sizes, path))
+    sizes = struct.unpack(f"<{num_sizes}i", file.read(4 * num_sizes))
     return _DTYPES[magic], sizes[:num_dims]
-
-
-def _take(file: BinaryIO, num_bytes: int, path: pathlib.Path) -> bytes:
-    content = file.read(num_bytes)
-    if len(content) < num_bytes:
-        raise ValueError(f"{path} ends within its header.")
-    return content
