@@ -18,7 +18,7 @@ class Factors:
       num_classes: the number of classes of each factor of content.
       pose: float `[batch, time, dims]` by name: changes within a clip. An angle is given as its
         cosine and sine.
-      clips: int `[batch]`, equal for frames of the same clip; None if no two are of the same.
+      clips: int `[batch]`, equal for rows of the same clip; None if all rows are different clips.
     """
 
     content: Mapping[str, np.ndarray]
@@ -52,29 +52,29 @@ class Objects:
 class GroundTruth:
     """What is known about the clips of a source. A method returns None if it is unknown.
 
-    This class knows nothing; the truth of a source overrides the methods that it can answer. Clips
-    are what `Source.sample` returns, `times` are int `[batch, time]`.
+    This class knows nothing; each source overrides the methods that it can answer. Clips are what
+    `Source.sample` returns; `times` are int `[batch, time]`.
     """
 
     def factors(self, split: str, clips: Any, times: np.ndarray) -> Factors | None:
         """Returns the factors of variation of the frames at `times`."""
 
     def labels(self, split: str, clips: Any) -> tuple[np.ndarray, list[str]] | None:
-        """Returns the kind of motion that each clip shows.
+        """Returns the class of motion that each clip shows, and the names of all classes.
 
-        These are int `[batch]`, classes from 0 on, and the names of all classes.
+        The classes are int `[batch]`, from 0 on.
         """
 
     def swap_targets(self, split: str, content: Any, pose: Any, time: int) -> Array | None:
         """Returns what the decoder should draw from the content of one clip and another's pose.
 
-        These are uint8 `[batch, assignments, height, width, channels]` for as many clips `content`
-        and `pose`, the latter at `time`. There is one target for each way to pair the objects of
-        the two clips, as nothing tells which object takes which pose.
+        The targets are uint8 `[batch, assignments, height, width, channels]`; `content` and `pose`
+        are equally many clips, the latter at `time`. There is one target for each way to pair the
+        objects of the two clips, because nothing determines which object takes which pose.
         """
 
     def objects(self, split: str, clips: Any, times: np.ndarray) -> Objects | None:
-        """Returns the objects in the frames at `times`; if known, `locate` and `cut_out` work."""
+        """Returns the objects in the frames at `times`; if it does, `locate` and `cut_out` work."""
 
     def locate(self, split: str, clips: Any, frames: Array) -> Array | None:
         """Returns the positions of the clips' objects in generated frames, as `Objects.positions`.
@@ -83,7 +83,7 @@ class GroundTruth:
         """
 
     def cut_out(self, frames: Array) -> Array | None:
-        """Returns a picture of each object alone, wherever in the frame it is.
+        """Returns a picture of each object alone, wherever it is in the frame.
 
         `frames` are `[..., height, width, channels]`, uint8 or float in [0, 1]; the pictures are
         float `[..., objects, side, side, 1]` in [0, 1].

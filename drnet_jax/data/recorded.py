@@ -16,7 +16,7 @@ from drnet_jax.data.preparation.builder import SPLITS, ClipBuilder
 from drnet_jax.data.source import ClipBatch, HostSource
 
 ENDLESS = 2**20
-"""The number of frames of a periodic clip."""
+"""The length that is given for a periodic clip, in frames."""
 
 _RADIANS = {"azimuth": np.pi / 180, "phase": 1.0}
 """The factors that are angles, each with its unit."""
@@ -155,7 +155,7 @@ class RecordedSource(HostSource):
         return self.stores[split].gather(clips.numbers, self.frame_numbers(split, clips, times))
 
     def frame_numbers(self, split: str, clips: RecordedClips, times: np.ndarray) -> np.ndarray:
-        """Returns int `[batch, time]`, the numbers of the frames at `times` within their clips."""
+        """Returns int `[batch, time]`, the frame numbers within each clip at `times`."""
         times = clips.starts[:, None] + times
         lengths = self.stores[split].lengths[clips.numbers][:, None]
         return np.minimum(times, lengths - 1) if self.clips_end else times % lengths
@@ -182,7 +182,7 @@ class RecordedSource(HostSource):
         return times % lengths[:, None]
 
     def _starts(self, lengths: np.ndarray, num_frames: int, rng: np.random.Generator) -> np.ndarray:
-        """Returns int `[batch]`, random first frames for `num_frames`; 0 in clips too short."""
+        """Returns int `[batch]`, random first frames of `num_frames`; 0 if a clip is too short."""
         if not self.clips_end:
             return rng.integers(0, lengths)
         return rng.integers(0, np.maximum(lengths - num_frames, 0) + 1)
@@ -209,7 +209,7 @@ class RecordedTruth(GroundTruth):
         self._source, self._builder, self._stores = source, source.builder, source.stores
 
     def factors(self, split: str, clips: RecordedClips, times: np.ndarray) -> Factors | None:
-        """Returns the builder's factors of content, and all factors that it has for each frame."""
+        """Returns the builder's factors of content, and as pose those with a value per frame."""
         if not self._classes and not self._tracks:
             return None
         known = [self._stores[split].factors[number] for number in clips.numbers]
@@ -252,7 +252,7 @@ class RecordedTruth(GroundTruth):
     def swap_targets(
         self, split: str, content: RecordedClips, pose: RecordedClips, time: int
     ) -> np.ndarray | None:
-        """Returns one target per pair, `[batch, 1, ...]`, for turntables and builders that draw it.
+        """Returns one target per pair, `[batch, 1, ...]`, on turntables or if the builder draws it.
 
         None if the sweeps of a pair differ in length.
         """

@@ -41,7 +41,7 @@ _GIGABYTE = 1e9
 
 
 def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> Source:
-    """Returns the source that `config.data` describes; prepares the data at first use.
+    """Returns the source that `config.data` describes; prepares the data if necessary.
 
     Raises:
       ValueError: for settings that do not fit each other, or damaged data.
@@ -79,7 +79,7 @@ def warn_of_stand_in(builder: ClipBuilder) -> None:
 
 
 def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
-    """Returns the builder of `config.data`, for all data but Moving MNIST; prepares nothing yet.
+    """Returns the builder of `config.data`, for all data except Moving MNIST; prepares nothing yet.
 
     Raises:
       ValueError: for settings that do not fit each other.
@@ -107,7 +107,7 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
 
 
 def _real_folder(data: Mapping[str, Any]) -> epath.Path | None:
-    """Returns the folder of the real files, or None to take the stand-in."""
+    """Returns the folder of the real files, or None if the stand-in is to be used."""
     name, wanted = data["name"], data["source"]
     if name not in STAND_INS and wanted == "stand_in":
         raise ValueError(f"config.data.source='stand_in'; allowed for {name}: real.")

@@ -30,13 +30,13 @@ class ClipBatch:
 
 
 class Source(abc.ABC):
-    """Clips of a training and a test split. Each batch is a function of the seed and its number.
+    """Clips of a training and a test split. The seed and the number of a batch determine it.
 
     Training batches are made on the host (`HostSource`) or on the devices (`DeviceSource`).
 
     Attributes:
-      note: one line for people that says which data these are.
-      stand_in: whether they stand in for data that are not available.
+      note: one line that tells people which data these are.
+      stand_in: whether the clips stand in for data that are not available.
       clips_end: whether clips end; otherwise every clip goes on forever.
       resolved: the values chosen for settings below `config.data` that were left open.
       truth: what is known about the clips.
@@ -51,7 +51,7 @@ class Source(abc.ABC):
     @property
     @abc.abstractmethod
     def max_frames(self) -> int:
-        """Median length of a test clip: how many frames of a clip may be asked for."""
+        """The largest number of frames to ask of a clip: the median length of test clips."""
 
     @abc.abstractmethod
     def sample(
@@ -70,8 +70,8 @@ class Source(abc.ABC):
           key: determines the clips.
           num_clips: how many to sample.
           num_frames: the least number of frames of each clip, at most `max_frames`.
-          unlike: as many clips; each new clip shows other content than its counterpart here, if
-            the split has any.
+          unlike: `num_clips` clips; each new clip shows other content than its counterpart here, if
+            the split has other content.
         """
 
     def all_clips(self, split: str, num_frames: int = 1) -> Clips | None:
@@ -106,7 +106,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def lengths(self, split: str, clips: Clips) -> np.ndarray:
-        """Returns int `[batch]`, the time from which on `frames` only repeats the last frame."""
+        """Returns int `[batch]`, the number of frames after which `frames` repeats the last one."""
 
     @abc.abstractmethod
     def random_times(self, split: str, clips: Clips, key: jax.Array, num_times: int) -> np.ndarray:
@@ -133,11 +133,11 @@ class HostSource(Source):
 class DeviceSource(Source):
     """Clips whose training batches are made on the devices, within the training program.
 
-    Its methods can be traced, also over `number`.
+    JAX can trace its methods; `number` may be traced as well.
 
     Attributes:
-      arrays: what batches are made from, on the devices. The program takes it as an argument, so
-        that it does not become a constant of the program.
+      arrays: what batches are made from, on the devices. The training program takes them as an
+        argument, as otherwise they would become constants of the program.
     """
 
     arrays: Tree
@@ -168,7 +168,7 @@ def select(clips: Clips, rows: np.ndarray) -> Clips:
 def equal_batches(clips: Clips, size: int) -> Iterator[Clips]:
     """Yields batches of `size` clips: all clips, then the first ones again to fill the last batch.
 
-    All batches are equally large, so that one compiled program takes them all.
+    All batches are equally large, so that one compiled program serves them all.
     """
     total = num_clips(clips)
     for begin in range(0, total, size):

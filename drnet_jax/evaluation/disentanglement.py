@@ -1,12 +1,12 @@
-"""Scores of content and pose as two blocks of a code, with NumPy alone.
+"""Scores of a code's two blocks, content and pose; NumPy arrays only.
 
-A perfect code scores 1 in all of them, a code without information 0.
+A perfect code scores 1, a code without information 0.
 """
 
 import numpy as np
 
 NUM_CODE_BINS, NUM_FACTOR_BINS = 20, 10
-"""Numbers of bins for an axis of a code, and for a continuous factor."""
+"""Numbers of bins for an axis of a code and for a continuous factor."""
 
 
 def to_bins(values: np.ndarray, num_bins: int) -> np.ndarray:
@@ -30,10 +30,10 @@ def mutual_information(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def information_gap(own: np.ndarray, other: np.ndarray, factor: np.ndarray) -> float:
-    """Returns the mutual information gap between two blocks, as a share of a factor's entropy.
+    """Returns the mutual information gap between two blocks, as a share of the factor's entropy.
 
     The information of a block is that of its best axis. The gap is positive if the block that
-    should carry the factor carries more of it than the other one.
+    should carry the factor carries more of it than the other block.
 
     Args:
       own: codes `[clips, dims]` that should carry the factor.
@@ -50,23 +50,21 @@ def information_gap(own: np.ndarray, other: np.ndarray, factor: np.ndarray) -> f
     return (information(own) - information(other)) / max(entropy(factor), 1e-12)
 
 
-def disentanglement_completeness(importance: np.ndarray) -> tuple[float, float]:
-    """Returns (disentanglement, completeness) of two blocks and two kinds of factors.
+def purity(importance: np.ndarray) -> float:
+    """Returns how nearly each row of a table has a single entry, from 0 to 1.
+
+    This is one minus the entropy of each row, to base 2, weighted by the rows' sums.
 
     Args:
-      importance: `[2, 2]`, how much each block (row) matters for each kind of factor (column).
+      importance: `[2, 2]`, how much each block (row) matters for each kind of factor (column). Its
+        purity is the disentanglement, that of its transpose the completeness.
 
     Source: Eastwood & Williams 2018, "A framework for the quantitative evaluation of disentangled
     representations"; there the rows are axes of the code and the columns single factors.
     """
-    return _purity(importance), _purity(importance.T)
-
-
-def _purity(rows: np.ndarray) -> float:
-    """Returns one minus the entropy of each row, to base 2, weighted by the rows' sums."""
-    total = rows.sum()
-    if total == 0:
+    sums = importance.sum(axis=1)
+    if not sums.any():
         return 0.0
-    shares = rows / np.maximum(rows.sum(axis=1, keepdims=True), 1e-12)
+    shares = importance / np.maximum(sums[:, None], 1e-12)
     entropies = -np.sum(shares * np.log2(np.maximum(shares, 1e-12)), axis=1)
-    return float(np.sum(rows.sum(axis=1) / total * (1 - entropies)))
+    return float(np.sum(sums / importance.sum() * (1 - entropies)))

@@ -1,4 +1,4 @@
-"""Recognizes actions from codes, by a classifier that has seen few labeled clips."""
+"""Accuracy of classifiers of actions that have seen the codes of only a few labeled clips."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ NUM_FRAMES = 24
 """Number of consecutive frames whose poses are the features of a clip."""
 
 NUM_LABELED = (1, 2, 5, 10, 20)
-"""Labeled clips per class; a count is left out if the rarest class has no more clips than that."""
+"""Labeled clips per class; a count is left out unless the rarest class has more clips."""
 
 NUM_DRAWS = 10
 """How many times the labeled clips are drawn."""
@@ -30,10 +30,10 @@ _CLIPS_AT_ONCE = 20
 def score(run: Run, state: DrnetState) -> dict[str, Any] | None:
     """Returns the curves of `pose` and `content`; None if the clips have no labels.
 
-    Features are the poses of `NUM_FRAMES` frames from a random one on, and the content of the first
-    of them; the curve of `content` is None for a model without. All long enough clips take part, at
-    most `probe_clips` to train and half as many to test. The same seed gives the same clips and
-    draws for all models.
+    The features of a clip are the poses of `NUM_FRAMES` frames, starting at a random one, and the
+    content of the first of them; the curve of `content` is None for a model without content. All
+    clips that are long enough take part, at most `probe_clips` to train and half as many to test.
+    The same seed gives the same clips and draws for all models.
     """
     if not run.source.has_labels(NUM_FRAMES):
         return None
@@ -42,7 +42,14 @@ def score(run: Run, state: DrnetState) -> dict[str, Any] | None:
     classes = {split: run.source.truth.labels(split, clips[split])[0] for split in clips}
     if len(np.unique(classes["train"])) < 2:
         return None
-    encode = _make_encoder(run, state)
+
+    @jax.jit
+    def encode(frames: Array) -> dict[str, jax.Array]:
+        poses = inference.encode_pose(run.networks, state.autoencoder, frames)
+        content = inference.encode_content(run.networks, state.autoencoder, frames[:, 0])
+        # [clips, time, pose_dim] -> [clips, time * pose_dim]
+        return {"pose": poses.reshape(len(poses), -1), "content": content.vector}
+
     codes = {split: _encode(run, encode, split, clips[split]) for split in clips}
     record = {
         "num_frames": NUM_FRAMES,
@@ -50,9 +57,8 @@ def score(run: Run, state: DrnetState) -> dict[str, Any] | None:
     }
     for name in ("pose", "content"):
         fit, test = codes["train"][name], codes["test"][name]
-        has_code = fit.shape[1] > 0
-        fitted = (fit, classes["train"], test, classes["test"], run.config.seed)
-        record[name] = curve(*fitted) if has_code else None
+        arguments = (fit, classes["train"], test, classes["test"], run.config.seed)
+        record[name] = curve(*arguments) if fit.shape[1] else None
     return record
 
 
@@ -70,21 +76,26 @@ def curve(
       classes: int `[clips]`, at least two different ones.
       test_codes: `[test_clips, dims]`.
       test_classes: int `[test_clips]`.
-      seed: determines which clips are labeled; use the same to compare codes. A draw with more
-        labeled clips contains the draw with fewer.
+      seed: determines which clips are labeled; the same seed makes codes comparable. A draw with
+        more labeled clips contains the draw with fewer.
 
     Returns:
-      Lists over `num_labeled`, the labeled clips per class; its last entry is the mean over classes
-      if all clips are labeled. `mean`, `low` and `high` are the mean over draws and the middle 95 %
-      of them, `draws` are all of them. `over_clips` is the 95 % bootstrap interval over test clips
-      of the same means. `chance` is the share of the most frequent class.
+      Lists over `num_labeled`, the labeled clips per class; the last entry stands for all clips
+      and is their mean number per class. `draws` are the accuracies of all draws, `mean`, `low` and
+      `high` their mean and the middle 95 % of them. `over_clips` is the same mean with its 95 %
+      bootstrap interval over test clips. `chance` is the share of the most frequent class.
     """
     rarest = np.unique(classes, return_counts=True)[1].min()
     counts = [count for count in NUM_LABELED if count < rarest]
-    orders = [_orders(classes, seed, draw) for draw in range(NUM_DRAWS)]
+    # The clips of each class in random order, for each draw.
+    orders = []
+    for draw in range(NUM_DRAWS):
+        rng = np.random.default_rng([seed, draw])
+        of_class = [np.flatnonzero(classes == value) for value in np.unique(classes)]
+        orders.append([rng.permutation(rows) for rows in of_class])
 
     def correct(rows: np.ndarray) -> np.ndarray:
-        model = probes.fit_classifier("linear", codes[rows], classes[rows], seed)
+        model = probes.fit("linear", codes[rows], classes[rows], seed)
         return model.predict(test_codes) == test_classes
 
     answers = [
@@ -106,20 +117,8 @@ def curve(
     }
 
 
-def _make_encoder(run: Run, state: DrnetState) -> Callable[[Array], dict[str, jax.Array]]:
-    """Returns a compiled function of frames `[clips, time, ...]` to features `[clips, dims]`."""
-
-    @jax.jit
-    def encode(frames: Array) -> dict[str, jax.Array]:
-        poses = inference.encode_pose(run.networks, state.autoencoder, frames)
-        content = inference.encode_content(run.networks, state.autoencoder, frames[:, 0])
-        return {"pose": poses.reshape(len(poses), -1), "content": content.vector}
-
-    return encode
-
-
 def _clips(run: Run, split: str, most: int) -> Clips:
-    """Returns all long enough clips, or `most` of them, each from a random frame on."""
+    """Returns all clips that are long enough, or `most` of them, each from a random frame on."""
     number = min(most, source_lib.num_clips(run.source.all_clips(split, NUM_FRAMES)))
     key = prng.stream(run.key, f"few-shot {split}")
     return run.source.sample(split, key, number, num_frames=NUM_FRAMES)
@@ -133,9 +132,3 @@ def _encode(run: Run, encode: Callable, split: str, clips: Clips) -> dict[str, n
     ]
     joined = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
     return {name: array[: source_lib.num_clips(clips)] for name, array in joined.items()}
-
-
-def _orders(classes: np.ndarray, seed: int, draw: int) -> list[np.ndarray]:
-    """Returns the clips of each class in random order."""
-    rng = np.random.default_rng([seed, draw])
-    return [rng.permutation(np.flatnonzero(classes == value)) for value in np.unique(classes)]

@@ -1,4 +1,4 @@
-"""Rollouts of held-out clips, next to what really followed."""
+"""Rollouts of held-out clips beside the frames that really followed."""
 
 import jax
 import numpy as np
@@ -9,7 +9,7 @@ from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
 
 _TIMES_AT_ONCE = 100
-"""Time steps whose true frames are rendered at once, so that a rollout of any length fits."""
+"""Time steps of true frames that are rendered at once, so that rollouts of any length fit."""
 
 
 def observe(
@@ -46,7 +46,7 @@ def roll_out(
     *,
     past_end: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns observed frames, the frames generated after them, and what really followed.
+    """Returns observed frames, the frames generated after them, and those that really followed.
 
     All are uint8; arguments and shapes are those of `observe`.
     """

@@ -1,14 +1,16 @@
-"""Whether content and pose carry the factors that they should, and none of the other's."""
+"""How much content and pose tell of their own factors, and of each other's."""
 
-import dataclasses
+import itertools
 from collections.abc import Callable
 from typing import Any
 
+import flax.struct
 import jax
 import numpy as np
 
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array
+from drnet_jax.data import source as source_lib
 from drnet_jax.data.source import Clips
 from drnet_jax.evaluation import disentanglement as blocks
 from drnet_jax.evaluation import probes
@@ -18,96 +20,81 @@ from drnet_jax.runs.run import Run
 
 CODES = ("content", "pose")
 
-Encoder = Callable[[Array], tuple[np.ndarray, np.ndarray]]
-
 NUM_SHUFFLES = 5
 NOISE = 0.02
-"""A loss of skill from shuffling a block that is below this counts as none."""
+"""The largest loss of skill by shuffling a block that counts as none."""
 
 _BATCH_SIZE = 250
 _HELD_OUT_SHARE = 1 / 3
 
+Encoder = Callable[[Array], dict[str, jax.Array]]
 
-@dataclasses.dataclass(frozen=True)
+
+@flax.struct.dataclass
 class Codes:
     """Codes of random frames, and the factors of variation of these frames.
 
     Attributes:
-      content: float `[frames, content_dim]`.
-      pose: float `[frames, pose_dim]`.
-      classes: int `[frames]` by factor of content.
-      values: float `[frames, values]` by factor of pose.
+      vectors: float `[frames, dims]`, the codes: `content` and `pose`, or `pose` alone.
+      factors: by name; a factor of content is int `[frames]`, classes from 0 on, a factor of pose
+        float `[frames, values]`.
       clips: int `[frames]`, the clip of each frame.
     """
 
-    content: np.ndarray
-    pose: np.ndarray
-    classes: dict[str, np.ndarray]
-    values: dict[str, np.ndarray]
+    vectors: dict[str, np.ndarray]
+    factors: dict[str, np.ndarray]
     clips: np.ndarray
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Those of `CODES` that the model has: an autoencoder has no content."""
-        return tuple(name for name in CODES if getattr(self, name).shape[1])
+    def names(self) -> list[str]:
+        """The names of the factors, those of content first."""
+        return sorted(self.factors, key=lambda name: self.factors[name].ndim)
 
     def both(self, shuffle: str = "", rng: np.random.Generator | None = None) -> np.ndarray:
-        """Returns content and pose side by side; those called `shuffle` are of other frames."""
-        order = [
-            rng.permutation(len(self.pose)) if name == shuffle else slice(None) for name in CODES
+        """Returns content and pose side by side; the code `shuffle` is of other frames."""
+        codes = [
+            vectors[rng.permutation(len(vectors))] if name == shuffle else vectors
+            for name, vectors in self.vectors.items()
         ]
-        codes = [getattr(self, name)[rows] for name, rows in zip(CODES, order, strict=True)]
         return np.concatenate(codes, axis=1)
-
-    def target(self, factor: str) -> np.ndarray:
-        """Returns the classes or values of `factor`."""
-        return self.classes[factor] if factor in self.classes else self.values[factor]
-
-    def subset(self, rows: np.ndarray) -> "Codes":
-        """Returns the codes of some of the frames."""
-        return Codes(*jax.tree.map(lambda array: array[rows], dataclasses.astuple(self)))
 
 
 def score(run: Run, state: DrnetState) -> dict[str, Any]:
     """Returns the records `leakage` and `blocks`; `blocks` is None if no factors are known.
 
-    leakage: how well probes fitted to training clips read factors off either code, on other clips
-      of the same objects and on held-out objects; how well fresh discriminators tell pairs of
-      poses of one clip, and of the same objects on independent tracks, from other pairs.
+    leakage: how well probes fitted to training clips read factors from either code, on other clips
+      of the same objects and on held-out objects; how well fresh discriminators tell pairs of poses
+      of one clip, and of the same objects on independent tracks, from other pairs.
     blocks: mutual information gap, disentanglement and completeness.
     """
     num_clips, seed = run.config.evaluation.probe_clips, run.config.seed
-    encode = _make_encoder(run, state)
+
+    @jax.jit
+    def encode(frames: Array) -> dict[str, jax.Array]:
+        content = inference.encode_content(run.networks, state.autoencoder, frames).vector
+        pose = inference.encode_pose(run.networks, state.autoencoder, frames)
+        # An autoencoder has no content.
+        return {"content": content, "pose": pose} if content.size else {"pose": pose}
+
     codes = _collect(run, encode, "train", num_clips)
     pairs = {"discriminator": _score_pairs(run, encode)}
     if codes is None:
         return {"leakage": {"probes": None} | pairs, "blocks": None}
     unseen = _collect(run, encode, "test", num_clips // 2)
     held_out = _held_out(codes.clips)
-    fit, other = codes.subset(~held_out), codes.subset(held_out)
+    fit, other = source_lib.select(codes, ~held_out), source_lib.select(codes, held_out)
     tests = {"held_out_clips": other, "held_out_objects": unseen}
     sizes = {"num_fitted": fit, "num_held_out_clips": other, "num_held_out_objects": unseen}
     return {
         "leakage": {"probes": probe_all(fit, tests, seed)}
         | pairs
-        | {name: len(codes.pose) for name, codes in sizes.items()},
+        | {name: len(codes.clips) for name, codes in sizes.items()},
         "blocks": score_blocks(fit, other, seed),
     }
 
 
-def _make_encoder(run: Run, state: DrnetState) -> Encoder:
-    """Returns a compiled function of frames `[batch, ...]` to content and pose vectors."""
-
-    @jax.jit
-    def encode(frames: Array) -> tuple[jax.Array, jax.Array]:
-        content = inference.encode_content(run.networks, state.autoencoder, frames)
-        return content.vector, inference.encode_pose(run.networks, state.autoencoder, frames)
-
-    return lambda frames: jax.device_get(encode(frames))
-
-
 def _collect(run: Run, encode: Encoder, split: str, num_clips: int) -> Codes | None:
-    """Returns codes and factors of random frames; None if the factors are unknown."""
+    """Returns the codes of one random frame of each clip; None if its factors are unknown."""
     source, parts = run.source, []
     for number in range(-(-num_clips // _BATCH_SIZE)):
         keys = jax.random.split(prng.stream(run.key, f"probes {split}", number))
@@ -116,14 +103,13 @@ def _collect(run: Run, encode: Encoder, split: str, num_clips: int) -> Codes | N
         factors = source.truth.factors(split, clips, times)
         if factors is None:
             return None
-        frames = source.frames(split, clips, times)[:, 0]
-        codes = encode(frames)
+        vectors = jax.device_get(encode(source.frames(split, clips, times)[:, 0]))
         numbers = factors.clips
         if numbers is None:
-            numbers = number * _BATCH_SIZE + np.arange(len(frames))
+            numbers = number * _BATCH_SIZE + np.arange(len(times))
         pose = {name: values[:, 0] for name, values in factors.pose.items()}
-        parts.append((*codes, dict(factors.content), pose, numbers))
-    return Codes(*jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts))
+        parts.append(Codes(vectors, {**factors.content, **pose}, numbers))
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
 
 
 def _held_out(clips: np.ndarray) -> np.ndarray:
@@ -135,55 +121,54 @@ def _held_out(clips: np.ndarray) -> np.ndarray:
 def probe_all(fit: Codes, tests: dict[str, Codes], seed: int) -> list[dict[str, Any]]:
     """Returns a record for each factor, code and kind of probe."""
     records = []
-    for factor in [*fit.classes, *fit.values]:
-        is_class = factor in fit.classes
-        fitted = fit.target(factor)
-        targets = {name: codes.target(factor) for name, codes in tests.items()}
-        if is_class:
-            # A probe cannot name a class it has never seen, as the identity of a held-out object.
-            targets = {n: t for n, t in targets.items() if np.isin(t, fitted).all()}
-            if len(np.unique(fitted)) < 2:
-                continue
-        for code in fit.names:
-            for kind in probes.KINDS:
-                score = _probe(kind, getattr(fit, code), fitted, seed)
-                record = {
-                    "factor": factor,
-                    "of": "content" if is_class else "pose",
-                    "code": code,
-                    "probe": kind,
-                    "score": "accuracy" if is_class else "r_squared",
-                }
-                for name, codes in tests.items():
-                    known = name in targets
-                    record[name] = score(getattr(codes, code), targets[name]) if known else None
-                records.append(record)
+    for factor in fit.names:
+        fitted = fit.factors[factor]
+        is_class = fitted.ndim == 1
+        if is_class and len(np.unique(fitted)) < 2:
+            continue
+        for code, kind in itertools.product(fit.vectors, probes.KINDS):
+            score = _probe(kind, fit.vectors[code], fitted, seed)
+            record = {
+                "factor": factor,
+                "of": "content" if is_class else "pose",
+                "code": code,
+                "probe": kind,
+                "score": "accuracy" if is_class else "r_squared",
+            }
+            for name, codes in tests.items():
+                target = codes.factors[factor]
+                # A probe cannot name a class it has never seen, say that of a held-out object.
+                known = not is_class or np.isin(target, fitted).all()
+                record[name] = score(codes.vectors[code], target) if known else None
+            records.append(record)
     return records
 
 
 def _probe(kind: str, codes: np.ndarray, targets: np.ndarray, seed: int) -> Callable[..., dict]:
     """Fits a probe and returns its score as a function of other codes and targets."""
-    if targets.ndim == 1:
-        model = probes.fit_classifier(kind, codes, targets, seed)
-        return lambda codes, targets: probes.accuracy(model, codes, targets, seed)
     mean, deviation = targets.mean(axis=0), np.maximum(targets.std(axis=0), 1e-6)
-    model = probes.fit_regressor(kind, codes, (targets - mean) / deviation, seed)
-    return lambda codes, targets: probes.r_squared(model, codes, (targets - mean) / deviation, seed)
+
+    def scaled(targets: np.ndarray) -> np.ndarray:
+        return targets if targets.ndim == 1 else (targets - mean) / deviation
+
+    model = probes.fit(kind, codes, scaled(targets), seed)
+    return lambda codes, targets: probes.score(model, codes, scaled(targets), seed)
 
 
 def _score_pairs(run: Run, encode: Encoder) -> dict[str, Any]:
     """Returns the area under the curve of fresh discriminators on pairs of held-out clips.
 
-    `same_clip` are poses at random times of a clip. Motion alone may tell these: a discriminator
-    that sees the true factors of pose reaches `same_clip_by_factors`. `same_objects` are poses of
-    the same objects on independent tracks: only content that leaked into the pose can tell them.
+    `same_clip`: two poses at random times of a clip. Motion alone may give these away:
+      `same_clip_by_factors` is the score of a discriminator that sees the true factors of pose.
+    `same_objects`: poses of the same objects on independent tracks. Only content that leaked into
+      the pose gives these away.
     """
     count, seed = run.config.evaluation.probe_clips, run.config.seed
     train = _encode_pairs(run, encode, "train", count)
     test = _encode_pairs(run, encode, "test", count // 2)
     record = dict.fromkeys(("same_clip", "same_clip_by_factors", "same_objects"))
     for name, same in train.items():
-        # Rolled over the clips, the second of each pair comes from another clip.
+        # Rolling the second codes along the clips pairs each first code with another clip's.
         others = [np.roll(same[:, 1], shift, axis=0) for shift in (1, 2)]
         different = np.concatenate([np.stack([same[:, 0], other], axis=1) for other in others])
         model = probes.fit_pair_classifier(np.concatenate([same, same[:, ::-1]]), different, seed)
@@ -200,8 +185,8 @@ def _encode_pairs(run: Run, encode: Encoder, split: str, num_clips: int) -> dict
 
     def poses(clips: Clips, times: np.ndarray) -> np.ndarray:
         frames = source.frames(split, clips, times)
-        # Time by time: the number of frames, and so the compiled program, is always the same.
-        return np.stack([encode(frames[:, t])[1] for t in range(times.shape[1])], axis=1)
+        # One time after the other, so that one compiled program serves any number of times.
+        return np.stack([encode(frames[:, t])["pose"] for t in range(times.shape[1])], axis=1)
 
     for number in range(-(-num_clips // _BATCH_SIZE)):
         keys = jax.random.split(prng.stream(run.key, f"pairs {split}", number), 4)
@@ -224,50 +209,45 @@ def _encode_pairs(run: Run, encode: Encoder, split: str, num_clips: int) -> dict
 def score_blocks(fit: Codes, test: Codes, seed: int) -> dict[str, Any] | None:
     """Returns mutual information gap, disentanglement and completeness of the two blocks.
 
-    None if no factor is known in both `fit` and `test`, or if there is only one block.
+    None if there is only one block, or no factor that can be scored on `test`.
 
     `importance` is the skill that a linear probe of both blocks loses on `test` if one block is
     shuffled among clips; skill is R^2, or accuracy scaled so that chance is 0 and perfect is 1.
     """
-    if fit.names != CODES:
+    if len(fit.vectors) < len(CODES):
         return None
     importance, gaps = {code: {} for code in CODES}, {}
-    for factor in [*fit.classes, *fit.values]:
-        fitted, target = fit.target(factor), test.target(factor)
-        is_class = factor in fit.classes
+    for factor in fit.names:
+        fitted, target = fit.factors[factor], test.factors[factor]
+        is_class = fitted.ndim == 1
         if is_class and (len(np.unique(fitted)) < 2 or not np.isin(target, fitted).all()):
             continue
-        losses = _shuffle_losses(fit, test, factor, seed)
-        for code in CODES:
-            importance[code][factor] = losses[code]
-        own, other = CODES if is_class else CODES[::-1]
-        axes = (
-            [fitted] if is_class else [blocks.to_bins(v, blocks.NUM_FACTOR_BINS) for v in fitted.T]
-        )
-        gaps[factor] = float(
-            np.mean(
-                [blocks.information_gap(getattr(fit, own), getattr(fit, other), a) for a in axes]
-            )
-        )
+        for code, loss in _shuffle_losses(fit, test, factor, seed).items():
+            importance[code][factor] = loss
+        own, other = (fit.vectors[code] for code in (CODES if is_class else CODES[::-1]))
+        bins = [fitted]
+        if not is_class:
+            bins = [blocks.to_bins(axis, blocks.NUM_FACTOR_BINS) for axis in fitted.T]
+        gaps[factor] = float(np.mean([blocks.information_gap(own, other, axis) for axis in bins]))
     if not gaps:
         return None
-    kinds = [[f for f in gaps if f in names] for names in (fit.classes, fit.values)]
+    # Rows are the two codes; columns the two kinds of factors, those of content and of pose.
+    kinds = [[name for name in gaps if fit.factors[name].ndim == ndim] for ndim in (1, 2)]
     table = np.array(
         [[np.mean([importance[c][f] for f in kind] or [0]) for kind in kinds] for c in CODES]
     )
-    disentanglement, completeness = blocks.disentanglement_completeness(table)
     return {
         "mig": float(np.mean(list(gaps.values()))),
         "mig_by_factor": gaps,
-        "disentanglement": disentanglement,
-        "completeness": completeness,
+        "disentanglement": blocks.purity(table),
+        "completeness": blocks.purity(table.T),
         "importance": importance,
     }
 
 
 def _shuffle_losses(fit: Codes, test: Codes, factor: str, seed: int) -> dict[str, float]:
     """Returns the skill that a linear probe of `factor` loses if a block is shuffled, by block."""
-    score, target = _probe("linear", fit.both(), fit.target(factor), seed), test.target(factor)
+    score, target = _probe("linear", fit.both(), fit.factors[factor], seed), test.factors[factor]
     intact = score(test.both(), target)
     chance = intact["chance"]
 

@@ -1,4 +1,4 @@
-"""Scores of pictures and their uncertainty. Pictures have data range 1 and one score per frame."""
+"""Picture scores, one per frame with values in [0, 1], and the bootstrap behind every interval."""
 
 import functools
 import math
@@ -18,28 +18,19 @@ NUM_RESAMPLES = 1000
 """Bootstrap resamples behind an interval."""
 
 
-def psnr(predicted: jax.Array, target: jax.Array) -> jax.Array:
-    """Returns the peak signal-to-noise ratio in dB, one value per frame.
-
-    Both are floats `[..., height, width, channels]` in [0, 1]; the mean squared error is over
-    pixels and channels.
-    """
-    mse = jnp.mean(jnp.square(predicted - target), axis=(-3, -2, -1))
-    return -10 * jnp.log10(jnp.maximum(mse, 10 ** (-MAX_PSNR / 10)))
-
-
 def picture_scores(predicted: jax.Array, target: jax.Array) -> dict[str, jax.Array]:
-    """Returns every score of a picture by name, one value per frame.
+    """Returns every picture score by name, one value per frame.
 
-    Both are floats `[..., height, width, channels]` in [0, 1] of one shape. `mse` and `mae` are
-    means over pixels and channels; `mse_sum` and `mae_sum` are the sums that some papers report.
+    Both are floats `[..., height, width, channels]` in [0, 1] of one shape. `psnr` is in dB; `mse`
+    and `mae` are means over pixels and channels; some papers report their sums, `mse_sum` and
+    `mae_sum`.
     """
     difference = predicted - target
     squared = jnp.mean(jnp.square(difference), axis=(-3, -2, -1))
     absolute = jnp.mean(jnp.abs(difference), axis=(-3, -2, -1))
     count = math.prod(difference.shape[-3:])
     return {
-        "psnr": psnr(predicted, target),
+        "psnr": -10 * jnp.log10(jnp.maximum(squared, 10 ** (-MAX_PSNR / 10))),
         "ssim": ssim(predicted, target),
         "mse": squared,
         "mae": absolute,
@@ -64,8 +55,8 @@ def ssim(predicted: jax.Array, target: jax.Array) -> jax.Array:
     """Returns the structural similarity, one value per frame.
 
     Both are floats `[..., height, width, channels]` in [0, 1]. The window is a Gaussian of 11
-    pixels with standard deviation 1.5, the covariance that of a population; the mean is over
-    channels and over the positions at which the window lies inside the frame.
+    pixels with standard deviation 1.5, and the covariance is that of a population. The score is
+    the mean over channels and over all positions of the window inside the frame.
 
     Raises:
       ValueError: if the frames are smaller than the window.
@@ -88,12 +79,12 @@ def ssim(predicted: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def _window(frames: jax.Array) -> jax.Array:
-    """Returns the Gaussian-weighted mean around each pixel that has a whole window."""
+    """Returns the Gaussian-weighted mean of each window that lies inside the frame."""
     offsets = np.arange(SSIM_WINDOW) - SSIM_WINDOW // 2
     weights = np.exp(-0.5 * np.square(offsets / SSIM_SIGMA))
     weights /= weights.sum()
     for axis in (-3, -2):
-        # A product with a band matrix: as fast as a convolution at this size, on any device.
+        # At this size a product with a band matrix is as fast as a convolution on every device.
         size = frames.shape[axis]
         band = np.zeros((size - SSIM_WINDOW + 1, size), frames.dtype)
         for row in range(len(band)):
@@ -104,42 +95,26 @@ def _window(frames: jax.Array) -> jax.Array:
     return frames
 
 
-def bootstrap(values: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns the mean of `values` over clips and the ends of its 95 % bootstrap interval.
-
-    `values` are `[clips, ...]`; `mean`, `low` and `high` are floats, or lists for more axes.
-    """
-    return bootstrap_statistic(lambda means: means, values, seed)
-
-
-def bootstrap_ratio(numerators: np.ndarray, denominators: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns the ratio of two sums over clips, both `[clips, ...]`, with its interval."""
-    values = np.stack([numerators, denominators], axis=1)
-
-    def ratio(means: np.ndarray) -> np.ndarray:
-        # The axis of the two is the second of `values`, the first but for resamples of `means`.
-        numerator, denominator = np.moveaxis(means, 1 - values.ndim, 0)
-        return numerator / np.maximum(denominator, 1e-12)
-
-    return bootstrap_statistic(ratio, values, seed)
-
-
-def bootstrap_statistic(
-    statistic: Callable[[np.ndarray], np.ndarray],
+def bootstrap(
     values: np.ndarray,
     seed: int,
+    statistic: Callable[[np.ndarray], np.ndarray] = lambda means: means,
     *,
     centered: bool = False,
 ) -> dict[str, Any]:
-    """Returns a statistic and the ends of its 95 % bootstrap interval over clips.
+    """Returns a statistic of the mean clip and the ends of its 95 % bootstrap interval over clips.
 
     Args:
-      statistic: maps means over clips `[..., features]` to `[...]`, or to any other shape.
-      values: `[clips, features]`, or `[clips]`.
+      values: `[clips, ...]`.
       seed: determines the resamples.
+      statistic: a function of means over clips, `[..., *values.shape[1:]]`; by default the means
+        themselves.
       centered: whether to shift the interval so that the mean of the resampled statistics is the
         statistic itself. Resampling biases some statistics: an entropy falls with every clip that
-        a resample misses, and the interval could lie beside it.
+        a resample misses, and the interval could miss the entropy itself.
+
+    Returns:
+      `mean` (the statistic), `low` and `high`: floats, or lists if the statistic has axes.
     """
     values = np.asarray(values, np.float64)
     resampled = statistic(np.tensordot(_resample(len(values), seed), values, axes=1))
@@ -149,7 +124,7 @@ def bootstrap_statistic(
     return {"mean": mean.tolist(), "low": low.tolist(), "high": high.tolist()}
 
 
-@functools.lru_cache(maxsize=8)  # An evaluation asks for the same ones hundreds of times.
+@functools.lru_cache(maxsize=8)  # An evaluation uses the same resamples hundreds of times.
 def _resample(num_clips: int, seed: int) -> np.ndarray:
     """Returns the weights of clips in each resample, `[NUM_RESAMPLES, num_clips]`."""
     rng = np.random.default_rng(seed)
@@ -158,12 +133,12 @@ def _resample(num_clips: int, seed: int) -> np.ndarray:
 
 
 def bootstrap_median(values: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns the median of `values`, `[clips]`, as `mean`, with its interval."""
+    """Returns the median of `values`, `[clips]`, and its interval; `mean` is the median."""
     rows = np.random.default_rng(seed).integers(len(values), size=(NUM_RESAMPLES, len(values)))
     low, high = np.percentile(np.median(values[rows], axis=1), [2.5, 97.5])
     return {"mean": float(np.median(values)), "low": float(low), "high": float(high)}
 
 
 def majority_share(classes: np.ndarray) -> float:
-    """Returns the share of the most frequent of `classes`, int `[n]`: the accuracy of chance."""
+    """Returns the share of the most frequent class in int `[n]`: what always guessing it scores."""
     return float(np.unique(classes, return_counts=True)[1].max() / len(classes))

@@ -1,7 +1,7 @@
 """Closest training frames of generated ones: does a model repeat what it was trained on?
 
-The yardstick are real held-out frames: a model that repeats training frames is much closer to them
-than real frames are. So are blurred frames.
+Real held-out frames are the yardstick: frames repeated from training are much closer to a training
+frame than these are. Blurred frames are also closer.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,34 +19,30 @@ from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
 
 MOST_FRAMES = 20_000
-"""Training frames that are searched; random ones if there are more."""
+"""The largest number of training frames that are searched; random ones if there are more."""
 
 PERCENTILES = (5, 25, 50, 75, 95)
 
 _FRAMES_PER_CLIP = 10
-"""Frames searched of each clip that is generated."""
+"""Frames that are searched of each clip, if clips are generated without end."""
 
 _FRAMES_AT_ONCE = 1_000
 
 
 def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, Any]:
-    """Returns the distances to training frames of generated frames, and of the real ones.
+    """Returns how far generated and real frames are from the closest training frame.
 
-    `generated` and `real` have the `percentiles` over clips of the distance of `find`, by percent,
-    and the `median` with its 95 % bootstrap interval over clips. The frames are those `step` steps
-    after the last observed one.
+    `generated` and `real` have the `percentiles` of these distances over clips, by percent, and the
+    `median` with its 95 % bootstrap interval over clips. The frames are those `step` steps after
+    the last observed one.
     """
     step = run.config.evaluation.horizon
     _, generated, truth = roll_out(run, state, predictor, sample(run), step)
     queries = np.concatenate([generated[:, -1], truth[:, -1]])
     distances = find(queries, training_frames(run), 1)[1][:, 0]
     searched, known = num_training_frames(run)
-    record = {
-        "step": step,
-        "num_clips": len(generated),
-        "num_training_frames": searched,
-        "num_known_frames": known,
-    }
+    record = {"step": step, "num_clips": len(generated)}
+    record |= {"num_training_frames": searched, "num_known_frames": known}
     for name, closest in zip(("generated", "real"), np.split(distances, 2), strict=True):
         values = np.percentile(closest, PERCENTILES)
         record[name] = {
@@ -68,10 +64,7 @@ def sample(run: Run) -> Clips:
 
 
 def num_training_frames(run: Run) -> tuple[int, int | None]:
-    """Returns how many training frames are searched, and how many there are in all.
-
-    The latter is None if clips are generated without end.
-    """
+    """Returns how many training frames are searched, and how many there are: None if endless."""
     counts = run.source.frame_counts("train")
     if counts is None:
         return MOST_FRAMES, None
@@ -99,12 +92,12 @@ def _frames_of_all_clips(run: Run, num: int) -> Iterator[np.ndarray]:
     clips, counts = run.source.all_clips("train"), run.source.frame_counts("train")
     ends = np.cumsum(counts)
     rng = prng.host_generator(prng.stream(run.key, "neighbours"))
-    # Numbers of frames in the whole split, clip after clip.
+    # Frames are numbered through the whole split, clip after clip.
     rows = np.sort(rng.choice(ends[-1], num, replace=False))
     for part in np.array_split(rows, -(-num // _FRAMES_AT_ONCE)):
         numbers = np.searchsorted(ends, part, side="right")
         times = part - (ends - counts)[numbers]
-        # Clip by clip: a packed clip has to be read as a whole to get at any of its frames.
+        # Clip by clip, as a packed clip has to be read as a whole for any of its frames.
         frames = []
         for number in np.unique(numbers):
             clip = source_lib.select(clips, np.array([number]))
@@ -126,7 +119,7 @@ def find(
       uint8 `[num_queries, num, height, width, channels]`, and the root mean square differences
       `[num_queries, num]` over pixels and channels; black and white are 1 apart.
     """
-    # Sums of products of bytes are integers far below 2**53, so float64 rounds nothing.
+    # Sums of products of bytes are integers far below 2**53, which float64 does not round.
     flat = queries.reshape(len(queries), -1).astype(np.float64)
     frames = np.empty((len(queries), 0, *queries.shape[1:]), np.uint8)
     squares = np.empty((len(queries), 0))

@@ -1,4 +1,4 @@
-"""Small models that read factors off codes: what they find is in the code. NumPy arrays only."""
+"""Small models that read factors from codes; NumPy arrays only."""
 
 import warnings
 from typing import Any
@@ -18,73 +18,63 @@ _FEWEST_PER_CLASS = 10
 _MLP = {"hidden_layer_sizes": (128,), "early_stopping": True, "max_iter": 100, "alpha": 1e-3}
 
 
-def fit_classifier(kind: str, codes: np.ndarray, classes: np.ndarray, seed: int) -> Pipeline:
-    """Returns a fitted scikit-learn classifier of standardized codes.
+def fit(kind: str, codes: np.ndarray, targets: np.ndarray, seed: int) -> Pipeline:
+    """Returns a scikit-learn model of standardized codes, fitted to classes or to values.
 
     Args:
-      kind: `linear`, multinomial logistic regression with scikit-learn's default regularization, or
-        `mlp`, a network with one hidden layer.
+      kind: `linear`, multinomial logistic regression or ridge regression with scikit-learn's
+        default regularization, or `mlp`, a network with one hidden layer.
       codes: `[clips, dims]`.
-      classes: int `[clips]`, at least two different ones.
+      targets: classes, int `[clips]`, at least two different ones; or values,
+        float `[clips, values]`, of about unit size.
       seed: determines the weights of the hidden layer.
     """
-    if kind == "linear":
-        return _fit(LogisticRegression(max_iter=1000), codes, classes)
-    # Early stopping sets clips aside, and needs some of every class among them.
-    enough = np.unique(classes, return_counts=True)[1].min() >= _FEWEST_PER_CLASS
-    settings = _MLP | {"early_stopping": bool(enough)}
-    return _fit(MLPClassifier(**settings, random_state=seed), codes, classes)
-
-
-def fit_regressor(kind: str, codes: np.ndarray, values: np.ndarray, seed: int) -> Pipeline:
-    """Returns a fitted scikit-learn regressor of standardized codes.
-
-    Args:
-      kind: `linear`, ridge regression with scikit-learn's default regularization, or `mlp`, a
-        network with one hidden layer.
-      codes: `[clips, dims]`.
-      values: `[clips, values]`, of about unit size.
-      seed: determines the weights of the hidden layer.
-    """
-    if kind == "linear":
-        return _fit(Ridge(), codes, values)
-    # scikit-learn warns of a single column.
-    targets = values[:, 0] if values.shape[1] == 1 else values
-    return _fit(MLPRegressor(**_MLP, random_state=seed), codes, targets)
+    if targets.ndim == 1:
+        # Early stopping sets clips aside and needs some of every class among them.
+        enough = np.unique(targets, return_counts=True)[1].min() >= _FEWEST_PER_CLASS
+        settings = _MLP | {"early_stopping": bool(enough), "random_state": seed}
+        linear, mlp = LogisticRegression(max_iter=1000), MLPClassifier(**settings)
+    else:
+        linear, mlp = Ridge(), MLPRegressor(**_MLP, random_state=seed)
+        if targets.shape[1] == 1 and kind == "mlp":
+            targets = targets[:, 0]  # scikit-learn warns of a single column.
+    return _fit(linear if kind == "linear" else mlp, codes, targets)
 
 
 def _fit(model: Any, codes: np.ndarray, targets: np.ndarray) -> Pipeline:
     with warnings.catch_warnings():
-        # A probe that has not converged by then has had enough steps.
+        # A probe that has not converged after its last step has learned enough.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return make_pipeline(StandardScaler(), model).fit(codes, targets)
 
 
-def accuracy(model: Pipeline, codes: np.ndarray, classes: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns the accuracy with its interval; `chance` is the share of the most frequent class."""
-    correct = model.predict(codes) == classes
-    return metrics.bootstrap(correct, seed) | {"chance": metrics.majority_share(classes)}
+def score(model: Pipeline, codes: np.ndarray, targets: np.ndarray, seed: int) -> dict[str, Any]:
+    """Returns the score of a fitted probe with its interval over clips, and `chance`.
 
+    For classes this is the accuracy, and chance the share of the most frequent class; for values
+    it is R^2, the mean over columns, and chance is 0.
+    """
+    predicted = model.predict(codes).reshape(targets.shape)
+    if targets.ndim == 1:
+        chance = metrics.majority_share(targets)
+        return metrics.bootstrap(predicted == targets, seed) | {"chance": chance}
+    # [clips, 2, values]
+    squares = np.stack([(predicted - targets) ** 2, (targets - targets.mean(axis=0)) ** 2], axis=1)
 
-def r_squared(model: Pipeline, codes: np.ndarray, values: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns R^2, the mean over the columns of `values` `[clips, values]`; `chance` is 0."""
-    predicted = model.predict(codes).reshape(values.shape)
-    features = np.stack([(predicted - values) ** 2, (values - values.mean(axis=0)) ** 2], axis=1)
-
-    def statistic(means: np.ndarray) -> np.ndarray:
+    def r_squared(means: np.ndarray) -> np.ndarray:
         ratios = means[..., 0, :] / np.maximum(means[..., 1, :], 1e-12)
         return np.mean(1 - ratios, axis=-1)
 
-    return metrics.bootstrap_statistic(statistic, features, seed) | {"chance": 0.0}
+    return metrics.bootstrap(squares, seed, r_squared) | {"chance": 0.0}
 
 
 def fit_pair_classifier(same: np.ndarray, different: np.ndarray, seed: int) -> Pipeline:
-    """Returns a fresh discriminator of pairs, trained until it stops improving.
+    """Returns a fresh discriminator of pairs of codes, trained until it stops improving.
 
     Args:
-      same: pairs of codes that belong together, `[pairs, 2, dims]`.
-      different: pairs of codes that do not.
-      seed: determines its weights.
+      same: pairs that belong together, `[pairs, 2, dims]`.
+      different: pairs that do not, `[other_pairs, 2, dims]`.
+      seed: determines the weights.
     """
     pairs = np.concatenate([same, different])
     labels = np.repeat([1, 0], [len(same), len(different)])
@@ -93,26 +83,24 @@ def fit_pair_classifier(same: np.ndarray, different: np.ndarray, seed: int) -> P
 
 
 def pair_features(pairs: np.ndarray) -> np.ndarray:
-    """Returns both codes of pairs `[pairs, 2, dims]` and their distance on each axis."""
+    """Returns `[pairs, 3 * dims]`, both codes of each pair and their distance on each axis."""
     distance = np.abs(pairs[:, 0] - pairs[:, 1])
     return np.concatenate([pairs[:, 0], pairs[:, 1], distance], axis=1)
 
 
 def area_under_curve(positive: np.ndarray, negative: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns how often a positive score exceeds a negative one; ties count half.
+    """Returns how often a positive score exceeds a negative one; a tie counts as half.
 
-    `positive` and `negative` are `[clips]`, one pair of each kind for every clip. The interval is
-    that of the linearized statistic.
+    `positive` and `negative` are `[clips]`, the scores of one pair of each kind for every clip. The
+    interval is that of the linearized statistic.
 
     Source: DeLong et al. 1988, "Comparing the areas under two or more correlated ROC curves".
     """
-    ordered_negative, ordered_positive = np.sort(negative), np.sort(positive)
 
-    def below(ordered: np.ndarray, scores: np.ndarray) -> np.ndarray:
-        sides = [np.searchsorted(ordered, scores, side) for side in ("left", "right")]
-        return np.mean(sides, axis=0) / len(ordered)
+    def below(others: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        sides = [np.searchsorted(np.sort(others), scores, side) for side in ("left", "right")]
+        return np.mean(sides, axis=0) / len(others)
 
-    above_negatives = below(ordered_negative, positive)
-    under_positives = 1 - below(ordered_positive, negative)
-    values = above_negatives + under_positives - above_negatives.mean()
+    above_negatives = below(negative, positive)
+    values = above_negatives + (1 - below(positive, negative)) - above_negatives.mean()
     return metrics.bootstrap(values, seed) | {"chance": 0.5}

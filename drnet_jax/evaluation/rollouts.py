@@ -1,4 +1,4 @@
-"""Long rollouts of held-out clips against what really followed, step by step."""
+"""Long rollouts of held-out clips against the frames that really followed, step by step."""
 
 import functools
 from collections.abc import Callable
@@ -21,10 +21,10 @@ from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
 
 HORIZONS = (10, 50, 100, 250, 500, 1000)
-"""Steps after the last observed frame that tables show, if rollouts are that long."""
+"""The steps after the last observed frame that tables show, if rollouts are that long."""
 
 FROZEN = 0.1
-"""A frame is frozen if it changes less than this share of the mean change of real frames."""
+"""A frame is frozen if it changes by less than this share of the mean change of real frames."""
 
 _FRAMES_AT_ONCE = 500
 
@@ -38,50 +38,47 @@ def score(
 ) -> dict[str, Any]:
     """Returns the records `prediction` and `rollout`, on clips of the test split.
 
-    prediction: picture scores over the first `config.evaluation.horizon` steps.
-    rollout: scores at growing steps, up to `config.evaluation.rollout_steps` or the length of
-      clips; where the true positions of objects are known, also how far from them the objects are
-      drawn and what the judge takes them for.
+    prediction: picture scores, their mean over the first `config.evaluation.horizon` steps.
+    rollout: scores at each of `scored_steps`, up to `config.evaluation.rollout_steps` or the end of
+      the clips. If the true positions of objects are known, these include how far from them the
+      objects are drawn, and which classes the judge sees in them.
     """
     config = run.config.evaluation
     values = _measure(run, state, predictor, judge, mean_frame)
-    steps, seed = values.pop("steps"), run.config.seed
+    steps, pictures = values.pop("steps"), values.pop("pictures")
+    interval = functools.partial(metrics.bootstrap, seed=run.config.seed)
     near = steps <= config.horizon
-    pictures = values.pop("pictures")
     prediction = {
         "horizon": min(config.horizon, int(steps[-1])),
         "num_clips": config.rollout_clips,
+        **jax.tree.map(lambda scores: interval(scores[:, near].mean(axis=1)), pictures),
     }
-    for name, scores in pictures.items():
-        prediction[name] = {
-            key: metrics.bootstrap(value[:, near].mean(axis=1), seed)
-            for key, value in scores.items()
-        }
     rollout = {
         "num_clips": config.rollout_clips,
         "steps": steps.tolist(),
         "horizons": [h for h in HORIZONS if h <= steps[-1]],
     }
     for key in ("psnr", "ssim", "mse", "mae"):
-        rollout[key] = {n: metrics.bootstrap(scores[key], seed) for n, scores in pictures.items()}
-    return {"prediction": prediction, "rollout": rollout | _records(values, steps, seed)}
+        rollout[key] = {name: interval(scores[key]) for name, scores in pictures.items()}
+    rollout |= _records(values, steps, run.config.seed)
+    return {"prediction": prediction, "rollout": rollout}
 
 
 def scored_steps(num_steps: int) -> np.ndarray:
-    """Returns the steps that are scored, ascending: every early step, ever fewer later ones."""
+    """Returns the steps that are scored, ascending: every step at first, then fewer and fewer."""
     steps = {*range(1, 21), *range(25, 101, 5), *range(120, num_steps + 1, 20), *HORIZONS}
     return np.array(sorted(step for step in steps | {num_steps} if step <= num_steps))
 
 
 def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
-    """Returns values by clip and scored step on the host; `steps` are those steps."""
+    """Returns values by clip and scored step, and these `steps`; all are on the host."""
     config, source = run.config, run.source
     num_observed, num_clips = config.predictor.num_observed, config.evaluation.rollout_clips
     num_steps = min(config.evaluation.rollout_steps, source.max_frames - num_observed)
     steps = scored_steps(num_steps)
-    # Speed and standstill also need the frame before each scored one.
+    # Speeds and frozen frames also need the frame before each scored one. Step 0 is observed.
     decoded = np.unique(np.concatenate([steps - 1, steps]))[1:]
-    at = np.searchsorted(decoded, steps)
+    at = np.searchsorted(decoded, steps)  # Where `decoded` has the scored steps.
     batch_size = max(1, min(num_clips, _FRAMES_AT_ONCE // len(decoded)))
     roll_out = _make_rollout(run, state, predictor, num_steps, decoded)
     measure = jax.jit(functools.partial(_measure_frames, at=at))
@@ -112,9 +109,9 @@ def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
 def _make_rollout(
     run: Run, state: DrnetState, predictor: PredictorState, num_steps: int, decoded: np.ndarray
 ) -> Callable[[Array], jax.Array]:
-    """Returns a function of observed frames that decodes only the steps in `decoded`.
+    """Returns a function from observed frames to generated ones, only at the steps in `decoded`.
 
-    They are float `[batch, decoded, ...]`: rounding to uint8 would change the scores.
+    The generated frames are float `[batch, decoded, ...]`: rounding to uint8 would change scores.
     """
 
     @jax.jit
@@ -131,7 +128,7 @@ def _make_rollout(
 def _measure_frames(
     frames: jax.Array, truth: Array, last: Array, mean_frame: Array, *, at: np.ndarray
 ) -> dict[str, Any]:
-    """Returns what pixels alone tell, `[batch, steps]`; `at` are the scored ones of `frames`."""
+    """Returns the scores of pixels, `[batch, steps]`; `at` are the scored ones among `frames`."""
     truth, last = as_float(truth), as_float(last)
 
     def change(frames: jax.Array) -> jax.Array:
@@ -158,9 +155,9 @@ def _measure_frames(
 def _measure_objects(
     run: Run, clips: Clips, objects: Objects, frames: jax.Array, truth: Array, at: np.ndarray
 ) -> dict[str, Any]:
-    """Returns the errors of where objects are drawn; `objects` begin with the last observed frame.
+    """Returns the errors of the places and speeds at which objects are drawn.
 
-    `at` are the scored ones of the times of `objects`.
+    `objects` begin with the last observed frame; `at` are the scored ones among their times.
     """
     start, positions = objects.positions[:, :1], objects.positions
 
@@ -194,10 +191,7 @@ def _measure_objects(
 def _judge(
     judge: Judge, objects: Objects, answers: dict[str, Array], last: Array, at: np.ndarray
 ) -> dict[str, Any]:
-    """Returns the judge's answers to the scored frames, and to the last observed one.
-
-    `at` are the scored ones of the times of `objects`.
-    """
+    """Returns the judge's answers to the scored frames and to the last observed one."""
     judged = {name: np.asarray(judge.probabilities(frames)) for name, frames in answers.items()}
     still = np.asarray(judge.probabilities(as_float(last)))
     judged["copy_last_frame"] = np.broadcast_to(still, judged["model"].shape)
@@ -209,7 +203,7 @@ def _judge(
 
 
 def _records(values: dict[str, Any], steps: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns the scores over steps, from values by clip and step."""
+    """Returns the scores at each step, from values by clip and step."""
     real_change = values["change"]["truth"].mean()
     real_sharpness = values["sharpness"].pop("truth").mean()
     frozen = {name: change < FROZEN * real_change for name, change in values["change"].items()}
@@ -243,7 +237,8 @@ def _records(values: dict[str, Any], steps: np.ndarray, seed: int) -> dict[str, 
 def lost_at(distances: np.ndarray, steps: np.ndarray, limit: float) -> np.ndarray:
     """Returns int `[clips]`, the first of `steps` at which a track is lost, 0 if it never is.
 
-    A track is lost where the distance `[clips, steps]` exceeds `limit` there and at the next step.
+    A track is lost at a step if `distances`, `[clips, steps]`, exceed `limit` there and at the next
+    of `steps`.
     """
     far = distances > limit
     far[:, :-1] &= far[:, 1:]

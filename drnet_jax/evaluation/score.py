@@ -1,4 +1,4 @@
-"""All scores of a run on held-out clips, each next to chance and trivial answers."""
+"""All scores of a run on held-out clips, beside chance and trivial answers."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
 
 SCHEMA_VERSION = 6
-"""The version of `evaluation.json`, documented in docs/evaluation.md; raised with every rename."""
+"""The version of `evaluation.json`, raised with every rename; docs/evaluation.md describes it."""
 
 NUM_MEAN_CLIPS = 1000
 """The number of clips behind the mean training frame."""
@@ -23,7 +23,7 @@ def score_run(run: Run, drnet: DrnetState, predictor: PredictorState | None = No
     """Returns the scores of held-out clips; the same seed gives the same clips.
 
     A score is a mean over clips with the ends of its 95 % bootstrap interval. A part that the data
-    or the model do not allow is None; docs/evaluation.md documents every part.
+    or the model does not allow is None. docs/evaluation.md describes every part.
     """
     config = run.config
     mean_frame = mean_training_frame(run)

@@ -1,4 +1,4 @@
-"""Scores of reconstructed and swapped frames against the truth and against trivial answers."""
+"""Scores of reconstructed and swapped frames, beside those of trivial answers."""
 
 import functools
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
 
 LATER_HORIZONS = (95, 500)
-"""Further steps after the last observed frame at which swaps are scored, if clips are that long."""
+"""More steps after the last observed frame at which swaps are scored, if clips are that long."""
 
 
 def score(
@@ -34,14 +34,14 @@ def score(
 ) -> dict[str, Any]:
     """Returns the records `reconstruction`, `swap`, `swap_judge` and `discriminator`.
 
-      reconstruction: content of x^t and pose of x^(t+k), against x^(t+k), for k from 1 to the
-        horizon; the mean over k, and each k.
-      swap: content of clip A at t, pose of clip B at t + horizon, against A's objects on B's
-        tracks, with the best assignment of objects to tracks. The pose of `predicted` is not
-        encoded from that frame of B but predicted from B's observed frames.
-      swap_judge: the judge's answers to the swapped frames.
-      discriminator: how often the model's discriminator tells pairs of poses from one clip from
-        pairs from two clips; chance is 0.5.
+    reconstruction: content of x^t and pose of x^(t+k), against x^(t+k): the mean over k from 1 to
+      the horizon, and the scores at each k.
+    swap: content of clip A at t and pose of clip B at t + horizon, against A's objects on B's
+      tracks, with the best assignment of objects to tracks. The pose of `predicted` is not encoded
+      from that frame of B but predicted from B's observed frames.
+    swap_judge: the judge's answers to the swapped frames.
+    discriminator: how often the model's discriminator recognizes whether two poses come from one
+      clip; chance is 0.5.
 
     `t` is the last observed frame. Frames are compared as decoded, with all channels.
     """
@@ -108,14 +108,14 @@ def swap_horizons(run: Run) -> tuple[int, ...]:
 def held_out_batch(
     run: Run, key: jax.Array, batch_size: int
 ) -> tuple[dict[str, Array], tuple[Clips, Clips]]:
-    """Returns uint8 frames of pairs of test clips (A, B), and the clips.
+    """Returns uint8 frames of pairs of test clips (A, B), and these clips.
 
-    content: A at t.
+    content: `[batch, ...]`, A at t, the last observed time.
     own: `[batch, horizon, ...]`, the frames of A after t.
     observed: `[batch, num_observed, ...]`, the frames of B up to t.
     pose: `[batch, horizons, ...]`, B at t + each of `swap_horizons`.
     targets: `[batch, horizons, assignments, ...]`, A in those poses, if known.
-    random_0, random_1, random_other: A twice and B once, at random times.
+    random_0, random_1, random_other: `[batch, ...]`, A twice and B once, at random times.
     """
     source, config = run.source, run.config
     key_a, key_b, key_t = jax.random.split(key, 3)
@@ -145,7 +145,7 @@ def held_out_batch(
 def compiled_scorer(
     networks: Networks, predictor: PoseLSTM | None, horizons: tuple[int, ...], headline: int
 ) -> Callable[..., tuple[dict[str, Any], jax.Array]]:
-    """Returns compiled `score_batch(state, predictor's variables, batch, mean frame)`.
+    """Returns a compiled function of the state, the predictor's variables, a batch, the mean frame.
 
     It returns scores by name, `[batch, ...]`, and the model's swaps at `horizons[headline]`.
     """
@@ -175,35 +175,32 @@ def compiled_scorer(
             answers = {"model": swapped, "copy_pose_frame": frames["pose"]}
             answers |= trivial(frames["pose"])
             if variables is not None:
-                _, predicted = predict_poses(
-                    *(networks, predictor, state.autoencoder, variables),
-                    *(frames["observed"], horizons[-1]),
-                )
+                nets = (networks, predictor, state.autoencoder, variables)
+                _, predicted = predict_poses(*nets, frames["observed"], horizons[-1])
                 answers["predicted"] = decode(predicted[:, np.array(horizons) - 1])
-            # On a turntable both clips may be at the same angle: then there is nothing to change.
+            # On a turntable both clips may be at the same angle, and no swap changes the frame.
             differs = frames["targets"] != frames["content"][:, None, None]
             scores["swap_counted"] = jnp.all(jnp.any(differs, axis=(-3, -2, -1)), axis=-1)
             scores["swap"] = {
                 name: best(frame, frames["targets"]) for name, frame in answers.items()
             }
         if networks.discriminator is not None:
-            random = [pose(frames[f"random_{name}"]) for name in ("0", "1", "other")]
-            scores["discriminator"] = _discriminator_accuracy(networks, state, *random)
+            discriminate = functools.partial(
+                networks.discriminator.apply,
+                {"params": state.discriminator.params["discriminator"]},
+                pose(frames["random_0"]),
+            )
+            same = discriminate(pose(frames["random_1"])) > 0
+            different = discriminate(pose(frames["random_other"])) <= 0
+            # [batch], the share of correct answers to one pair of each kind.
+            scores["discriminator"] = (same.astype(jnp.float32) + different) / 2
         return scores, swapped[:, headline]
 
     return score_batch
 
 
-def _discriminator_accuracy(networks, state: DrnetState, pose, same_clip, other_clip) -> jax.Array:
-    """Returns `[batch]`, the share of correct answers to one pair of each kind."""
-    variables = {"params": state.discriminator.params["discriminator"]}
-    same = networks.discriminator.apply(variables, pose, same_clip) > 0
-    different = networks.discriminator.apply(variables, pose, other_clip) <= 0
-    return (same.astype(jnp.float32) + different) / 2
-
-
 def best(frames: jax.Array, targets: jax.Array) -> dict[str, jax.Array]:
-    """Returns scores `[batch, time]` of frames against the closest of their targets.
+    """Returns picture scores `[batch, time]` of frames against the closest of their targets.
 
     `frames` are `[batch, time, ...]`, `targets` `[batch, time, assignments, ...]`.
     """
@@ -217,9 +214,9 @@ def best(frames: jax.Array, targets: jax.Array) -> dict[str, jax.Array]:
 def _judge_swaps(
     run: Run, judge: Judge, swapped: jax.Array, clips: tuple[Clips, Clips]
 ) -> dict[str, Any]:
-    """Returns the judge's answers to swapped frames, their truth and B's frames, and the classes.
+    """Returns `judged` and `expected`, the arguments of `judges.scores.swap_record`.
 
-    These are `judged` and `expected`, the arguments of `judges.scores.swap_record`.
+    The judge looks at the swapped frames of clips (A, B), at their truth and at B's frames.
     """
     source, truth, (a, b) = run.source, run.source.truth, clips
     time = run.config.predictor.num_observed - 1 + run.config.evaluation.horizon

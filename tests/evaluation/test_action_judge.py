@@ -1,4 +1,4 @@
-"""Inception score of generated steps: computed by hand, by a trained judge, and of a run."""
+"""The judge of actions, of moving squares and of a run."""
 
 import dataclasses
 import types
@@ -9,8 +9,9 @@ import ml_collections
 import numpy as np
 import pytest
 
-from drnet_jax.data.ground_truth import GroundTruth
+from drnet_jax.base import prng
 from drnet_jax.data.recorded import RecordedClips
+from drnet_jax.evaluation import few_shot
 from drnet_jax.evaluation.held_out import roll_out
 from drnet_jax.evaluation.judges import actions as action_judge
 from drnet_jax.evaluation.judges import classifier
@@ -21,17 +22,14 @@ from tests.evaluation.test_evaluate import check_documented
 NAMES = ["down", "sideways", "still"]
 
 
-class Motions(GroundTruth):
-    """How the squares move."""
+class Squares:
+    """A square that moves down, sideways or not at all, before a gray that its clip determines."""
+
+    def __init__(self):
+        self.truth = self
 
     def labels(self, split, clips):
         return clips.numbers % 3, NAMES
-
-
-class Squares:
-    """A square that moves down, sideways or not at all, before a background of its clip."""
-
-    truth = Motions()
 
     def all_clips(self, split, num_frames):
         return RecordedClips(np.arange(30), np.zeros(30, int))
@@ -40,22 +38,18 @@ class Squares:
         return np.full(len(clips.numbers), 12)
 
     def sample(self, split, key, num_clips, *, num_frames):
-        numbers = np.random.default_rng(np.asarray(jax.random.key_data(key))).integers(
-            30, size=(2, num_clips)
-        )
+        numbers = prng.host_generator(key).integers(30, size=(2, num_clips))
         return RecordedClips(numbers[0], numbers[1] % (12 - num_frames))
 
     def frames(self, split, clips, times):
         times = clips.starts[:, None] + times
         frames = np.empty((*times.shape, 20, 20, 1), np.uint8)
-        for i, number in enumerate(clips.numbers):
-            rng = np.random.default_rng([int(number), split == "test"])
-            y, x, shade = *rng.integers(0, 6, 2), rng.integers(100)
-            for j, time in enumerate(times[i]):
-                picture = np.full((20, 20), shade, np.uint8)
-                down, right = [(time, 0), (0, time), (0, 0)][number % 3]
-                picture[y + down : y + down + 5, x + right : x + right + 5] = 200
-                frames[i, j, :, :, 0] = picture
+        for i, j in np.ndindex(times.shape):
+            number, time = clips.numbers[i], times[i, j]
+            y, x, shade = np.random.default_rng([number, split == "test"]).integers([6, 6, 100])
+            down, right = [(time, 0), (0, time), (0, 0)][number % 3]
+            frames[i, j] = shade
+            frames[i, j, y + down : y + down + 5, x + right : x + right + 5] = 200
         return frames
 
 
@@ -66,10 +60,8 @@ def judged():
     run = types.SimpleNamespace(source=Squares(), config=config, key=jax.random.key(0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(action_judge, "SIDE", 20)
-        with pytest.MonkeyPatch.context() as briefly:
-            briefly.setattr(classifier, "BATCH_SIZE", 24)
-            judge = action_judge.train(run)
-        yield run.source, judge
+        patch.setattr(classifier, "BATCH_SIZE", 24)
+        yield run.source, action_judge.train(run)
 
 
 def test_a_judge_learns_and_knows_how_well(judged):
@@ -98,24 +90,8 @@ def test_a_verdict_is_of_a_frame_and_those_just_before(judged):
     np.testing.assert_array_equal(changed, [False, False, False, True, False, True])
 
 
-def test_scores_by_step_are_the_formula():
-    rng = np.random.default_rng(0)
-    said = rng.dirichlet(np.ones(4) * 0.3, (25, 3))
-    classes, counted = rng.integers(0, 4, 25), np.ones((25, 3), bool)
-    counted[:10, 2] = False
-    record = action_judge.scores_by_step(said, classes, counted, seed=0)
-    for step in range(3):
-        p = said[counted[:, step], step]
-        divergence = np.sum(p * np.log(p / p.mean(axis=0)), axis=1)
-        score = record["inception_score"]
-        assert score["mean"][step] == pytest.approx(np.exp(divergence.mean()))
-        assert score["low"][step] < score["mean"][step] < score["high"][step]
-        right = p.argmax(axis=1) == classes[counted[:, step]]
-        assert record["accuracy"]["mean"][step] == pytest.approx(right.mean())
-
-
 def shade(frames):
-    """Returns verdicts that tell which frames they are of: brightness, and its complement."""
+    """Returns probabilities that tell frames apart: their brightness and its complement."""
     brightness = np.asarray(frames)[:, SPAN:].mean(axis=(2, 3, 4)) / 255
     return np.stack([brightness, 1 - brightness], axis=-1)
 
@@ -128,7 +104,7 @@ def stub(monkeypatch):
 
 
 def test_scores_of_a_run(people, stub):
-    """Real frames by plain arithmetic, on the clips that go on so long."""
+    """The scores of real frames are those of plain arithmetic on the clips that have not ended."""
     run, state, predictor = people
     record = action_judge.score(run, state, predictor)
     check_documented({"actions": record})
@@ -140,15 +116,15 @@ def test_scores_of_a_run(people, stub):
     light = run.source.frames("test", clips, np.arange(7, 12)).mean(axis=(2, 3, 4)) / 255
     classes, _ = run.source.truth.labels("test", clips)
     for step in range(5):
-        p = light[lengths > 7 + step, step]
-        p = np.stack([p, 1 - p], axis=-1)
-        truth = record["truth"]
-        score = np.exp(np.mean(np.sum(p * np.log(p / p.mean(axis=0)), axis=1)))
-        assert truth["inception_score"]["mean"][step] == pytest.approx(score)
-        entropy = -np.sum(p * np.log(p), axis=1).mean()
-        assert truth["entropy_given_frame"]["mean"][step] == pytest.approx(entropy)
-        right = p.argmax(axis=1) == classes[lengths > 7 + step]
-        assert truth["accuracy"]["mean"][step] == pytest.approx(right.mean())
+        goes_on = lengths > 7 + step
+        p = np.stack([light[goes_on, step], 1 - light[goes_on, step]], axis=-1)
+        expected = {
+            "inception_score": np.exp(np.mean(np.sum(p * np.log(p / p.mean(axis=0)), axis=1))),
+            "entropy_given_frame": -np.sum(p * np.log(p), axis=1).mean(),
+            "accuracy": np.mean(p.argmax(axis=1) == classes[goes_on]),
+        }
+        means = {name: record["truth"][name]["mean"][step] for name in expected}
+        assert means == pytest.approx(expected)
 
 
 def test_generated_frames_are_judged_in_their_order(people, stub, monkeypatch):
@@ -169,14 +145,17 @@ def test_no_more_clips_than_asked_for(people):
     some = action_judge._clips(dataclasses.replace(run, config=config), 8)
     assert len(set(some.numbers.tolist())) == 5
     assert len(action_judge._clips(run, 8).numbers) == 24
+    assert len(few_shot._clips(run, "test", 5).numbers) == 5
 
 
-def test_data_without_labels_or_long_clips_have_none(people, monkeypatch):
+def test_data_without_labels_or_long_clips_have_no_scores(people, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(action_judge, "MAX_STEPS", SPAN)
         assert action_judge.score(*people) is None
+        patch.setattr(few_shot, "NUM_FRAMES", 31)
+        assert few_shot.score(*people[:2]) is None
     monkeypatch.setattr(type(people[0].source.builder), "LABEL", "")
-    assert action_judge.score(*people) is None
+    assert action_judge.score(*people) is None and few_shot.score(*people[:2]) is None
 
 
 def test_judge_of_people(people, monkeypatch):
@@ -189,14 +168,8 @@ def test_judge_of_people(people, monkeypatch):
 
     monkeypatch.setattr(classifier, "fit", fit)
     judge = action_judge.train(people[0])
-    assert judge.record["names"] == [
-        "boxing",
-        "handclapping",
-        "handwaving",
-        "jogging",
-        "running",
-        "walking",
-    ]
+    names = ["boxing", "handclapping", "handwaving", "jogging", "running", "walking"]
+    assert judge.record["names"] == names
     # A person does all six actions in each of four scenarios.
     assert (judge.record["num_clips"], judge.record["num_windows"]) == (24, 48)
     assert judge.record["chance"] == pytest.approx(1 / 6)

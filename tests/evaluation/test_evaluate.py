@@ -25,8 +25,9 @@ def intervals(record):
             yield from intervals(part)
 
 
-def test_record_has_every_score_with_its_interval(trained):
+def test_record_has_every_score_with_its_interval_and_is_documented(trained):
     record = json.loads((trained / "evaluation.json").read_text())
+    check_documented(record)
     assert record["schema_version"] == score.SCHEMA_VERSION
     assert record["num_clips"] == 10
     assert "embedded" in record["data"]["note"]
@@ -58,36 +59,21 @@ def check_documented(record):
     assert record.keys() <= {name.split(".")[0] for name in documented}
 
 
-def test_every_name_is_documented_and_there(trained):
-    check_documented(json.loads((trained / "evaluation.json").read_text()))
-
-
-def test_evaluating_again_gives_the_same_numbers(trained, tiny_run):
-    record = json.loads((trained / "evaluation.json").read_text())
-    assert json.loads(json.dumps(score.score_run(*tiny_run))) == record
-
-
 def test_summary_of_what_few_data_allow(trained):
     record = json.loads((trained / "evaluation.json").read_text())
     plain = summary.text(record)
-    assert "closest of 20,000 training frames" in plain
-    assert "action" not in plain
+    assert "closest of 20,000 training frames" in plain and "action" not in plain
     over = {"mean": [0.25, 0.5, 0.75]}
     answer = {"inception_score": over, "accuracy": over}
     own = {"accuracy": {"mean": 0.9, "low": 0.8, "high": 0.95}, "chance": 0.2}
     actions = {"judge": own, "steps": [5, 6, 7], "model": answer, "truth": answer}
     few_shot = {"pose": over | {"num_labeled": [1, 2, 3.5], "chance": 0.2}, "content": None}
     text = summary.text(record | {"actions": actions, "few_shot": few_shot})
-    judged = "Judge of actions: accuracy 0.900 [0.800, 0.950] on real clips, chance 0.200."
-    assert judged in text.splitlines()
-    lines = text.splitlines()
-    assert [line.split() for line in lines if line.startswith("inception score")] == [
-        ["inception", "score", "0.250", "0.500", "0.750"]
-    ]
-    assert [line.split()[2:] for line in lines if "from pose" in line] == [
-        ["0.250", "0.500", "0.750", "0.200"]
-    ]
     assert "from content" not in text
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "Judge of actions: accuracy 0.900 [0.800, 0.950] on real clips, chance 0.200." in lines
+    assert "inception score 0.250 0.500 0.750" in lines
+    assert "from pose 0.250 0.500 0.750 0.200" in lines
 
 
 def test_a_model_without_predictor_has_no_rollouts(tiny_run, monkeypatch):

@@ -1,9 +1,9 @@
-"""Closest training frames: against a plain search, of frames that are there, and of a whole run."""
+"""Closest training frames, against a plain search and of a whole run."""
 
 import numpy as np
 import pytest
 
-from drnet_jax.evaluation import held_out, metrics, neighbors
+from drnet_jax.evaluation import held_out, neighbors
 from drnet_jax.runs import run as run_lib
 from tests.evaluation.test_evaluate import check_documented
 
@@ -24,21 +24,15 @@ def test_neighbors_are_those_of_a_plain_search():
         np.testing.assert_array_equal(frames[i], training[order])
 
 
-def test_all_training_frames_are_looked_at(people):
-    run = people[0]
-    frames = np.concatenate(list(neighbors.training_frames(run)))
-    store = run.source.stores["train"]
-    assert neighbors.num_training_frames(run) == (len(frames), store.lengths.sum())
-    clips = [
-        store.gather(np.array([n]), np.arange(length)[None])[0]
-        for n, length in enumerate(store.lengths)
-    ]
-    np.testing.assert_array_equal(frames, np.concatenate(clips))
-
-
-def test_of_many_training_frames_random_ones_are_looked_at(people, monkeypatch):
+def test_all_training_frames_are_searched_or_random_ones(people, monkeypatch):
     run = people[0]
     everything = np.concatenate(list(neighbors.training_frames(run)))
+    store = run.source.stores["train"]
+    assert neighbors.num_training_frames(run) == (len(everything), store.lengths.sum())
+    clips = [
+        store.gather(np.array([i]), np.arange(n)[None])[0] for i, n in enumerate(store.lengths)
+    ]
+    np.testing.assert_array_equal(everything, np.concatenate(clips))
     monkeypatch.setattr(neighbors, "MOST_FRAMES", 50)
     monkeypatch.setattr(neighbors, "_FRAMES_AT_ONCE", 20)
     batches = list(neighbors.training_frames(run))
@@ -61,7 +55,7 @@ def test_endless_training_frames_are_sampled(config, tmp_path, monkeypatch):
 
 
 def test_distances_of_a_run(people, monkeypatch):
-    """Real ones are those of plain arithmetic; what repeats a training frame is at 0 from it."""
+    """Real ones are those of plain arithmetic; a repeated training frame is at distance 0."""
     run, state, predictor = people
     training = np.concatenate(list(neighbors.training_frames(run)))
     clips, step = neighbors.sample(run), run.config.evaluation.horizon
@@ -87,25 +81,14 @@ def test_distances_of_a_run(people, monkeypatch):
 
 def test_rollouts_go_on_from_the_last_observed_frame(people, monkeypatch):
     run, state, predictor = people
-    monkeypatch.setattr(
-        held_out,
-        "compiled_rollout",
-        lambda _networks, _predictor, num_steps, _at_once: (
-            lambda _states, _variables, observed: np.repeat(observed[:, -1:], num_steps, axis=1)
-        ),
-    )
+
+    def repeat_last(_networks, _predictor, num_steps, _at_once):
+        return lambda _states, _variables, observed: np.repeat(observed[:, -1:], num_steps, axis=1)
+
+    monkeypatch.setattr(held_out, "compiled_rollout", repeat_last)
     clips, num_observed = neighbors.sample(run), run.config.predictor.num_observed
     observed, repeated, truth = held_out.roll_out(run, state, predictor, clips, 4)
     frames = run.source.frames("test", clips, np.arange(num_observed + 4))
     np.testing.assert_array_equal(observed, frames[:, :num_observed])
     np.testing.assert_array_equal(truth, frames[:, num_observed:])
     np.testing.assert_array_equal(repeated, np.repeat(observed[:, -1:], 4, axis=1))
-
-
-def test_interval_of_a_median():
-    values = np.random.default_rng(0).normal(size=400)
-    score = metrics.bootstrap_median(values, seed=1)
-    assert score["mean"] == np.median(values)
-    # The standard error of the median of a normal variable is 1.2533 / sqrt(n).
-    error = 1.2533 / np.sqrt(400)
-    assert score["high"] - score["low"] == pytest.approx(2 * 1.96 * error, rel=0.3)

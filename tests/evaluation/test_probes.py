@@ -13,37 +13,34 @@ CODES = np.eye(4)[CLASSES] * [1, 5, 0.2, 3] + RNG.normal(0, 0.8, (300, 4))
 VALUES = CODES @ RNG.normal(0, 1, (4, 2)) + RNG.normal(0, 0.3, (300, 2))
 
 
-def standardized(codes):
-    return (codes - CODES[:200].mean(axis=0)) / CODES[:200].std(axis=0)
+REFERENCES = [
+    (CLASSES, LogisticRegression(max_iter=1000), accuracy_score),
+    (VALUES, Ridge(), r2_score),
+]
 
 
-def test_linear_classifier_equals_scikit_learn():
-    model = probes.fit_classifier("linear", CODES[:200], CLASSES[:200], seed=0)
-    reference = LogisticRegression(max_iter=1000).fit(standardized(CODES[:200]), CLASSES[:200])
-    expected = reference.predict(standardized(CODES[200:]))
-    score = probes.accuracy(model, CODES[200:], CLASSES[200:], seed=0)
-    assert score["mean"] == pytest.approx(accuracy_score(CLASSES[200:], expected))
-    assert 0.5 < score["low"] < score["mean"] < score["high"]
-    assert score["chance"] == np.bincount(CLASSES[200:]).max() / 100
-
-
-def test_linear_regressor_equals_scikit_learn():
-    model = probes.fit_regressor("linear", CODES[:200], VALUES[:200], seed=0)
-    reference = Ridge().fit(standardized(CODES[:200]), VALUES[:200])
-    expected = reference.predict(standardized(CODES[200:]))
-    score = probes.r_squared(model, CODES[200:], VALUES[200:], seed=0)
-    assert score["mean"] == pytest.approx(r2_score(VALUES[200:], expected))
-    assert score["low"] < score["mean"] < score["high"] <= 1
+@pytest.mark.parametrize(("targets", "reference", "metric"), REFERENCES, ids=["classes", "values"])
+def test_linear_probes_equal_scikit_learn(targets, reference, metric):
+    mean, deviation = CODES[:200].mean(axis=0), CODES[:200].std(axis=0)
+    reference.fit((CODES[:200] - mean) / deviation, targets[:200])
+    expected = metric(targets[200:], reference.predict((CODES[200:] - mean) / deviation))
+    model = probes.fit("linear", CODES[:200], targets[:200], seed=0)
+    score = probes.score(model, CODES[200:], targets[200:], seed=0)
+    assert score["mean"] == pytest.approx(expected)
+    assert 0.5 < score["low"] < score["mean"] < score["high"] <= 1
+    most_frequent = np.bincount(CLASSES[200:]).max() / 100
+    assert score["chance"] == (most_frequent if targets is CLASSES else 0)
 
 
 @pytest.mark.parametrize("kind", probes.KINDS)
 def test_what_is_not_there_is_not_found(kind):
     noise = RNG.normal(0, 1, (300, 4))
-    model = probes.fit_classifier(kind, noise[:200], CLASSES[:200], seed=0)
-    score = probes.accuracy(model, noise[200:], CLASSES[200:], seed=0)
-    assert abs(score["mean"] - 0.25) < 0.15
-    model = probes.fit_regressor(kind, noise[:200], VALUES[:200], seed=0)
-    assert probes.r_squared(model, noise[200:], VALUES[200:], seed=0)["mean"] < 0.1
+    accuracy, r_squared = (
+        probes.score(probes.fit(kind, noise[:200], t[:200], seed=0), noise[200:], t[200:], seed=0)
+        for t in (CLASSES, VALUES)
+    )
+    assert abs(accuracy["mean"] - 0.25) < 0.15
+    assert r_squared["mean"] < 0.1
 
 
 def test_a_hidden_layer_reads_what_a_line_cannot():
@@ -51,8 +48,8 @@ def test_a_hidden_layer_reads_what_a_line_cannot():
     classes = (codes[:, 0] * codes[:, 1] > 0).astype(int)
     scores = {}
     for kind in probes.KINDS:
-        model = probes.fit_classifier(kind, codes[:1000], classes[:1000], seed=0)
-        scores[kind] = probes.accuracy(model, codes[1000:], classes[1000:], seed=0)["mean"]
+        model = probes.fit(kind, codes[:1000], classes[:1000], seed=0)
+        scores[kind] = probes.score(model, codes[1000:], classes[1000:], seed=0)["mean"]
     assert scores["linear"] < 0.6 and scores["mlp"] > 0.9
 
 

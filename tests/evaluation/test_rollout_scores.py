@@ -1,4 +1,4 @@
-"""Scores of rollouts that are known beforehand: the truth itself, and a standstill."""
+"""Rollouts whose scores are obvious, the truth itself and a standstill; the judge's scores."""
 
 import jax
 import jax.numpy as jnp
@@ -26,20 +26,25 @@ def test_a_track_is_lost_where_it_stays_lost():
     np.testing.assert_array_equal(rollouts.lost_at(distances, steps, 5), [0, 5, 10, 1])
 
 
-def painted(monkeypatch, run, paint):
-    """Has rollouts show what `paint(clips, decoded)` returns."""
-    sampled = []
+@pytest.fixture
+def scores_of(model, monkeypatch):
+    """Returns the scores of rollouts that show the real frames at `times(decoded)`."""
+    run, sampled = model[0], []
     sample = run.source.sample
 
     def remember(*args, **settings):
         sampled.append(sample(*args, **settings))
         return sampled[-1]
 
-    def make_rollout(run, state, predictor, num_steps, decoded):
-        return lambda observed: as_float(paint(sampled[-1], decoded))
+    def scores_of(times, judge):
+        def make_rollout(_run, _state, _predictor, _num_steps, decoded):
+            return lambda _: as_float(run.source.frames("test", sampled[-1], times(decoded)))
 
-    monkeypatch.setattr(run.source, "sample", remember)
-    monkeypatch.setattr(rollouts, "_make_rollout", make_rollout)
+        monkeypatch.setattr(run.source, "sample", remember)
+        monkeypatch.setattr(rollouts, "_make_rollout", make_rollout)
+        return rollouts.score(*model, judge, jnp.zeros((16, 16, 3)))
+
+    return scores_of
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +64,8 @@ def judge(model):
         return objects.train(model[0])
 
 
-def test_the_truth_scores_best(model, judge, monkeypatch):
-    def paint(clips, decoded):
-        return model[0].source.frames("test", clips, 4 + decoded)
-
-    painted(monkeypatch, model[0], paint)
-    record = rollouts.score(*model, judge, jnp.zeros((16, 16, 3)))
+def test_the_truth_scores_best(scores_of, judge):
+    record = scores_of(lambda decoded: 4 + decoded, judge)
     assert record["prediction"]["model"]["psnr"]["mean"] == pytest.approx(100)
     rollout = record["rollout"]
     np.testing.assert_allclose(rollout["ssim"]["model"]["mean"], 1, rtol=1e-6)
@@ -77,12 +78,8 @@ def test_the_truth_scores_best(model, judge, monkeypatch):
     assert np.mean(rollout["position_error"]["another_clip"]["mean"]) > 1
 
 
-def test_a_standstill_is_called_so(model, monkeypatch):
-    def paint(clips, decoded):
-        return model[0].source.frames("test", clips, np.full(len(decoded), 4))
-
-    painted(monkeypatch, model[0], paint)
-    rollout = rollouts.score(*model, None, jnp.zeros((16, 16, 3)))["rollout"]
+def test_a_standstill_is_frozen(scores_of):
+    rollout = scores_of(lambda decoded: np.full(len(decoded), 4), judge=None)["rollout"]
     np.testing.assert_array_equal(rollout["frozen"]["model"]["mean"], 1)
     assert rollout["frozen_rate"]["truth"]["mean"] < 0.2
     still, model = (rollout["psnr"][name]["mean"] for name in ("copy_last_frame", "model"))
@@ -92,7 +89,7 @@ def test_a_standstill_is_called_so(model, monkeypatch):
     assert rollout["identity"] is None and rollout["inception"] is None
 
 
-def test_verdicts_of_a_sure_judge_are_those_of_counting():
+def test_scores_of_a_sure_judge_are_those_of_counting():
     rng = np.random.default_rng(0)
     kept, replaced = rng.integers(0, 4, (2, 50, 2))
     sure = np.eye(4)[kept]
@@ -103,15 +100,19 @@ def test_verdicts_of_a_sure_judge_are_those_of_counting():
     record = scores.swap_record({"model": sure, "unsure": uniform}, asked, seed=0)
     in_view = visible >= scores.IN_VIEW
     assert record["num_objects"] == in_view.sum() == 90
-    assert record["model"]["accuracy_kept"]["mean"] == 1
     chance = np.mean((kept == replaced)[in_view])
-    assert record["model"]["accuracy_replaced"]["mean"] == pytest.approx(chance)
     assert record["chance"] == pytest.approx(chance)
     shares = np.bincount(kept[in_view]) / 90
     entropy = -np.sum(shares * np.log(shares))
-    assert record["model"]["entropy"]["mean"] == pytest.approx(entropy)
-    assert record["model"]["entropy_given_frame"]["mean"] == pytest.approx(0)
-    assert record["model"]["inception_score"]["mean"] == pytest.approx(np.exp(entropy))
+    expected = {
+        "accuracy_kept": 1,
+        "accuracy_replaced": chance,
+        "entropy": entropy,
+        "entropy_given_frame": 0,
+        "inception_score": np.exp(entropy),
+    }
+    means = {name: score["mean"] for name, score in record["model"].items()}
+    assert means == pytest.approx(expected)
     assert record["unsure"]["inception_score"]["mean"] == pytest.approx(1)
     assert record["unsure"]["entropy_given_frame"]["mean"] == pytest.approx(np.log(4))
 
@@ -129,7 +130,7 @@ def test_inception_by_step_is_that_of_each_step_alone():
 
 
 def test_the_interval_of_inception_is_around_it():
-    """Of classes that are all equally frequent, too, though no resample has them so."""
+    # Of classes that are equally frequent in the clips, but in no resample.
     sure = np.full((72, 1, 6), 0.02)
     sure[np.arange(72), 0, np.arange(72) % 6] = 0.9
     record = scores.inception(sure, np.ones((72, 1), bool), seed=0)

@@ -1,4 +1,4 @@
-"""A classifier of actions, trained at each evaluation, that judges clips by windows of frames."""
+"""The judge of actions: a classifier of short windows of frames, trained on real clips."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,13 +19,13 @@ from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
 
 MAX_STEPS = 100
-"""Generated steps that are judged, if rollouts and clips are that long."""
+"""The last generated step that is judged, if rollouts and clips are that long."""
 
 SIDE = 32
 """Side of the judge's input pictures, for frames of any size."""
 
 WINDOW = (0, 2, 4)
-"""The frames that the judge sees at once and judges the last of: 1/6 s at 25 frames a second."""
+"""Times of the frames that the judge sees at once: a sixth of a second at 25 frames a second."""
 
 SPAN = WINDOW[-1]
 
@@ -40,9 +40,9 @@ _CLIPS_AT_ONCE = 20
 def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, Any] | None:
     """Returns what a judge says of generated and of real frames, step by step.
 
-    None if the clips have no labels, or none is long enough. The first scored step is the first
-    whose whole window is generated. The clips are those of the test split from their beginning, at
-    most `num_clips`. A step counts only clips that have not ended in reality by then, for both
+    None if the clips have no labels, or none is long enough. Test clips, at most `num_clips`, are
+    continued from their beginning. The first scored step is the first whose whole window is
+    generated. Each step counts the clips whose real frames have not ended, the same ones for both
     answers, because the inception score depends on their number.
     """
     config, source = run.config, run.source
@@ -69,7 +69,7 @@ def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, A
 
 
 def _clips(run: Run, num_frames: int) -> Clips:
-    """Returns the test clips to continue: all, or `num_clips` random ones if there are more."""
+    """Returns all test clips that are long enough, or `num_clips` random ones if there are more."""
     clips, most = run.source.all_clips("test", num_frames), run.config.evaluation.num_clips
     count = source_lib.num_clips(clips)
     if count <= most:
@@ -79,10 +79,10 @@ def _clips(run: Run, num_frames: int) -> Clips:
 
 
 def train(run: Run) -> Judge:
-    """Returns a judge of the actions in clips `[clips, time, height, width, channels]`.
+    """Returns a judge of actions, which learns from random windows of real training clips.
 
-    Its probabilities are `[clips, time - SPAN, actions]`, as the first `SPAN` frames have no whole
-    window. It learns from random windows of real training clips, half of them mirrored.
+    It maps clips `[clips, time, height, width, channels]` to probabilities
+    `[clips, time - SPAN, actions]`: no window ends at one of the first `SPAN` frames.
     """
     num_steps = run.config.evaluation.judge_steps
     # No more windows than the judge will see.
@@ -90,7 +90,11 @@ def train(run: Run) -> Judge:
     pictures, classes, names = _training_windows(run, num_windows)
     key = prng.stream(run.key, "action judge")
     classify = classifier.fit(pictures, classes, len(names), key, num_steps)
-    of_frames = jax.jit(lambda frames: classify(_windows(_shrink(frames))))
+
+    @jax.jit
+    def of_frames(frames: Array) -> jax.Array:
+        starts = np.arange(frames.shape[1] - SPAN)
+        return classify(_pictures(frames, starts[:, None] + np.array(WINDOW)))
 
     def probabilities(frames: Array) -> np.ndarray:
         return np.asarray(of_frames(frames))
@@ -104,13 +108,11 @@ def scores_by_step(
 ) -> dict[str, dict[str, list[float]]]:
     """Returns the accuracy, the inception score and the entropies behind it at each step.
 
-    Each has lists `mean`, `low` and `high`; the interval is over clips.
-
     Args:
       probabilities: `[clips, steps, actions]`.
       classes: the true actions, int `[clips]`.
-      counted: bool `[clips, steps]`.
-      seed: determines the intervals.
+      counted: bool `[clips, steps]`, the clips that each step counts.
+      seed: determines the intervals over clips.
     """
     correct = probabilities.argmax(axis=-1) == classes[:, None]
     # A frame shows one action: the axis of objects has length 1.
@@ -120,40 +122,29 @@ def scores_by_step(
 
 
 def _training_windows(run: Run, num_windows: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Returns pictures `[windows, SIDE, SIDE, channels]`, their classes, and the actions' names.
-
-    Half of them are mirrored, as an action may go to either side.
-    """
+    """Returns pictures `[windows, SIDE, SIDE, channels]`, their classes, and the actions' names."""
     parts = []
     for number in range(-(-num_windows // _CHUNK)):
         key = prng.stream(run.key, "windows of actions", number)
         clips = run.source.sample("train", key, min(_CHUNK, num_windows), num_frames=SPAN + 1)
         labels, names = run.source.truth.labels("train", clips)
         frames = run.source.frames("train", clips, np.array(WINDOW))
-        parts.append((np.array(_as_pictures(_shrink(frames))), labels))
+        parts.append((_pictures(frames, np.arange(len(WINDOW))[None])[:, 0], labels))
     pictures, classes = map(np.concatenate, zip(*parts, strict=True))
-    pictures[::2] = pictures[::2, :, ::-1]
+    pictures[::2] = pictures[::2, :, ::-1]  # Half are mirrored: an action may go to either side.
     return pictures, classes, names
 
 
-def _shrink(frames: Array) -> jax.Array:
-    """Returns gray pictures, float `[clips, time, SIDE, SIDE]`."""
-    gray = jnp.mean(as_float(frames), axis=-1, keepdims=True)
-    return classifier.resize(gray, SIDE)[..., 0]
+def _pictures(frames: Array, times: np.ndarray) -> jax.Array:
+    """Returns pictures `[clips, windows, SIDE, SIDE, channels]` of windows at `times`.
 
-
-def _windows(small: jax.Array) -> jax.Array:
-    """Returns pictures `[clips, time - SPAN, SIDE, SIDE, channels]` of all windows."""
-    times = np.arange(small.shape[1] - SPAN)[:, None] + np.array(WINDOW)
-    return _as_pictures(small[:, times])
-
-
-def _as_pictures(windows: jax.Array) -> jax.Array:
-    """Returns `[..., SIDE, SIDE, channels]` of windows `[..., len(WINDOW), SIDE, SIDE]`.
-
-    Subtracting the mean of a window removes whatever stands still, so that the judge does not
-    depend on people and places, which it has never seen.
+    `frames` are `[clips, time, height, width, channels]`; `times` are int `[windows, len(WINDOW)]`.
     """
+    gray = jnp.mean(as_float(frames), axis=-1, keepdims=True)
+    small = classifier.resize(gray, SIDE)[..., 0]
+    windows = small[:, times]  # [clips, windows, len(WINDOW), SIDE, SIDE]
+    # Subtracting the mean of a window removes everything that stands still, as the judge has to
+    # cope with people and places that it has never seen. The frames become channels.
     return jnp.moveaxis(windows - windows.mean(axis=-3, keepdims=True), -3, -1)
 
 

@@ -1,4 +1,4 @@
-"""The small classifier of pictures behind every judge, and its training."""
+"""The small classifier of pictures behind both judges, and its training."""
 
 import dataclasses
 import functools
@@ -23,7 +23,7 @@ class Judge:
 
     Attributes:
       probabilities: maps frames, uint8 or float in [0, 1], to class probabilities.
-      record: its own score on real frames of the test split.
+      record: the judge's own score on real frames of the test split.
     """
 
     probabilities: Callable[[Array], Array]
@@ -48,25 +48,25 @@ class Classifier(nn.Module):
 def fit(
     pictures: Array, classes: Array, num_classes: int, key: jax.Array, num_steps: int
 ) -> Callable[[jax.Array], jax.Array]:
-    """Trains a classifier on randomly distorted pictures, and averages its weights over the steps.
+    """Returns a classifier trained on randomly distorted pictures, its weights averaged over steps.
 
     Args:
       pictures: float `[num, side, side, channels]`.
       classes: int `[num]`, from 0 on.
       num_classes: the number of classes.
       key: determines weights, batches and distortions.
-      num_steps: steps of training.
+      num_steps: the number of training steps.
 
     Returns:
-      A traceable function of pictures `[..., side, side, channels]` to class probabilities
-      `[..., num_classes]`.
+      A function from pictures `[..., side, side, channels]` to class probabilities
+      `[..., num_classes]`, which JAX can trace.
     """
     net = Classifier(num_classes)
     pictures, classes = jnp.asarray(pictures), jnp.asarray(classes)
     schedule = optax.warmup_cosine_decay_schedule(0, LEARNING_RATE, num_steps // 20, num_steps + 1)
     tx = optax.adam(schedule)
 
-    # Pictures are arguments, so that they do not become constants of the program.
+    # Pictures are arguments, as otherwise they would become constants of the program.
     @functools.partial(jax.jit, donate_argnums=0)
     def step(state, number: jax.Array, pictures: jax.Array, classes: jax.Array):
         params, opt_state, average = state
@@ -100,7 +100,7 @@ def fit(
 
 
 def distort(pictures: jax.Array, key: jax.Array) -> jax.Array:
-    """Returns pictures `[batch, side, side, channels]`, slightly shifted, turned, scaled, sheared.
+    """Returns pictures `[batch, side, side, channels]`, slightly moved, turned, scaled and sheared.
 
     All channels of a picture are distorted alike.
     """
@@ -111,20 +111,12 @@ def distort(pictures: jax.Array, key: jax.Array) -> jax.Array:
     grid = jnp.stack(jnp.meshgrid(*[jnp.arange(side) - middle] * 2, indexing="ij"))
     places = jnp.einsum("bij,jyx->biyx", matrix, grid) + middle + noise[:, 4:, None, None] * 1.5
 
-    def sample(picture: jax.Array, places: jax.Array) -> jax.Array:
-        def of_channel(channel: jax.Array) -> jax.Array:
-            return jax.scipy.ndimage.map_coordinates(channel, places, order=1)
-
-        return jax.vmap(of_channel, in_axes=-1, out_axes=-1)(picture)
-
-    return jax.vmap(sample)(pictures, places)
+    # One channel of one picture at a time; all channels of a picture share its places.
+    sample = functools.partial(jax.scipy.ndimage.map_coordinates, order=1)
+    return jax.vmap(jax.vmap(sample, in_axes=(-1, None), out_axes=-1))(pictures, places)
 
 
 def resize(pictures: Array, side: int) -> jax.Array:
     """Returns pictures `[..., height, width, channels]` with `side` pixels on each side."""
-    if pictures.shape[-3:-1] == (side, side):
-        return jnp.asarray(pictures)
-    leading, picture = pictures.shape[:-3], pictures.shape[-3:]
-    flat = pictures.reshape(-1, *picture)
-    resized = jax.image.resize(flat, (len(flat), side, side, picture[-1]), "linear")
-    return resized.reshape(*leading, side, side, picture[-1])
+    *leading, _, _, channels = pictures.shape
+    return jax.image.resize(pictures, (*leading, side, side, channels), "linear")

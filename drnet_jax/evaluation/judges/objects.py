@@ -1,4 +1,4 @@
-"""A classifier of real objects, trained at each evaluation, that judges generated frames."""
+"""The judge of objects: a classifier trained on real ones, which then looks at generated frames."""
 
 from collections.abc import Callable
 
@@ -21,11 +21,11 @@ _CHUNK = 500
 
 
 def train(run: Run) -> Judge | None:
-    """Returns a judge of the objects in frames `[..., height, width, channels]`; None if unknown.
+    """Returns a judge of the objects in frames; None if the objects of the data are unknown.
 
-    Its probabilities are `[..., objects, classes]`; its own score is on frames of unseen objects.
-    It learns from objects cut out of real training frames, partly hidden ones included; those more
-    than half hidden are left out. Its pictures are randomly shifted, turned, scaled and sheared.
+    It maps frames `[..., height, width, channels]` to probabilities `[..., objects, classes]`. It
+    learns from objects cut out of real training frames, except those that are at least half hidden;
+    its own score is on objects that do not occur in training.
     """
     num_steps = run.config.evaluation.judge_steps
     # No more clips than the judge will see.
@@ -47,9 +47,9 @@ def train(run: Run) -> Judge | None:
 def _real_objects(
     run: Run, split: str, num_clips: int
 ) -> tuple[jax.Array, np.ndarray, np.ndarray, int] | None:
-    """Returns the objects in one random frame of each of `num_clips`; None if they are unknown.
+    """Returns the objects in one random frame of each clip; None if they are unknown.
 
-    These are pictures `[n, SIDE, SIDE, 1]`, classes and visible shares `[n]`, and the number of
+    Returns pictures `[n, SIDE, SIDE, 1]`, classes and visible shares, both `[n]`, and the number of
     classes.
     """
     source, truth, parts = run.source, run.source.truth, []
@@ -69,7 +69,7 @@ def _real_objects(
 
 
 def _own_score(run: Run, of_pictures: Callable, num_classes: int) -> dict:
-    """Returns the judge's accuracy on real frames of the test split, in view and overall."""
+    """Returns the judge's accuracy on real test frames: on objects in view, and on all."""
     pictures, classes, visible, _ = _real_objects(run, "test", NUM_TEST_CLIPS)
     correct = np.argmax(of_pictures(pictures), axis=-1) == classes
     in_view = visible >= IN_VIEW

@@ -1,4 +1,4 @@
-"""Turns the class probabilities that a judge gives frames into scores, with NumPy alone."""
+"""Scores of the class probabilities that a judge gives to frames; NumPy arrays only."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import numpy as np
 from drnet_jax.evaluation import metrics
 
 IN_VIEW = 0.9
-"""Objects less visible than this are not scored."""
+"""Objects of which less is visible are not scored."""
 
 
 def swap_record(
@@ -16,13 +16,14 @@ def swap_record(
     """Returns the scores of swapped frames: content of clip A, pose of clip B.
 
     Args:
-      probabilities: the judge's, `[clips, objects, classes]`, for `model` and other answers.
-      expected: `kept`, the classes `[clips, objects]` in A; `replaced`, those in B; `visible`,
-        `[clips, objects]`, the visible share of each object in the true frame; `position_error`,
-        `[clips, objects]`, distance from B's tracks in pixels.
+      probabilities: the judge's, `[clips, objects, classes]`, for the frames of each answer.
+      expected: `[clips, objects]` by name: `kept`, the classes in A; `replaced`, those in B;
+        `visible`, the visible share of each object in the true frame; `position_error`, the
+        distance of each drawn object from B's track in pixels.
       seed: determines the intervals.
 
-    Source: the protocol of C-DSVAE (Bai et al. 2021), for the names and the formulas.
+    Source: Bai et al. 2021, "Contrastively disentangled sequential variational autoencoder"
+    (C-DSVAE), for the names and the formulas.
     """
     kept, replaced = expected["kept"], expected["replaced"]
     in_view = expected["visible"] >= IN_VIEW
@@ -36,7 +37,7 @@ def swap_record(
         }
     return answers | {
         "position_error": metrics.bootstrap(expected["position_error"].mean(axis=1), seed),
-        # A perfect swap gets the replaced identity right exactly where the two are equal.
+        # A perfect swap shows the replaced class only where A and B have the same.
         "chance": share(kept == replaced, in_view, seed)["mean"],
         "in_view": IN_VIEW,
         "num_objects": int(in_view.sum()),
@@ -45,21 +46,28 @@ def swap_record(
 
 def share(correct: np.ndarray, counted: np.ndarray, seed: int) -> dict[str, Any]:
     """Returns the share of `correct` among `counted`, both bool `[clips, (steps,) objects]`."""
-    return metrics.bootstrap_ratio((correct & counted).sum(axis=-1), counted.sum(axis=-1), seed)
+    # [clips, 2, (steps)]
+    values = np.stack([(correct & counted).sum(axis=-1), counted.sum(axis=-1)], axis=1)
+
+    def ratio(means: np.ndarray) -> np.ndarray:
+        # Resamples have an axis before that of the two sums.
+        hits, total = np.moveaxis(means, 1 - values.ndim, 0)
+        return hits / np.maximum(total, 1e-12)
+
+    return metrics.bootstrap(values, seed, ratio)
 
 
 def inception(probabilities: np.ndarray, counted: np.ndarray, seed: int) -> dict[str, Any]:
     """Returns exp(E KL(p(y|x) || p(y))) and the two entropies behind it, in nats.
 
     Args:
-      probabilities: `[clips, (steps,) objects, classes]`; each step gets scores of its own.
-      counted: bool `[clips, (steps,) objects]`.
+      probabilities: `[clips, (steps,) objects, classes]`; each step is scored alone.
+      counted: bool `[clips, (steps,) objects]`, the objects that are scored.
       seed: determines the intervals.
     """
-    entropies = -np.sum(_xlogx(probabilities), axis=-1)
-    features = np.concatenate([np.ones_like(entropies)[..., None], entropies[..., None]], axis=-1)
-    features = np.concatenate([features, probabilities], axis=-1) * counted[..., None]
-    sums = features.sum(axis=-2)  # [clips, (steps,) 2 + classes]
+    entropies = -np.sum(_xlogx(probabilities), axis=-1, keepdims=True)
+    features = np.concatenate([np.ones_like(entropies), entropies, probabilities], axis=-1)
+    sums = np.sum(features * counted[..., None], axis=-2)  # [clips, (steps,) 2 + classes]
 
     def conditional(means: np.ndarray) -> np.ndarray:
         return means[..., 1] / np.maximum(means[..., 0], 1e-12)
@@ -73,7 +81,7 @@ def inception(probabilities: np.ndarray, counted: np.ndarray, seed: int) -> dict
         "entropy": marginal,
     }
     return {
-        name: metrics.bootstrap_statistic(statistic, sums, seed, centered=True)
+        name: metrics.bootstrap(sums, seed, statistic, centered=True)
         for name, statistic in statistics.items()
     }
 
