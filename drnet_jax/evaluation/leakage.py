@@ -84,13 +84,14 @@ def score(run: Run, state: DrnetState) -> dict[str, Any]:
     held_out = _held_out(codes.clips)
     fit, other = source_lib.select(codes, ~held_out), source_lib.select(codes, held_out)
     tests = {"held_out_clips": other, "held_out_objects": unseen}
-    sizes = {"num_fitted": fit, "num_held_out_clips": other, "num_held_out_objects": unseen}
-    return {
-        "leakage": {"probes": probe_all(fit, tests, seed)}
-        | pairs
-        | {name: len(codes.clips) for name, codes in sizes.items()},
-        "blocks": score_blocks(fit, other, seed),
+    leakage = {
+        "probes": probe_all(fit, tests, seed),
+        **pairs,
+        "num_fitted": len(fit.clips),
+        "num_held_out_clips": len(other.clips),
+        "num_held_out_objects": len(unseen.clips),
     }
+    return {"leakage": leakage, "blocks": score_blocks(fit, other, seed)}
 
 
 def _collect(run: Run, encode: Encoder, split: str, num_clips: int) -> Codes | None:

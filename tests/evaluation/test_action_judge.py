@@ -64,7 +64,7 @@ def judged():
         yield run.source, action_judge.train(run)
 
 
-def test_a_judge_learns_and_knows_how_well(judged):
+def test_a_judge_learns_and_scores_itself(judged):
     source, judge = judged
     record = judge.record
     assert record["accuracy"]["mean"] > 0.9
@@ -77,7 +77,7 @@ def test_a_judge_learns_and_knows_how_well(judged):
     assert np.mean(said.argmax(axis=-1) == clips.numbers[:, None] % 3) > 0.9
 
 
-def test_a_verdict_is_of_a_frame_and_those_just_before(judged):
+def test_a_frame_is_judged_with_those_just_before(judged):
     source, judge = judged
     frames = source.frames("test", source.all_clips("test", 1), np.arange(10))
     said = judge.probabilities(frames)
@@ -90,16 +90,16 @@ def test_a_verdict_is_of_a_frame_and_those_just_before(judged):
     np.testing.assert_array_equal(changed, [False, False, False, True, False, True])
 
 
-def shade(frames):
+def brightness(frames):
     """Returns probabilities that tell frames apart: their brightness and its complement."""
-    brightness = np.asarray(frames)[:, SPAN:].mean(axis=(2, 3, 4)) / 255
-    return np.stack([brightness, 1 - brightness], axis=-1)
+    bright = np.asarray(frames)[:, SPAN:].mean(axis=(2, 3, 4)) / 255
+    return np.stack([bright, 1 - bright], axis=-1)
 
 
 @pytest.fixture
 def stub(monkeypatch):
     """A judge that tells how light it is."""
-    judge = Judge(shade, {"names": ["light", "dark"]})
+    judge = Judge(brightness, {"names": ["light", "dark"]})
     monkeypatch.setattr(action_judge, "train", lambda run: judge)
 
 
@@ -135,7 +135,7 @@ def test_generated_frames_are_judged_in_their_order(people, stub, monkeypatch):
     action_judge.score(run, state, predictor)
     clips = run.source.all_clips("test", 3 + 5)
     _, generated, _ = roll_out(run, state, predictor, clips, 9)
-    np.testing.assert_allclose(seen[0], shade(generated), atol=1 / 255)
+    np.testing.assert_allclose(seen[0], brightness(generated), atol=1 / 255)
 
 
 def test_no_more_clips_than_asked_for(people):

@@ -57,7 +57,7 @@ def make_codes(num, kind):
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("perfect", 1), ("random", 0), ("entangled", 0)])
-def test_codes_get_the_block_scores_they_must(kind, expected):
+def test_block_scores_of_perfect_random_and_entangled_codes(kind, expected):
     fit, test = make_codes(2000, kind), make_codes(500, kind)
     scores = leakage.score_blocks(fit, test, seed=0)
     for name in ("mig", "disentanglement", "completeness"):
@@ -65,7 +65,7 @@ def test_codes_get_the_block_scores_they_must(kind, expected):
 
 
 @pytest.mark.parametrize(("kind", "own", "other"), [("perfect", 1, 0), ("random", 0, 0)])
-def test_codes_get_the_probe_scores_they_must(kind, own, other):
+def test_probe_scores_of_perfect_and_random_codes(kind, own, other):
     fit, test = make_codes(1000, kind), make_codes(500, kind)
     for probe in leakage.probe_all(fit, {"held_out_clips": test}, seed=0):
         score = probe["held_out_clips"]
@@ -74,7 +74,7 @@ def test_codes_get_the_probe_scores_they_must(kind, own, other):
         assert skill == pytest.approx(expected, abs=0.16), probe
 
 
-def test_objects_never_seen_are_not_asked_for():
+def test_classes_that_were_never_seen_are_not_scored():
     fit, test = make_codes(100, "perfect"), make_codes(50, "perfect")
     test.factors["object"][0] = 7
     records = leakage.probe_all(fit, {"held_out_objects": test}, seed=0)

@@ -33,7 +33,7 @@ def test_linear_probes_equal_scikit_learn(targets, reference, metric):
 
 
 @pytest.mark.parametrize("kind", probes.KINDS)
-def test_what_is_not_there_is_not_found(kind):
+def test_probes_find_nothing_in_noise(kind):
     noise = RNG.normal(0, 1, (300, 4))
     accuracy, r_squared = (
         probes.score(probes.fit(kind, noise[:200], t[:200], seed=0), noise[200:], t[200:], seed=0)

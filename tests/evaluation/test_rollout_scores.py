@@ -140,7 +140,7 @@ def test_the_interval_of_inception_is_around_it():
     assert score["low"] < score["mean"] < score["high"]
 
 
-def test_a_judge_learns_and_knows_how_well(model, judge):
+def test_a_judge_learns_and_scores_itself(model, judge):
     # On digits of 8 pixels, after a second of training: far from good, far from chance.
     assert judge.record["accuracy"]["mean"] > 2 * judge.record["chance"]
     source = model[0].source
