@@ -76,6 +76,15 @@ def config(data_dir):
     return tiny_config(data_dir)
 
 
+@pytest.fixture
+def training_only(monkeypatch):
+    """Has `train.run` end after training, for tests that look at nothing else: a third of a run."""
+    from drnet_jax.commands import train
+
+    for command in (train.evaluate, train.generate):
+        monkeypatch.setattr(command, "write", lambda *args: None)
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, data_dir):
     """A workdir with a finished tiny run; tests only read it, or copy it first."""

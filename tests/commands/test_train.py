@@ -68,6 +68,7 @@ def stop_in(patch, stage: str, after: int) -> None:
     patch.setattr(train, f"{stage}_stage", stopping_stage)
 
 
+@pytest.mark.usefixtures("training_only")  # The scores of a killed run are compared elsewhere.
 def test_a_stopped_run_resumes_to_the_same_numbers(trained, config, tmp_path, monkeypatch):
     """Stopped by SIGTERM in each stage and started again, a run equals an undisturbed one."""
     for stage in STAGES:
@@ -79,7 +80,6 @@ def test_a_stopped_run_resumes_to_the_same_numbers(trained, config, tmp_path, mo
     chex.assert_trees_all_equal(final_states(config, tmp_path), final_states(config, trained))
     for stage in STAGES:
         assert [row["step"] for row in rows(tmp_path, stage)] == [2, 4, 6]
-    assert (tmp_path / "evaluation.json").read_text() == (trained / "evaluation.json").read_text()
 
 
 @pytest.mark.parametrize("stopped", [False, True])
@@ -221,6 +221,7 @@ def test_a_run_keeps_the_dtype_that_it_started_with(trained, config, tmp_path):
     assert run.networks.decoder.dtype == jnp.bfloat16
 
 
+@pytest.mark.usefixtures("training_only")
 def test_losses_fall(config, tmp_path):
     config.drnet.update(num_steps=60, batch_size=16, learning_rate=0.01)
     config.predictor.update(num_steps=60, learning_rate=0.03)

@@ -50,14 +50,14 @@ def test_an_old_run_is_evaluated_sampled_and_reported(workdir, config):
     before = json.loads((workdir / "evaluation.json").read_text())
     evaluate.run(config, workdir)
     after = json.loads((workdir / "evaluation.json").read_text())
-    for part in ("swap", "reconstruction"):
-        psnr = [record[part]["model"]["psnr"]["mean"] for record in (before, after)]
-        np.testing.assert_allclose(*psnr, rtol=1e-4)
+    psnr = [record["swap"]["model"]["psnr"]["mean"] for record in (before, after)]
+    np.testing.assert_allclose(*psnr, rtol=1e-4)
     generate.run(config, workdir)
     assert (workdir / "samples" / "rollout.npz").exists()
     assert report.write(workdir).exists()
 
 
+@pytest.mark.usefixtures("training_only")
 def test_an_interrupted_old_run_resumes_to_the_same_result(workdir, config, capsys):
     expected = create_run(config, workdir).restore()
     for stage in STAGES:
@@ -69,8 +69,10 @@ def test_an_interrupted_old_run_resumes_to_the_same_result(workdir, config, caps
     chex.assert_trees_all_close(
         create_run(config, workdir).restore(), expected, rtol=1e-2, atol=5e-3
     )
-    steps = [json.loads(line)["step"] for line in (workdir / "metrics.jsonl").open()]
-    assert steps == [2, 4, 6, 2, 4, 6]
+    rows = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    assert sorted((row["stage"], row["step"]) for row in rows) == [
+        (stage, step) for stage in STAGES for step in (2, 4, 6)
+    ]
 
 
 def test_an_old_run_is_still_compared_with_the_settings_given(workdir, config):
