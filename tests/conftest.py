@@ -21,7 +21,7 @@ def pytest_configure(config):
     jax.config.update("jax_compilation_cache_dir", str(folder))
     # With a limit JAX locks the folder, so that no worker reads what another has half written.
     jax.config.update("jax_compilation_cache_max_size", 2 * 1024**3)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
 def load_config(variant: str):
