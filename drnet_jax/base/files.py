@@ -13,14 +13,9 @@ _CHECKSUM_BYTES = 32
 
 
 def write_atomically(path: epath.PathLike, data: bytes | str) -> epath.Path:
-    """Writes `data` to `path`; a reader sees either all of it or the file from before.
+    """Writes `data`, text as UTF-8; a reader sees either all of it or the file from before.
 
-    Args:
-      path: local or `gs://` path; missing parent folders are created.
-      data: bytes, or text to store as UTF-8.
-
-    Returns:
-      `path`.
+    Missing parent folders are created. Returns `path`, which may be local or a `gs://` path.
     """
     path = epath.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,9 +50,8 @@ def read_checked(path: epath.PathLike) -> list[bytes] | None:
 def lock(path: epath.PathLike, waiting: str) -> contextlib.AbstractContextManager:
     """Acquires a lock against other processes of this machine; a `with` block releases it.
 
-    Args:
-      path: a local file, which is not deleted afterwards; missing parent folders are created.
-      waiting: the line to print while another process holds the lock.
+    The local file `path` is not deleted afterwards; missing parent folders are created. The line
+    `waiting` is printed while another process holds the lock.
 
     Raises:
       OSError: the file cannot be opened.

@@ -8,11 +8,7 @@ from tqdm import tqdm
 def progress_bar(description: str, total: int, unit: str, *, initial: int = 0) -> tqdm:
     """Returns a progress bar on stderr; use it as a context manager and call its `update`.
 
-    Args:
-      description: the text before the bar.
-      total: what the bar counts up to.
-      unit: what it counts, singular, such as `step`.
-      initial: where it starts; above 0 when earlier work is continued.
+    It counts up to `total` from `initial`, where earlier work ended; `unit` is singular: `step`.
     """
     return tqdm(
         total=total,

@@ -32,7 +32,6 @@ def _prepare(config: ml_collections.ConfigDict) -> str:
     if config.data.name == registry.MOVING_MNIST:
         return _prepare_moving_mnist(config)
     builder = registry.make_builder(config.data)
-    registry.warn_of_stand_in(builder)
     folder = prepare_clips(builder, max_skipped=config.data.max_skipped)
     files = "\n".join(f"  {folder / name}" for name in ("card.md", "contact_sheet.png"))
     return f"{builder.CARD.title}, ready for training:\n{files}"

@@ -54,9 +54,7 @@ class ClipStore:
     def gather(self, clips: np.ndarray, times: np.ndarray) -> np.ndarray:
         """Returns uint8 frames `[batch, time, height, width, channels]`.
 
-        Args:
-          clips: int `[batch]`, numbers of clips.
-          times: int `[batch, time]`, each within its clip.
+        `clips` are int `[batch]`, numbers of clips; `times` are int `[batch, time]`.
         """
         if self._frames is not None:
             # The frames of all clips follow one another.

@@ -11,42 +11,28 @@ from drnet_jax.base.arrays import Array
 
 @dataclasses.dataclass(frozen=True)
 class Factors:
-    """The factors of variation of some frames of a batch of clips.
+    """The factors of variation of some frames of a batch of clips, by name."""
 
-    Attributes:
-      content: int `[batch]` by name, classes from 0 on: constant within a clip.
-      num_classes: the number of classes of each factor of content.
-      pose: float `[batch, time, dims]` by name: changes within a clip. An angle is given as its
-        cosine and sine.
-      clips: int `[batch]`, equal for rows of the same clip; None if all rows are different clips.
-    """
-
-    content: Mapping[str, np.ndarray]
-    num_classes: Mapping[str, int]
+    content: Mapping[str, np.ndarray]  # int `[batch]`, classes from 0 on: constant within a clip.
+    num_classes: Mapping[str, int]  # The number of classes of each factor of content.
+    # float `[batch, time, dims]`: changes within a clip. An angle is given as cosine and sine.
     pose: Mapping[str, np.ndarray]
+    # int `[batch]`, equal for rows of the same clip; None if all rows are different clips.
     clips: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Objects:
-    """The objects in some frames of a batch of clips, always in the same order.
+    """The objects in some frames of a batch of clips, always in the same order."""
 
-    Attributes:
-      classes: int `[batch, objects]`, from 0 on.
-      num_classes: the number of classes.
-      positions: float `[batch, time, objects, 2]`, (row, column) of the upper left corner in
-        pixels, at least 0 and below `span`.
-      visible: float `[batch, time, objects]`, the visible share of each object, 0 to 1.
-      size: side of an object in pixels.
-      span: number of positions on an axis.
-    """
-
-    classes: np.ndarray
+    classes: np.ndarray  # int `[batch, objects]`, from 0 on.
     num_classes: int
+    # float `[batch, time, objects, 2]`, (row, column) of the upper left corner in pixels, at least
+    # 0 and below `span`.
     positions: np.ndarray
-    visible: np.ndarray
-    size: int
-    span: int
+    visible: np.ndarray  # float `[batch, time, objects]`, the visible share of each, 0 to 1.
+    size: int  # Side of an object in pixels.
+    span: int  # Number of positions on an axis.
 
 
 class GroundTruth:

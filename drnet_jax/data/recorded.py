@@ -24,15 +24,10 @@ _RADIANS = {"azimuth": np.pi / 180, "phase": 1.0}
 
 @flax.struct.dataclass
 class RecordedClips:
-    """Sampled clips.
+    """Sampled clips."""
 
-    Attributes:
-      numbers: int `[batch]`, which clips of the split these are.
-      starts: int `[batch]`, the frame that is time 0.
-    """
-
-    numbers: np.ndarray
-    starts: np.ndarray
+    numbers: np.ndarray  # int `[batch]`, which clips of the split these are.
+    starts: np.ndarray  # int `[batch]`, the frame that is time 0.
 
 
 class RecordedSource(HostSource):
@@ -53,15 +48,10 @@ class RecordedSource(HostSource):
         seed: int,
         mesh: Mesh,
     ):
-        """Opens prepared clips.
+        """Opens prepared clips, and keeps the frames of splits up to `max_bytes` in memory.
 
-        Args:
-          builder: a data set that has been prepared.
-          max_frame_gap: K, the longest distance in time of two frames that training compares.
-          consecutive: whether the first stage sees consecutive frames of a clip.
-          max_bytes: the largest split whose frames are kept in memory.
-          seed: the run's seed; a batch is a function of it and of the batch's number.
-          mesh: the devices that training batches are split over.
+        A batch is a function of `seed` and its number, and is split over the devices of `mesh`.
+        `max_frame_gap` and `consecutive` are explained at `HostSource.train_frames`.
 
         Raises:
           ValueError: if the prepared data are damaged.

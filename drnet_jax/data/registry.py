@@ -37,8 +37,6 @@ STAND_INS = {
     "suncg": (chairs_stand_in.StandInChairs, chairs_stand_in.StandInChairsConfig),
 }
 
-_GIGABYTE = 1e9
-
 
 def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> Source:
     """Returns the source that `config.data` describes; prepares the data if necessary.
@@ -50,13 +48,12 @@ def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> 
     if data["name"] == MOVING_MNIST:
         return _moving_mnist(data, seed, mesh)
     builder = make_builder(data)
-    warn_of_stand_in(builder)
     prepare.prepare_clips(builder, max_skipped=data["max_skipped"])
     return RecordedSource(
         builder,
         max_frame_gap=data["max_frame_gap"],
         consecutive=data["consecutive"],
-        max_bytes=data["in_memory_gb"] * _GIGABYTE,
+        max_bytes=data["in_memory_gb"] * 1e9,
         seed=seed,
         mesh=mesh,
     )
@@ -69,17 +66,10 @@ def check_name(name: str) -> None:
         raise ValueError(f"config.data.name={name!r}; allowed: {', '.join(known)}.")
 
 
-def warn_of_stand_in(builder: ClipBuilder) -> None:
-    """Logs a warning if the clips stand in for data that are not available."""
-    if builder.CARD.stand_in:
-        logging.warning(
-            "STAND-IN: %s is not the data of the paper. For those set config.data.folder.",
-            builder.CARD.title,
-        )
-
-
 def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
     """Returns the builder of `config.data`, for all data except Moving MNIST; prepares nothing yet.
+
+    Logs a warning if the clips stand in for data that are not available.
 
     Raises:
       ValueError: for settings that do not fit each other.
@@ -102,6 +92,11 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
         raise ValueError(
             f"config.data.colored={data['colored']}; allowed: {builder.channels == 3}, as the "
             f"frames of {builder.CARD.title} have {builder.channels} channels."
+        )
+    if builder.CARD.stand_in:
+        logging.warning(
+            "STAND-IN: %s is not the data of the paper. For those set config.data.folder.",
+            builder.CARD.title,
         )
     return builder
 

@@ -17,15 +17,11 @@ Clips = Any
 
 @flax.struct.dataclass
 class ClipBatch:
-    """Consecutive frames of a batch of clips.
+    """Consecutive frames of a batch of clips."""
 
-    Attributes:
-      frames: uint8 `[batch, time, height, width, channels]`.
-      lengths: int32 `[batch]`, the number of real frames of each clip; the frames after them repeat
-        the last one. None if all frames are real.
-    """
-
-    frames: jax.Array
+    frames: jax.Array  # uint8 `[batch, time, height, width, channels]`.
+    # int32 `[batch]`, the number of real frames of each clip; the frames after them repeat the
+    # last one. None if all frames are real.
     lengths: jax.Array | None = None
 
 
@@ -63,12 +59,9 @@ class Source(abc.ABC):
         num_frames: int = 1,
         unlike: Clips | None = None,
     ) -> Clips:
-        """Returns `num_clips` random clips of `split`.
+        """Returns `num_clips` random clips of `split`, train or test, determined by `key`.
 
         Args:
-          split: train or test.
-          key: determines the clips.
-          num_clips: how many to sample.
           num_frames: the least number of frames of each clip, at most `max_frames`.
           unlike: `num_clips` clips; each new clip shows other content than its counterpart here, if
             the split has other content.
@@ -97,11 +90,8 @@ class Source(abc.ABC):
     def frames(self, split: str, clips: Clips, times: np.ndarray) -> Array:
         """Returns uint8 frames `[batch, time, height, width, channels]` of sampled clips.
 
-        Args:
-          split: the split that the clips belong to.
-          clips: what `sample` returned.
-          times: int `[time]`, the same for every clip, or `[batch, time]`. A clip that ends repeats
-            its last frame.
+        `times` are int `[time]`, the same for every clip, or `[batch, time]`. A clip that ends
+        repeats its last frame.
         """
 
     @abc.abstractmethod

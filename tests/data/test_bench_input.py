@@ -1,10 +1,9 @@
 """The benchmark of the input, tiny and without PyTorch; and what docs/data.md shows."""
 
-import importlib.util
+import importlib
 import itertools
 import pathlib
 import re
-import sys
 
 import jax
 import numpy as np
@@ -14,18 +13,14 @@ from benchmarks import input as benchmark
 from benchmarks.png_clips import PngClips, write_folders
 from drnet_jax.base import sharding
 from drnet_jax.data import registry
-from drnet_jax.data.preparation import prepare
 from tests.helpers import toy_clips
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
-DOCUMENT = ROOT / "docs" / "data.md"
+DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "data.md"
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    config = toy_clips.ToyConfig(name="toy")
-    builder = toy_clips.ToyTurn(config=config, data_dir=tmp_path_factory.mktemp("clips"))
-    prepare.prepare_clips(builder, max_skipped=0)
+    builder = toy_clips.create(tmp_path_factory.mktemp("clips"), toy_clips.ToyTurn)
     return benchmark.open_source(builder, 1e9)
 
 
@@ -67,20 +62,11 @@ def test_our_stream_is_timed(source):
     assert result["ours_clips_per_s"] > 0
 
 
-@pytest.fixture
-def arrays(tmp_path, monkeypatch):
-    """The module that the document shows."""
+def test_the_data_set_that_the_document_shows(tmp_path, monkeypatch):
     [code] = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    path = tmp_path / "arrays.py"
-    path.write_text(code)
-    spec = importlib.util.spec_from_file_location("arrays", path)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "arrays", module)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_data_set_that_the_document_shows(arrays, tmp_path, monkeypatch):
+    (tmp_path / "arrays.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    arrays = importlib.import_module("arrays")
     rng = np.random.default_rng(0)
     for split, count in {"train": 3, "test": 1}.items():
         (tmp_path / split).mkdir()

@@ -13,26 +13,20 @@ from drnet_jax.data.frames_file import FramesFile
 from drnet_jax.data.preparation.prepare import prepare_clips
 from tests.helpers import squares, toy_clips
 
-LENGTHS = (3, 5, 8, 4)
 BYTES = 64  # Of a frame.
-
-
-def create(folder):
-    config = toy_clips.ToyConfig(lengths=LENGTHS, name="toy")
-    return toy_clips.Toy(config=config, data_dir=folder)
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("clips")
-    prepare_clips(create(folder), max_skipped=0)
+    toy_clips.create(folder)
     return folder
 
 
 @pytest.fixture
 def builder(prepared, tmp_path):
     """A data set whose files a test may change."""
-    return create(shutil.copytree(prepared, tmp_path / "clips"))
+    return toy_clips.create(shutil.copytree(prepared, tmp_path / "clips"))
 
 
 def files_of(builder):
@@ -44,7 +38,7 @@ def check(store):
     times = np.array([[7, 0], [2, 1], [0, 3], [3, 3], [4, 0]])
     assert store.names == [f"train {i}" for i in range(4)]
     assert store.factors == [{"object": i} for i in range(4)]
-    np.testing.assert_array_equal(store.lengths, LENGTHS)
+    np.testing.assert_array_equal(store.lengths, [3, 5, 8, 4])
     frames = store.gather(clips, times)
     assert frames.shape == (5, 2, 8, 8, 1)
     assert frames.dtype == np.uint8

@@ -10,7 +10,6 @@ import tensorflow_datasets as tfds
 from drnet_jax.base import sharding
 from drnet_jax.data import pipeline
 from drnet_jax.data.clip_store import ClipStore
-from drnet_jax.data.preparation import prepare
 from drnet_jax.data.recorded import RecordedSource
 from tests.helpers import toy_clips
 
@@ -40,9 +39,7 @@ def folder(tmp_path_factory):
 
 
 def make(folder, builder_class=toy_clips.Toy, lengths=(3, 5, 8, 4), **changes):
-    config = toy_clips.ToyConfig(lengths=lengths, name=f"toy_{'_'.join(map(str, lengths))}")
-    builder = builder_class(config=config, data_dir=folder)
-    prepare.prepare_clips(builder, max_skipped=0)
+    builder = toy_clips.create(folder, builder_class, lengths)
     settings = dict(max_frame_gap=2, max_bytes=1e9, seed=3, mesh=sharding.data_mesh())
     return RecordedSource(builder, **(settings | changes))
 

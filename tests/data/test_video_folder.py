@@ -337,16 +337,6 @@ def test_a_title_that_is_not_unicode(folder):
     np.testing.assert_array_equal(read(folder, "train/c.mkv"), clip(2))
 
 
-def test_one_bad_video_among_others_is_left_out(folder, tmp_path):
-    (folder / "train" / "c.mkv").write_bytes(b"")
-    builder = create(folder, tmp_path / "data")
-    with pytest.raises(ValueError, match=r"c\.mkv"):
-        prepare_clips(builder, max_skipped=0)
-    prepare_clips(builder, max_skipped=0.5)
-    (record,) = builder.as_data_source(split="train")
-    np.testing.assert_array_equal(record["frames"], clip(1))
-
-
 def test_a_truncated_video_keeps_its_start(folder):
     path = folder / "train" / "c.mkv"
     write_video(path, clip(2, num_frames=20))

@@ -24,15 +24,10 @@ ACTIONS = ("walking", "running", "waving")
 
 @dataclasses.dataclass(kw_only=True)
 class ToyConfig(ClipConfig):
-    """Settings of the toy data.
+    """Settings of the toy data."""
 
-    Attributes:
-      num_jobs: jobs of each split.
-      num_clips: clips of each job.
-    """
-
-    num_jobs: int = 4
-    num_clips: int = 2
+    num_jobs: int = 4  # Of each split.
+    num_clips: int = 2  # Of each job.
 
     def __post_init__(self):
         self.name = f"toy_{self.image_size}_{self.num_jobs}_{self.num_clips}"

@@ -4,20 +4,17 @@ import dataclasses
 
 import numpy as np
 
+from drnet_jax.data.preparation import prepare
 from drnet_jax.data.preparation.builder import Clip, ClipBuilder, ClipConfig, Job
 from tests.helpers import squares
 
 
 @dataclasses.dataclass(kw_only=True)
 class ToyConfig(ClipConfig):
-    """Settings of the toy data.
+    """Settings of the toy data."""
 
-    Attributes:
-      lengths: frames of the clips for training; the three for the test are as long as the longest.
-    """
-
-    image_size: int = 8
-    lengths: tuple[int, ...] = (3, 5, 8, 4)
+    # Frames of the clips for training; the three for the test are as long as the longest.
+    lengths: tuple[int, ...]
 
 
 def read(frames):
@@ -50,3 +47,11 @@ class ToyTurn(Toy, skip_registration=True):
     """Clips that go round, of objects that can be seen from any angle."""
 
     CARD = dataclasses.replace(Toy.CARD, periodic=True)
+
+
+def create(folder, kind=Toy, lengths=(3, 5, 8, 4)):
+    """Returns a data set of frames of 8 x 8 pixels that is prepared in `folder`."""
+    name = f"toy_{'_'.join(map(str, lengths))}"
+    builder = kind(config=ToyConfig(name=name, image_size=8, lengths=lengths), data_dir=folder)
+    prepare.prepare_clips(builder, max_skipped=0)
+    return builder

@@ -21,68 +21,41 @@ class UnreadableError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """One clip.
+    """One clip."""
 
-    Attributes:
-      name: unique in its data set, and the same in every preparation.
-      frames: uint8 `[time, image_size, image_size, channels]`.
-      factors: values of the features that `ClipBuilder.factor_features` declares.
-    """
-
-    name: str
-    frames: np.ndarray
-    factors: dict[str, Any]
+    name: str  # Unique in its data set, and the same in every preparation.
+    frames: np.ndarray  # uint8 `[time, image_size, image_size, channels]`.
+    factors: dict[str, Any]  # Values of the features that `ClipBuilder.factor_features` declares.
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """The smallest unit of work in a preparation, such as a video or an object.
+    """The smallest unit of work in a preparation, such as a video or an object."""
 
-    Attributes:
-      name: unique in its data set and meant for people, such as a path below the folder.
-      arguments: what `ClipBuilder.make` needs; their `repr` tells different jobs apart.
-    """
-
-    name: str
-    arguments: tuple = ()
+    name: str  # Unique in its data set and meant for people, such as a path below the folder.
+    arguments: tuple = ()  # What `ClipBuilder.make` needs; their `repr` tells jobs apart.
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What people should know about a data set.
-
-    Attributes:
-      title: a few words.
-      description: what a clip shows, what changes in it, and how it is split.
-      license: of the frames.
-      homepage: the source of the originals; empty for rendered sets.
-      citation: whom to cite; may be empty.
-      stand_in: whether drnet_jax renders it in place of data that cannot be downloaded.
-      periodic: whether a clip is one full turn, so that its first frame follows its last.
-    """
+    """What people should know about a data set."""
 
     title: str
-    description: str
-    license: str
-    homepage: str = ""
-    citation: str = ""
-    stand_in: bool = False
-    periodic: bool = False
+    description: str  # What a clip shows, what changes in it, and how the set is split.
+    license: str  # Of the frames.
+    homepage: str = ""  # The source of the originals; empty for rendered sets.
+    citation: str = ""  # Whom to cite; may be empty.
+    stand_in: bool = False  # Whether drnet_jax renders it in place of data nobody can download.
+    periodic: bool = False  # Whether a clip is one full turn: its first frame follows its last.
 
 
 @dataclasses.dataclass(kw_only=True)
 class ClipConfig(tfds.core.BuilderConfig):
-    """Settings of a data set; settings that give different clips must differ in `name`.
+    """Settings of a data set; settings that give different clips must differ in `name`."""
 
-    Attributes:
-      name: derived from the other settings, and from the raw files if there are any.
-      image_size: side of a frame in pixels.
-      folder: the raw files; empty for rendered sets.
-    """
-
-    name: str = ""
-    image_size: int
-    folder: str = ""
+    name: str = ""  # Derived from the other settings, and from the raw files if there are any.
+    image_size: int  # Side of a frame in pixels.
+    folder: str = ""  # The raw files; empty for rendered sets.
 
 
 class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
@@ -97,11 +70,8 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
     """Factors that tell clips of different content apart; if empty, no two clips share content."""
     LABEL: str = ""
     """The factor, a class, that says which motion a clip shows; empty if there is none."""
-
-    @property
-    def channels(self) -> int:
-        """Channels of a frame: 1 for gray, 3 for color."""
-        return 1
+    channels: int = 1
+    """Channels of a frame: 1 for gray, 3 for color."""
 
     @abc.abstractmethod
     def factor_features(self) -> dict[str, Any]:
@@ -129,16 +99,9 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
     ) -> np.ndarray | None:
         """Returns the true frame with the content of one clip and the pose of another.
 
-        Args:
-          content: factors of the clip that gives the content.
-          pose: factors of the clip that gives the pose.
-          time: the frame of the latter.
-
-        Returns:
-          uint8 `[image_size, image_size, channels]`, or None if it is not known.
+        `content` and `pose` are the factors of the clips, `time` is the frame of the latter. The
+        result is uint8 `[image_size, image_size, channels]`, or None if it is not known.
         """
-        del content, pose, time
-        return None
 
     def serialize(self, clip: Clip) -> bytes:
         """Returns the record of `clip`: one value for each feature, always as the same bytes.

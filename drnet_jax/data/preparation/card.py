@@ -21,15 +21,10 @@ STAND_IN = "STAND-IN: rendered by drnet_jax in place of data that cannot be had"
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """What a prepared data set holds.
+    """What a prepared data set holds."""
 
-    Attributes:
-      splits: the records of each split in order, decoded, without their frames.
-      skipped: name and reason of each input that could not be used.
-    """
-
-    splits: dict[str, list[dict[str, Any]]]
-    skipped: list[tuple[str, str]]
+    splits: dict[str, list[dict[str, Any]]]  # Records in order, decoded, without their frames.
+    skipped: list[tuple[str, str]]  # Name and reason of each input that could not be used.
 
 
 def text(builder: ClipBuilder, contents: Contents) -> str:

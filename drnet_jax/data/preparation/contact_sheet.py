@@ -22,13 +22,7 @@ Record = dict[str, Any]
 
 
 def png(builder: ClipBuilder, contents: card.Contents, shown: dict[str, list[Record]]) -> bytes:
-    """Returns the contact sheet as a PNG.
-
-    Args:
-      builder: the data set, for its title and the names of its classes.
-      contents: all of its clips.
-      shown: by split, the decoded records to draw, with their frames.
-    """
+    """Returns the contact sheet as a PNG; draws the records `shown`, decoded with their frames."""
     side = _shown(np.zeros((1, *builder.info.features["frames"].shape[1:]), np.uint8)).shape[1]
     width = 2 * drawing.MARGIN + _LABEL + _NUM_FRAMES * (side + drawing.GUTTER) - drawing.GUTTER
     blocks = [_heading(builder, contents, width)]

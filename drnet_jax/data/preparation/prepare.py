@@ -41,12 +41,9 @@ def prepare_clips(
     """Makes all clips of `builder`, unless they already exist.
 
     A preparation that was interrupted, even killed, continues with the jobs that are left, and
-    the result has the same bytes. A second process waits for the first.
-
-    Args:
-      builder: the data set; afterwards it can be read from.
-      max_skipped: the largest fraction of the jobs whose input may be unreadable.
-      workers: number of threads; by default one for each core.
+    the result has the same bytes. A second process waits for the first. `max_skipped` is the
+    largest fraction of the jobs whose input may be unreadable, `workers` is the number of threads,
+    by default one for each core.
 
     Returns:
       The folder with the records, `card.md` and `contact_sheet.png`.
@@ -92,8 +89,9 @@ def _make_and_write(builder: ClipBuilder, max_skipped: float, workers: int) -> N
     jobs = builder.jobs()
     _check_jobs(builder, jobs)
     title, num_jobs = builder.CARD.title, sum(len(split) for split in jobs.values())
-    num_jobs_text = wording.count(num_jobs, "job")
-    print(f"Preparing {title}: {num_jobs_text}, in {builder.data_path}.", flush=True)
+    print(
+        f"Preparing {title}: {wording.count(num_jobs, 'job')}, in {builder.data_path}.", flush=True
+    )
     outcomes = _run_jobs(builder, jobs, workers)
     skipped = [(name, reason) for name, reason in outcomes.items() if isinstance(reason, str)]
     made = {name: clips for name, clips in outcomes.items() if not isinstance(clips, str)}

@@ -23,10 +23,7 @@ Records = dict[str, Iterator[bytes]]
 def write(builder: ClipBuilder, records: Records, contents: card.Contents) -> None:
     """Writes all files into a folder that gets its final name when it is complete.
 
-    Args:
-      builder: the data set.
-      records: the records of each split.
-      contents: what they hold, in the same order.
+    `contents` says what the records of each split hold, in the same order.
 
     Raises:
       OSError, RuntimeError: something cannot be written, for example because the disk is full.
@@ -55,7 +52,10 @@ def write(builder: ClipBuilder, records: Records, contents: card.Contents) -> No
 
 
 def _write_records(
-    builder: ClipBuilder, records: Records, contents: card.Contents, folder: epath.Path
+    builder: ClipBuilder,
+    records: Records,
+    contents: card.Contents,
+    folder: epath.Path,
 ) -> dict[str, list[dict[str, Any]]]:
     """Writes the records and what tfds notes about them; returns those to draw, decoded."""
     builder.info.set_file_format(_FORMAT, override=True)

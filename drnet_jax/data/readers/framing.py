@@ -12,17 +12,11 @@ _MAX_ASPECT = 32  # A crop or a squeeze of a longer picture would show nothing u
 
 @dataclasses.dataclass(frozen=True)
 class Framing:
-    """The form into which readers bring frames.
+    """The form into which readers bring frames."""
 
-    Attributes:
-      image_size: side of a frame in pixels.
-      channels: 1 is gray, 3 is RGB.
-      crop: `center` takes the largest centered square, `none` squeezes the whole picture.
-    """
-
-    image_size: int
-    channels: int
-    crop: str
+    image_size: int  # Side of a frame in pixels.
+    channels: int  # 1 is gray, 3 is RGB.
+    crop: str  # `center` takes the largest centered square, `none` squeezes the whole picture.
 
     def __post_init__(self):
         if self.crop not in CROPS:

@@ -19,10 +19,7 @@ def read_sequence(files: Sequence[tuple[str, pathlib.Path]], framing: Framing) -
     """Returns the pictures in `files` as frames, uint8 `[time, size, size, channels]`.
 
     Transparent parts are shown on white. A picture that already has the right size keeps every bit.
-
-    Args:
-      files: (name for errors, path) of each frame, in order.
-      framing: the form of the frames.
+    `files` are (name for errors, path) of each frame, in order.
 
     Raises:
       UnreadableError: a picture is damaged, or the pictures differ in size.

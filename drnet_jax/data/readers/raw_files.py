@@ -10,30 +10,19 @@ from collections.abc import Iterable
 
 @dataclasses.dataclass(frozen=True)
 class RawFile:
-    """A file below a folder.
+    """A file below a folder."""
 
-    Attributes:
-      name: its path below the folder, with `/` on every system.
-      path: where it is.
-      size: in bytes.
-      changed: time of the last change, in nanoseconds since 1970.
-    """
-
-    name: str
+    name: str  # Its path below the folder, with `/` on every system.
     path: pathlib.Path
-    size: int
-    changed: int
+    size: int  # In bytes.
+    changed: int  # Time of the last change, in nanoseconds since 1970.
 
 
 def open_folder(folder: str, contents: str) -> pathlib.Path:
-    """Returns `folder` as a path.
-
-    Args:
-      folder: as the user gave it; `~` is the home folder.
-      contents: what it should hold, for the error message.
+    """Returns `folder`, as the user gave it, as a path; `~` is the home folder.
 
     Raises:
-      FileNotFoundError: there is no such folder.
+      FileNotFoundError: there is no such folder; it should hold `contents`.
     """
     path = pathlib.Path(folder).expanduser()
     if not folder or not path.is_dir():
@@ -61,7 +50,12 @@ def walk(folder: pathlib.Path) -> list[RawFile]:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                name = prefix + _checked(entry)
+                try:
+                    entry.name.encode()
+                except UnicodeEncodeError as error:
+                    message = f"{entry.path!r}: the file's name is not UTF-8; rename it."
+                    raise ValueError(message) from error
+                name = prefix + entry.name
                 if entry.is_dir():
                     waiting.append((path / entry.name, f"{name}/"))
                 elif entry.is_file():
@@ -77,11 +71,8 @@ def raw_file(path: pathlib.Path, name: str) -> RawFile:
 
 def fingerprint(parts: Iterable[object]) -> str:
     """Returns 12 hexadecimal digits that depend on all `parts` and their order."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(repr(part).encode())
-        digest.update(b"\n")  # So that ("a", "b") differs from ("ab",).
-    return digest.hexdigest()[:12]
+    lines = "".join(f"{part!r}\n" for part in parts)  # ("a", "b") differs from ("ab",).
+    return hashlib.sha256(lines.encode()).hexdigest()[:12]
 
 
 def natural_key(text: str) -> tuple:
@@ -95,11 +86,3 @@ def check_image_size(image_size: int) -> None:
     """Raises ValueError unless frames may be `image_size` pixels wide and high."""
     if not 1 <= image_size <= 1024:
         raise ValueError(f"config.data.image_size={image_size}; allowed: 1 to 1024.")
-
-
-def _checked(entry: os.DirEntry) -> str:
-    try:
-        entry.name.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{entry.path!r}: the file's name is not UTF-8; rename it.") from error
-    return entry.name

@@ -28,12 +28,8 @@ _FORMATS = {1: "gray", 3: "rgb24"}
 def read_timing(path: pathlib.Path, name: str) -> tuple[Fraction | None, Fraction | None]:
     """Returns the length in seconds and the average frames per second that a header claims.
 
-    Args:
-      path: the video.
-      name: its name in errors.
-
-    Returns:
-      None in place of a number that the header does not give, or that makes no sense.
+    None takes the place of a number that the header does not give, or that makes no sense. `name`
+    is the video's name in errors.
 
     Raises:
       UnreadableError: it is not a video.
@@ -61,10 +57,9 @@ def frames(
     color keeps every bit. The last frame of a truncated file is left out if its data are cut off.
 
     Args:
-      source: the path of the file, or its content.
-      name: its name in errors.
+      source: the path of the file, or its content; `name` is its name in errors.
       framing: the form of the frames.
-      start: the first time to return; found by seeking.
+      start: the first time to return, found by seeking.
       stop: the time before which to stop; None for the end.
 
     Raises:

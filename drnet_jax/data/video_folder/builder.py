@@ -39,26 +39,16 @@ _CLIPS_PER_JOB = 10  # Few enough to fit in memory, enough to keep the number of
 
 @dataclasses.dataclass(kw_only=True)
 class VideoFolderConfig(ClipConfig):
-    """Settings of a folder of videos; `configs/video_folder.py` has their defaults.
+    """Settings of a folder of videos; `configs/video_folder.py` has their defaults."""
 
-    Attributes:
-      name: made from the settings and from the files in the folder.
-      colored: whether frames are in color, else gray.
-      crop: `center` takes the largest centered square, `none` squeezes the whole picture.
-      frame_rate: frames per second at which videos are sampled; 0 takes every frame. Folders of
-        pictures are never sampled.
-      min_frames: shorter clips are left out.
-      max_frames: longer videos are cut into clips of this length.
-      test_fraction: share of the files to test on, unless there are folders train/ and test/.
-    """
-
-    name: str = ""
-    colored: bool
-    crop: str
+    name: str = ""  # Made from the settings and from the files in the folder.
+    colored: bool  # Whether frames are in color, else gray.
+    crop: str  # `center` takes the largest centered square, `none` squeezes the whole picture.
+    # Frames per second at which videos, not folders of pictures, are sampled; 0 takes every frame.
     frame_rate: float
-    min_frames: int
-    max_frames: int
-    test_fraction: float
+    min_frames: int  # Shorter clips are left out.
+    max_frames: int  # Longer videos are cut into clips of this length.
+    test_fraction: float  # Share of the files to test on, unless there are folders train and test.
 
     def __post_init__(self):
         raw_files.check_image_size(self.image_size)
@@ -224,7 +214,7 @@ def _find_inputs(folder: pathlib.Path) -> dict[str, Files]:
     for file in raw_files.walk(folder):
         if _is_video([file]):
             by_path[file.name] = [file]
-        elif _suffix(file) in image_files.SUFFIXES:
+        elif file.path.suffix.lower() in image_files.SUFFIXES:
             by_path.setdefault(str(pathlib.PurePosixPath(file.name).parent), []).append(file)
     inputs: dict[str, Files] = {}
     for name, files in by_path.items():
@@ -271,8 +261,4 @@ def _position(name: str) -> float:
 
 
 def _is_video(files: Sequence[RawFile]) -> bool:
-    return _suffix(files[0]) in video_files.SUFFIXES
-
-
-def _suffix(file: RawFile) -> str:
-    return pathlib.PurePosixPath(file.name).suffix.lower()
+    return files[0].path.suffix.lower() in video_files.SUFFIXES

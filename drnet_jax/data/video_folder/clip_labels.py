@@ -19,26 +19,17 @@ _MAX_BYTES = 2**26
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-    """The labels of all clips.
+    """The labels of all clips."""
 
-    Attributes:
-      classes: by column, the different values in natural order.
-      rows: by clip, the value of each column.
-    """
-
-    classes: dict[str, tuple[str, ...]]
-    rows: dict[str, dict[str, str]]
+    classes: dict[str, tuple[str, ...]]  # By column, the different values in natural order.
+    rows: dict[str, dict[str, str]]  # By clip, the value of each column.
 
 
 def read(folder: pathlib.Path, clips: Iterable[str]) -> Labels:
     """Returns the labels in `folder`; without a table, there are no columns.
 
     The first line names the columns: `file` is the path of a clip below the folder, and each of
-    the others is a factor, such as `label`.
-
-    Args:
-      folder: where `labels.csv` may be.
-      clips: the paths of all clips, relative to the folder.
+    the others is a factor, such as `label`. `clips` are the paths of all clips below the folder.
 
     Raises:
       ValueError: the table is malformed, names a clip that does not exist, or leaves one out.
