@@ -1,7 +1,6 @@
 """The card and the contact sheet of a prepared data set."""
 
 import dataclasses
-import io
 import pathlib
 
 import numpy as np
@@ -12,40 +11,23 @@ from drnet_jax.data.preparation import card, contact_sheet
 from tests.helpers import squares
 
 
-def read(builder):
-    """Returns the decoded records by split, as a preparation would."""
-    return {
-        split: [
-            builder.deserialize(builder.serialize(clip))
-            for job in jobs
-            for clip in builder.make(job)
-        ]
-        for split, jobs in builder.jobs().items()
-    }
+def sheet(builder):
+    return np.asarray(Image.open(builder.data_path / "contact_sheet.png"))
 
 
-def draw(builder):
-    records = read(builder)
-    shown = {
-        s: [r[i] for i in contact_sheet.spread(len(r), contact_sheet.NUM_CLIPS)]
-        for s, r in records.items()
-    }
-    png = contact_sheet.png(builder, card.Contents(records, []), shown)
-    return np.asarray(Image.open(io.BytesIO(png)))
-
-
-def test_text(tmp_path, monkeypatch):
-    builder = squares.create(tmp_path)
-    text = card.text(builder, card.Contents(read(builder), [("a.avi", "a.avi is empty.")]))
+def test_card(tmp_path, monkeypatch):
+    text = (squares.prepared(tmp_path).data_path / "card.md").read_text()
     expected = (pathlib.Path(__file__).parent / "squares_card.md").read_text()
     # The last line names the versions of libraries.
     assert text.rpartition("- Made by drnet_jax ")[0] == expected
     originals = dict(stand_in=False, periodic=True, homepage="https://a.b", citation="C.")
-    monkeypatch.setattr(builder, "CARD", dataclasses.replace(squares.Toy.CARD, **originals))
-    lines = card.text(builder, card.Contents(read(builder), [])).splitlines()
+    card_of_originals = dataclasses.replace(squares.Toy.CARD, **originals)
+    monkeypatch.setattr(squares.Toy, "CARD", card_of_originals)
+    text = (squares.prepared(tmp_path, num_jobs=1).data_path / "card.md").read_text()
+    lines = text.splitlines()
     assert lines[0] == "# Moving squares"
     turn = "A clip is one full turn: its first frame follows its last."
-    assert {turn, "- Source: https://a.b", "- Citation: C.", "None."} <= set(lines)
+    assert {turn, "- Source: https://a.b", "- Citation: C."} <= set(lines)
 
 
 def test_factor_text(tmp_path):
@@ -57,18 +39,17 @@ def test_factor_text(tmp_path):
 
 
 def test_contact_sheet_shows_the_frames(tmp_path):
-    builder = squares.create(tmp_path, num_clips=1)
-    picture = draw(builder)
-    # The last row is the last clip, of nine frames, enlarged five times.
-    frames = squares.Toy.make(builder, builder.jobs()["test"][-1])[0].frames
+    builder = squares.prepared(tmp_path)
+    picture = sheet(builder)
+    # The last row is the last clip, of ten frames, enlarged five times.
+    frames = squares.Toy.make(builder, builder.jobs()["test"][-1])[-1].frames
     top = picture.shape[0] - 8 - 4 - 80
     for i, frame in enumerate(frames):
         left = 8 + 230 + i * 84
         shown = picture[top : top + 80, left : left + 80]
         expected = frame.repeat(5, axis=0).repeat(5, axis=1)
         np.testing.assert_array_equal(shown, np.broadcast_to(expected, (80, 80, 3)))
-    few, many = (squares.create(tmp_path, num_jobs=n) for n in (4, 12))
-    assert draw(few).shape == draw(many).shape
+    assert picture.shape == sheet(squares.prepared(tmp_path, num_jobs=12)).shape
 
 
 @pytest.mark.parametrize("size, side", [(16, 80), (64, 128), (96, 96), (160, 160), (240, 120)])

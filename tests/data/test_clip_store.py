@@ -10,7 +10,6 @@ import pytest
 from drnet_jax.base import files
 from drnet_jax.data.clip_store import ClipStore
 from drnet_jax.data.frames_file import FramesFile
-from drnet_jax.data.preparation.prepare import prepare_clips
 from tests.helpers import squares, toy_clips
 
 BYTES = 64  # Of a frame.
@@ -67,8 +66,7 @@ def test_frames_are_unpacked_only_once(builder, monkeypatch):
 
 
 def test_what_is_known_survives_unpacking(tmp_path):
-    builder = squares.create(tmp_path)
-    prepare_clips(builder, max_skipped=0)
+    builder = squares.prepared(tmp_path)
     in_memory, *on_disk = [ClipStore(builder, "test", limit) for limit in (1e9, 0, 0)]
     for store in on_disk:
         assert store.names == in_memory.names

@@ -294,11 +294,7 @@ VIDEO, PICTURES = "train/c.avi", "test/walk 3"
         (VIDEO, content(b""), "is not a readable video: "),
         (VIDEO, content(b"no video" * 1000), "is not a readable video: Invalid data"),
         # A playlist would lead FFmpeg to other files.
-        (
-            VIDEO,
-            content(b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n/etc/hosts\n"),
-            "is not a readable video: ",
-        ),
+        (VIDEO, content(b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n/etc/hosts\n"), "is not a readable"),
         (
             VIDEO,
             lambda path: path.write_bytes(path.read_bytes().replace(b"FFV1", b"XQZ1")),
@@ -373,10 +369,7 @@ def test_files_that_cannot_be_split(folder, tmp_path):
         (b"file,my label\n", "has a column 'my label'; allowed"),
         (b"file,label\ntrain/c.mkv\n", "line 2: 1 column; expected 2"),
         (b"file,label\ntrain/d.mkv,run\n", "line 2: there is no clip 'train/d.mkv' in"),
-        (
-            b"file,label\ntrain/c.mkv,run\ntrain/c.mkv,run\n",
-            "line 3: 'train/c.mkv' is listed twice",
-        ),
+        (b"file,label\ntrain/c.mkv,run\ntrain/c.mkv,run\n", "line 3: .*mkv' is listed twice"),
         (b"file,label\ntrain/c.mkv,run\n", "no line for 'test/walk 3' and 1 other"),
         (b"file,label\ntrain/c.mkv,\xff\n", "is no table of comma-separated UTF-8 text"),
         (b'file,label\ntrain/c.mkv,"run\n', "is no table of comma-separated UTF-8 text"),

@@ -96,6 +96,13 @@ def create(folder, unreadable=(), **settings):
     return Toy(config=config, data_dir=folder, unreadable=unreadable)
 
 
+def prepared(folder, **settings):
+    """Returns the toy data set in `folder`, prepared."""
+    builder = create(folder, **settings)
+    prepare.prepare_clips(builder, max_skipped=0)
+    return builder
+
+
 def stuck_after(count, iterator):
     """Yields `count` items, then says so and waits to be killed."""
     yield from itertools.islice(iterator, count)

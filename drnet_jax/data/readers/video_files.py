@@ -127,13 +127,12 @@ def resample(
 def _opened(source: pathlib.Path | bytes, name: str) -> Iterator[tuple]:
     """Yields the container and its video stream; what fails inside becomes an UnreadableError."""
     try:
-        with contextlib.ExitStack() as stack:
+        with (
             # Files are opened here because FFmpeg takes names with colons for addresses.
-            file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-            stack.enter_context(file)
+            io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file,
             # A title in Latin-1 is no reason to refuse a video.
-            opened = av.open(file, options=dict(_OPTIONS), metadata_errors="replace")
-            container = stack.enter_context(opened)
+            av.open(file, options=dict(_OPTIONS), metadata_errors="replace") as container,
+        ):
             if not container.streams.video:
                 raise UnreadableError(f"{name} holds no pictures.")
             stream = container.streams.video[0]
@@ -143,8 +142,7 @@ def _opened(source: pathlib.Path | bytes, name: str) -> Iterator[tuple]:
             stream.codec_context.thread_count = 1  # The cores read several videos at once instead.
             yield container, stream
     except (av.FFmpegError, OSError, MemoryError) as error:
-        reason = error.strerror if isinstance(error, OSError | av.FFmpegError) else None
-        reason = reason or type(error).__name__
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise UnreadableError(f"{name} is not a readable video: {reason}.") from error
 
 

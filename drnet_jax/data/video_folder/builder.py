@@ -186,11 +186,7 @@ class VideoFolder(ClipBuilder):
 
 
 def _in_order(files: Files) -> list[RawFile]:
-    """Returns pictures ordered by the last number in their names.
-
-    Raises:
-      UnreadableError: a name has no number, or two have the same.
-    """
+    """Returns pictures ordered by the last number in their names, which all must differ."""
     numbered: dict[int, RawFile] = {}
     for file in files:
         numbers = re.findall(r"\d+", pathlib.PurePosixPath(file.name).stem)
@@ -206,9 +202,6 @@ def _find_inputs(folder: pathlib.Path) -> dict[str, Files]:
     """Returns the videos and the folders of pictures below `folder`, in natural order.
 
     Each has its path below the folder as its name, in one spelling on every system.
-
-    Raises:
-      ValueError: two would have the same name.
     """
     by_path: dict[str, list[RawFile]] = {}
     for file in raw_files.walk(folder):
@@ -227,11 +220,7 @@ def _find_inputs(folder: pathlib.Path) -> dict[str, Files]:
 
 
 def _split(folder: pathlib.Path, names: list[str], test_fraction: float) -> dict[str, list[str]]:
-    """Returns the names of inputs by split.
-
-    Raises:
-      ValueError: a split is empty.
-    """
+    """Returns the names of inputs by split; no split is empty."""
     if any((folder / split).is_dir() for split in SPLITS):
         splits = {split: [n for n in names if n.split("/")[0] == split] for split in SPLITS}
         for split, inside in splits.items():
