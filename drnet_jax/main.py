@@ -48,6 +48,13 @@ _TORCH_LSTM = flags.DEFINE_string(
 )
 
 
+def run() -> None:
+    """Entry point of `python -m drnet_jax.main`."""
+    logging.set_verbosity(logging.WARNING)
+    sys.argv = _normalize(sys.argv)
+    app.run(main, flags_parser=_parse)
+
+
 def main(argv: Sequence[str]) -> None:
     """Runs the chosen mode; exits with 2 after a user's mistake and with 1 after a failed run."""
     del argv
@@ -82,6 +89,27 @@ def main(argv: Sequence[str]) -> None:
         # Data are prepared piece by piece, so nothing that is finished is lost.
         print("Stopped. The same command resumes from there.", file=sys.stderr)
         sys.exit(130)
+
+
+def _normalize(argv: Sequence[str]) -> list[str]:
+    """Returns `argv` with `--flag value` as `--flag=value` and settings under today's names."""
+    known = ("config", "mode", "workdir", "torch_checkpoint", "torch_lstm")
+    joined: list[str] = []
+    for argument in argv:
+        name = joined[-1].lstrip("-") if joined and joined[-1].startswith("-") else ""
+        if (name in known or name.startswith("config.")) and "=" not in name:
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return [_with_present_name(argument) for argument in joined]
+
+
+def _with_present_name(argument: str) -> str:
+    flag, equals, value = argument.partition("=")
+    if not flag.startswith("--config."):
+        return argument
+    name = renamed.present_name(flag.removeprefix("--config."))
+    return f"--config.{name}{equals}{renamed.present_value(name, value)}"
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -154,39 +182,11 @@ def _require_setting(config: ml_collections.ConfigDict, flag: str) -> None:
         section = section[key]
 
 
-def _normalize(argv: Sequence[str]) -> list[str]:
-    """Returns `argv` with `--flag value` as `--flag=value` and settings under today's names."""
-    known = ("config", "mode", "workdir", "torch_checkpoint", "torch_lstm")
-    joined: list[str] = []
-    for argument in argv:
-        name = joined[-1].lstrip("-") if joined and joined[-1].startswith("-") else ""
-        if (name in known or name.startswith("config.")) and "=" not in name:
-            joined[-1] += f"={argument}"
-        else:
-            joined.append(argument)
-    return [_with_present_name(argument) for argument in joined]
-
-
-def _with_present_name(argument: str) -> str:
-    flag, equals, value = argument.partition("=")
-    if not flag.startswith("--config."):
-        return argument
-    name = renamed.present_name(flag.removeprefix("--config."))
-    return f"--config.{name}{equals}{renamed.present_value(name, value)}"
-
-
 def _exit(error: Exception, code: int) -> None:
     """Ends the program with the first line of `error` on stderr."""
     text = str(error).strip() or type(error).__name__
     print(f"drnet_jax: {text.splitlines()[0]}", file=sys.stderr)
     sys.exit(code)
-
-
-def run() -> None:
-    """Entry point of `python -m drnet_jax.main`."""
-    logging.set_verbosity(logging.WARNING)
-    sys.argv = _normalize(sys.argv)
-    app.run(main, flags_parser=_parse)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ def _make_feed(
 
     def arrays(first: int) -> Iterator[Any]:
         del first  # The program knows its step.
+        # A generator, because the loop closes its inputs.
         yield from itertools.repeat(source.arrays)
 
     def draw(arrays: Any, step: jax.Array) -> Any:

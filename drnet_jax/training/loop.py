@@ -68,7 +68,8 @@ def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) ->
                 write_log(step)
             meter.add(metrics)
             if step == first:
-                bar.write(f"First steps of {stage.name} after {meter.seconds():.1f} s.")
+                seconds = meter.seconds()
+                bar.write(f"The first steps of {stage.name} took {seconds:.1f} s with compilation.")
             step += num_per_call
             bar.update(num_per_call)
             stopping = callbacks.stop_requested()
