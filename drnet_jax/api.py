@@ -67,7 +67,7 @@ class Model:
         """Returns frames, float32 `[batch, (time,) height, width, channels]` in [0, 1].
 
         Args:
-          content: what `content` returned for one frame of each clip, or for one per pose.
+          content: as `content` returns it, of one frame for each clip or one for each pose.
           pose: `[batch, pose_dim]` or `[batch, time, pose_dim]`. A content without a time axis is
             used at every time.
 
