@@ -6,7 +6,7 @@ python -m experiments.fig3_mnist --preset=quick
 from collections.abc import Iterator
 
 from drnet_jax.base import prng
-from drnet_jax.pictures import grids as viz
+from drnet_jax.pictures import grids
 from experiments.shared import held_out, runs, script
 from experiments.shared.figure import Figure
 
@@ -29,7 +29,7 @@ def draw(trained: runs.Trained, num_steps: int = NUM_STEPS) -> Iterator[Figure]:
     observed, generated, truth = held_out.roll_out(run, trained.model, clips, num_steps)
     yield Figure(
         "fig3_right",
-        viz.rollout_strip(observed, generated, truth, SHOWN),
+        grids.rollout_strip(observed, generated, truth, SHOWN),
         f"{observed.shape[1]} observed frames and {num_steps} generated steps; the frames that "
         "really followed are below at half the size. All digits are held out.",
         [],

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from drnet_jax.base.wording import interval
-from drnet_jax.pictures import drawing
-from drnet_jax.pictures import grids as viz
+from drnet_jax.pictures import drawing, grids
 from experiments.shared import held_out, runs, script, variations
 from experiments.shared.figure import Figure, Table
 
@@ -30,13 +29,13 @@ def draw(trained: runs.Trained, without: runs.Trained) -> Iterator[Figure]:
         raise ValueError(f"{without.run.workdir} has adversarial_weight={weight}; expected 0.")
     # Both runs have the same test clips, so that their grids can be compared frame by frame.
     contents, poses = held_out.pairs(trained.run, "figure 4", NUM_CLIPS)
-    grids, panels, numbers, tables, leaks = {}, [], {}, [], []
+    swapped, panels, numbers, tables, leaks = {}, [], {}, [], []
     for name, each in (("with", trained), ("without", without)):
-        grids[name] = held_out.swap(each.model, contents, poses)
+        swapped[name] = held_out.swap(each.model, contents, poses)
         weight, scores = each.run.config.drnet.adversarial_weight, each.scores
         parts = {part: scores[part] for part in ("swap", "discriminator", "leakage")}
         numbers[name] = {"adversarial_weight": weight} | parts
-        panels.append(_titled(viz.swap_grid(poses, contents, grids[name]), weight, scores))
+        panels.append(_titled(grids.swap_grid(poses, contents, swapped[name]), weight, scores))
         title = f"{name} adversarial term, beta = {weight:g}"
         tables.append(held_out.swap_table(scores, title))
         leaks.append((title, _auc(scores)))
@@ -48,7 +47,7 @@ def draw(trained: runs.Trained, without: runs.Trained) -> Iterator[Figure]:
         "adversarial term (left) and without it (right). All are held out. Scores are means over "
         "held-out clips with 95 % intervals.",
         tables,
-        arrays=dict(contents=contents, poses=poses) | grids,
+        arrays=dict(contents=contents, poses=poses) | swapped,
         numbers=numbers,
     )
 

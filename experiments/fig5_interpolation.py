@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from drnet_jax.pictures import drawing
-from drnet_jax.pictures import grids as viz
+from drnet_jax.pictures import drawing, grids
 from experiments.shared import held_out, runs, script
 from experiments.shared.figure import Figure
 
@@ -34,7 +33,7 @@ def draw(trained: runs.Trained) -> Iterator[Figure]:
     starts, ends = held_out.pairs(trained.run, "interpolation", NUM_ROWS)
     between = interpolate(trained.model, starts, ends, NUM_STEPS)
     shares = [f"{share:.3g}" for share in np.linspace(0, 1, NUM_STEPS)]
-    picture = viz.labeled_rows(
+    picture = grids.labeled_rows(
         [[start, *row, end] for start, row, end in zip(starts, between, ends, strict=True)],
         [f"pair {i + 1}" for i in range(NUM_ROWS)],
         ["content, pose", *shares, "pose"],

@@ -13,8 +13,7 @@ import numpy as np
 
 from drnet_jax.base.wording import interval
 from drnet_jax.evaluation import neighbors
-from drnet_jax.pictures import drawing
-from drnet_jax.pictures import grids as viz
+from drnet_jax.pictures import drawing, grids
 from experiments.shared import held_out, runs, script
 from experiments.shared.figure import Figure, Table
 
@@ -77,7 +76,7 @@ def _picture(queries: np.ndarray, frames: np.ndarray, distances: np.ndarray) -> 
         ("real", drawing.OBSERVED, 1),
         ("closest in training", drawing.MUTED, NUM_NEIGHBORS),
     ]
-    return viz.labeled_rows(rows, labels, ["", *nearest, "", *nearest], groups=groups)
+    return grids.labeled_rows(rows, labels, ["", *nearest, "", *nearest], groups=groups)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ import numpy as np
 from etils import epath
 
 from drnet_jax.base import files
-from drnet_jax.pictures import drawing
-from drnet_jax.pictures import grids as viz
+from drnet_jax.pictures import drawing, grids
 from drnet_jax.runs import metrics_writer as writer
 
 KINDS = ("png", "npz", "json")
@@ -86,7 +85,7 @@ def write(out: epath.Path, figure: Figure, runs: Sequence[Mapping[str, Any]], sc
         "tables": [dataclasses.asdict(table) for table in figure.tables],
     }
     png, npz, json = (out / f"{figure.name}.{kind}" for kind in KINDS)
-    viz.write_png(png, picture)
+    grids.write_png(png, picture)
     buffer = io.BytesIO()  # So that the file is written whole or not at all.
     np.savez_compressed(buffer, **figure.arrays)
     files.write_atomically(npz, buffer.getvalue())

@@ -7,8 +7,7 @@ import numpy as np
 
 from drnet_jax.base import prng
 from drnet_jax.data.recorded import RecordedClips
-from drnet_jax.pictures import drawing
-from drnet_jax.pictures import grids as viz
+from drnet_jax.pictures import drawing, grids
 from drnet_jax.runs.run import Run
 from experiments.shared import actions, held_out, runs
 from experiments.shared.figure import Figure, Table
@@ -106,7 +105,7 @@ def _picture(
         rows.append([*observed[i, seen], *real])
         rows += [[*rebuilt[each][i], *answers[each][1][i, later]] for each in answers]
         labels += [f"{action}\nreal", *(f"\n{each}" for each in answers)]
-    return viz.labeled_rows(
+    return grids.labeled_rows(
         rows,
         labels,
         [f"t = {t + 1}" for t in [*seen, *later + num_observed]],

@@ -10,7 +10,7 @@ from drnet_jax.base import prng
 from drnet_jax.base.arrays import as_uint8
 from drnet_jax.base.wording import ANSWERS, interval
 from drnet_jax.evaluation.held_out import observe
-from drnet_jax.pictures import grids as viz
+from drnet_jax.pictures import grids
 from drnet_jax.runs.run import Run
 from experiments.shared import runs
 from experiments.shared.figure import Figure, Table
@@ -55,7 +55,7 @@ def swap_figure(
     swapped = swap(trained.model, contents, poses)
     return Figure(
         name,
-        viz.swap_grid(poses, contents, swapped),
+        grids.swap_grid(poses, contents, swapped),
         caption,
         [swap_table(trained.scores)],
         arrays=dict(contents=contents, poses=poses, swapped=swapped),

@@ -13,7 +13,7 @@ from drnet_jax.base.arrays import as_uint8
 from drnet_jax.commands import evaluate, train
 from drnet_jax.evaluation import neighbors, rollouts
 from drnet_jax.evaluation.score import SCHEMA_VERSION
-from drnet_jax.pictures import grids as viz
+from drnet_jax.pictures import grids
 from drnet_jax.pictures.drawing import GENERATED, OBSERVED
 from drnet_jax.runs import metrics_writer as writer
 from drnet_jax.runs.run import create_run
@@ -89,7 +89,7 @@ def test_swaps_and_rollouts_of_digits(digits):
     contents, poses = left.arrays["contents"], left.arrays["poses"]
     swapped = held_out.swap(digits.model, contents, poses)
     np.testing.assert_array_equal(left.arrays["swapped"], swapped)
-    np.testing.assert_array_equal(left.picture, viz.swap_grid(poses, contents, swapped))
+    np.testing.assert_array_equal(left.picture, grids.swap_grid(poses, contents, swapped))
     assert left.numbers["swap"] == digits.scores["swap"]
     assert f"{left.numbers['swap']['model']['psnr']['mean']:.2f}" in str(left.tables[0])
     generated = right.arrays["generated"]
@@ -283,12 +283,12 @@ def test_rows_of_frames_are_at_their_places():
     frames = np.random.default_rng(0).integers(0, 256, (2, 3, 80, 80, 3), np.uint8)
     rows = [[*frames[0]], [frames[1, 0], None, frames[1, 2]]]
     groups = [("left", OBSERVED, 1), ("right", GENERATED, 2)]
-    picture = viz.labeled_rows(rows, ["a\nb", "c"], ["1", "2", "3"], groups=groups)
+    picture = grids.labeled_rows(rows, ["a\nb", "c"], ["1", "2", "3"], groups=groups)
     for frame in (frame for row in rows for frame in row if frame is not None):
         corners = np.argwhere((picture == frame[0, 0]).all(-1))
         assert any(np.array_equal(picture[y : y + 80, x : x + 80], frame) for y, x in corners)
     with pytest.raises(ValueError, match=r"2 rows of \[3, 3\] frames, 1 labels, 3 headings"):
-        viz.labeled_rows(rows, ["a"], ["1", "2", "3"], groups=groups)
+        grids.labeled_rows(rows, ["a"], ["1", "2", "3"], groups=groups)
 
 
 @pytest.mark.parametrize(
