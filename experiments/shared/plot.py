@@ -11,7 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib import ticker
+from matplotlib import style, ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -24,45 +24,19 @@ _DPI = 100
 _ENDS = ("mean", "low", "high")
 
 
-def _color(color: drawing.Color) -> tuple[float, ...]:
-    return tuple(part / 255 for part in color)
-
-
 # The Okabe-Ito colors that stand out from a dark canvas.
 _OTHERS = ((0, 190, 140), (204, 121, 167), (240, 228, 66))
-_COLORS = [*map(_color, (drawing.OBSERVED, drawing.GENERATED, *_OTHERS, drawing.TEXT))]
+_COLORS = np.array((drawing.OBSERVED, drawing.GENERATED, *_OTHERS, drawing.TEXT)) / 255
 _LINES = ("-", (0, (6, 2)), (0, (6, 2, 1.5, 2)), (0, (1.5, 1.5)), (0, (3, 1.5)), (0, (9, 3)))
 _MARKERS = ("o", "s", "^", "D", "v", "X")
 _HATCHES = ("", "//", "..", "xx", "\\\\", "--")
 _REFERENCE_LINES = ((0, (4, 3)), (0, (1.5, 1.5)))
-_CANVAS, _TEXT, _MUTED = map(_color, (drawing.CANVAS, drawing.TEXT, drawing.MUTED))
+_CANVAS, _TEXT, _MUTED = np.array((drawing.CANVAS, drawing.TEXT, drawing.MUTED)) / 255
 
-_LOOK = {
-    "font.family": "DejaVu Sans",  # Comes with matplotlib.
-    "font.size": 10,
-    "figure.facecolor": _CANVAS,
-    "axes.facecolor": _CANVAS,
-    "axes.edgecolor": _MUTED,
-    "axes.labelcolor": _TEXT,
-    "axes.titlesize": 10,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": _TEXT,
-    "xtick.color": _MUTED,
-    "xtick.labelcolor": _TEXT,
-    "ytick.color": _MUTED,
-    "grid.color": _MUTED,
-    "grid.alpha": 0.22,
-    "hatch.linewidth": 1.4,
-    "legend.frameon": False,
-    "legend.handlelength": 3,
-    "savefig.bbox": "tight",  # Labels and legends are outside of the axes, which fill the figure.
-    "savefig.pad_inches": 0.2,
-}
+_with_look = style.context("experiments.shared.plot")  # The file plot.mplstyle.
 
 
-@mpl.rc_context(_LOOK)
+@_with_look
 def curves(
     series: Mapping[str, Mapping[str, Sequence[float]]],
     *,
@@ -94,20 +68,20 @@ def curves(
         color, x = _COLORS[i], each["x"]
         axes.fill_between(x, each["low"], each["high"], color=color, alpha=0.22, lw=0)
         # Markers on each of a thousand steps would merge into a thick line.
-        style = dict(marker=_MARKERS[i], markersize=5.5, markevery=max(1, len(x) // 12))
-        label = _wrapped(name, 180)
-        axes.plot(x, each["mean"], color=color, linestyle=_LINES[i], lw=2, label=label, **style)
+        marks = dict(marker=_MARKERS[i], markersize=5.5, markevery=max(1, len(x) // 12))
+        label = _wrapped(name)
+        axes.plot(x, each["mean"], color=color, linestyle=_LINES[i], lw=2, label=label, **marks)
     if log_x:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_locator(ticker.NullLocator())
     axes.margins(x=0.015)
     axes.set_xlabel(x_label)
     return _finish(axes, y_label, references)
 
 
-@mpl.rc_context(_LOOK)
+@_with_look
 def bars(
     groups: Mapping[str, Mapping[str, Score | None]],
     *,
@@ -131,9 +105,8 @@ def bars(
     axes = _axes(max(480, len(groups) * group_width), 350)
     for i, name in enumerate(names):
         scores = [group.get(name) for group in groups.values()]
-        for group, score in zip(groups, scores, strict=True):
-            if score is not None:
-                _checked(f"{group}, {name}", score)
+        for group in (group for group, score in zip(groups, scores, strict=True) if score):
+            _checked(f"{group}, {name}", groups[group][name])
         places = np.arange(len(groups)) + (i - (len(names) - 1) / 2) * 52 / group_width
         # Bars that are missing have no height.
         mean, low, high = np.array([[s[k] if s else 0 for s in scores] for k in _ENDS], float)
@@ -146,7 +119,7 @@ def bars(
             48 / group_width,
             yerr=errors,
             error_kw=dict(ecolor=_TEXT, elinewidth=1.6),
-            label=_wrapped(name, 180),
+            label=_wrapped(name),
             facecolor=_COLORS[i],
             hatch=_HATCHES[i],
             edgecolor=_CANVAS,
@@ -162,7 +135,7 @@ def bars(
     return _finish(axes, y_label, references)
 
 
-@mpl.rc_context(_LOOK)
+@_with_look
 def heat_maps(
     panels: Mapping[str, np.ndarray],
     *,
@@ -188,16 +161,15 @@ def heat_maps(
     """
     if not panels:
         raise ValueError("Expected at least 1 panel, got 0.")
-    for name, values in panels.items():
+    width, height, gap = max(190, len(columns) * 78), len(rows) * 46, 22  # In pixels.
+    total = len(panels) * (width + gap) - gap
+    figure = Figure(figsize=(total / _DPI, height / _DPI), dpi=_DPI)
+    for i, (name, values) in enumerate(panels.items()):
         if np.shape(values) != (len(rows), len(columns)):
             raise ValueError(
                 f"{name} has shape {np.shape(values)}; expected {len(rows), len(columns)}, the "
                 "numbers of rows and columns."
             )
-    width, height, gap = max(190, len(columns) * 78), len(rows) * 46, 22  # In pixels.
-    total = len(panels) * (width + gap) - gap
-    figure = Figure(figsize=(total / _DPI, height / _DPI), dpi=_DPI)
-    for i, (name, values) in enumerate(panels.items()):
         axes = figure.add_axes((i * (width + gap) / total, 0, width / total, 1))
         axes.set_title(_wrapped(name, width), pad=8)
         _draw_cells(axes, np.asarray(values, float), (ranges or {}).get(name))
@@ -229,10 +201,10 @@ def _finish(axes: Axes, y_label: str, references: Mapping[str, float] | None) ->
     """Adds references, grid and legend, and returns the picture."""
     for i, (name, value) in enumerate((references or {}).items()):
         line = _REFERENCE_LINES[i % len(_REFERENCE_LINES)]
-        label = _wrapped(name, 180)
+        label = _wrapped(name)
         axes.axhline(value, color=_MUTED, linestyle=line, lw=1.4, zorder=0.9, label=label)
     axes.set_ylabel(y_label)
-    axes.grid(axis="y", linewidth=0.8)
+    axes.grid(axis="y")
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     return _pixels(axes.figure)
 
@@ -261,10 +233,9 @@ def _draw_cells(axes: Axes, values: np.ndarray, ends: tuple[float, float] | None
 
 def _checked(name: str, values: Mapping[str, Any], *keys: str) -> dict[str, np.ndarray]:
     """Returns `values` under `keys` and under mean, low and high, as arrays of equal length."""
-    keys = (*keys, *_ENDS)
-    if missing := set(keys) - set(values):
+    if missing := {*keys, *_ENDS} - set(values):
         raise ValueError(f"{name} has no {', '.join(sorted(missing))}.")
-    columns = {key: np.atleast_1d(np.asarray(values[key], float)) for key in keys}
+    columns = {key: np.atleast_1d(np.asarray(values[key], float)) for key in (*keys, *_ENDS)}
     lengths = {key: column.size for key, column in columns.items()}
     if len(set(lengths.values())) != 1 or 0 in lengths.values():
         raise ValueError(f"{name} has lengths {lengths}; expected one length above 0.")
@@ -278,6 +249,6 @@ def _check_number(what: str, names: Mapping | Sequence) -> None:
         raise ValueError(f"Expected 1 to {len(_COLORS)} {what}, got {len(names)}.")
 
 
-def _wrapped(words: str, width: int) -> str:
+def _wrapped(words: str, width: int = 180) -> str:
     """Returns `words` in lines of at most about `width` pixels."""
     return "\n".join(textwrap.wrap(words, max(8, width // 9)))
