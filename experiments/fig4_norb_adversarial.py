@@ -53,7 +53,6 @@ def draw(trained: runs.Trained, without: runs.Trained) -> Iterator[Figure]:
 
 
 def _auc(scores: dict[str, Any]) -> str:
-    """Returns how well a fresh discriminator tells poses of one clip from poses of two."""
     return interval(scores["leakage"]["discriminator"]["same_clip"], 3)
 
 

@@ -30,9 +30,17 @@ from experiments.shared import plot, script
 from experiments.shared.budget import SHARES, Referee, fit, steps_that_fit
 from experiments.shared.figure import Figure, Table, at_step
 
-PRESETS = ("quick", "smoke")  # The networks of `full` learn nothing in a short budget.
-
 NUM_CLIPS = 200
+
+SCORES = {
+    "swap PSNR [dB]": ("swap_psnr", 2, {"mean frame": "mean_frame_psnr"}),
+    "identity kept": (
+        "identity_kept",
+        3,
+        {"true swaps": "identity_of_truth", "chance": "identity_by_chance"},
+    ),
+}
+"""By title of the plot: the score, its digits in the table, and the scores to compare it with."""
 
 Columns = Mapping[str, np.ndarray]
 
@@ -100,7 +108,11 @@ def measure(
         for seed in seeds
         for recipe in RECIPES
     }
-    records = {name: _kept(out / f"{name}.json", todo[name][1], budget) for name in todo}
+    shared = {"budget": budget, "device": _device()}
+    records = {
+        name: _kept(out / f"{name}.json", shared | config.to_dict())
+        for name, (_, config) in todo.items()
+    }
     num_steps = {record["recipe"]: record["num_steps"] for record in records.values() if record}
     # The workdirs are only names: nothing is written to them.
     referee = Referee(create_run(base, out / "referee"))
@@ -111,13 +123,11 @@ def measure(
             num_steps[recipe] = steps_that_fit(config, out / name, budget)
         config.drnet.num_steps = num_steps[recipe]
         print(f"[{number}/{len(todo)}] {name}: {num_steps[recipe]:,} steps.", flush=True)
-        records[name] = {
+        records[name] = shared | {
             "recipe": recipe,
             "seed": config.seed,
-            "budget": budget,
             "num_steps": num_steps[recipe],
             "data": referee.run.source.note,
-            "device": _device(),
             "settings": config.to_dict(),
             "scores": fit(config, out / name, referee),
         }
@@ -130,7 +140,7 @@ def _device() -> str:
     return f"{count} x {kind}, {os.cpu_count()} CPUs"
 
 
-def _kept(path: epath.Path, config: ml_collections.ConfigDict, budget: float) -> dict | None:
+def _kept(path: epath.Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     """Returns the finished record at `path`, or None; checks that it answers the same question."""
     if not path.exists():
         return None
@@ -138,19 +148,13 @@ def _kept(path: epath.Path, config: ml_collections.ConfigDict, budget: float) ->
         record = json.loads(path.read_text())
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged: {error}.") from None
-    if record["budget"] != budget:
-        raise ValueError(
-            f"{path} has --budget={record['budget']:g}; expected {budget:g}. Choose another --out."
-        )
-    if record["device"] != _device():  # Seconds of different machines cannot be compared.
-        raise ValueError(
-            f"{path} was measured on {record['device']}; expected {_device()}. Choose another "
-            "--out."
-        )
-    asked = config.to_dict()
+    # Seconds of different machines cannot be compared.
+    kept = {name: record[name] for name in ("budget", "device")}
+    kept |= renamed.present_settings(record["settings"])
     asked["drnet"]["num_steps"] = record["num_steps"]  # Measured, not asked for.
-    if difference := settings.difference(renamed.present_settings(record["settings"]), asked):
-        raise ValueError(f"{path} has other settings, choose another --out: {difference}.")
+    if difference := settings.difference(kept, asked):
+        difference = difference.removeprefix("config.")
+        raise ValueError(f"{path} answers another question, choose another --out: {difference}.")
     return record
 
 
@@ -163,32 +167,26 @@ def draw(records: Sequence[Mapping[str, Any]]) -> Figure:
         for name in first
     }
     names = np.array([record["recipe"] for record in records])
-    psnr, identity = (_series(names, values, key) for key in ("swap_psnr", "identity_kept"))
-    picture = plot.stack(
-        plot.curves(
-            _finite(psnr),
-            x_label="seconds of training",
-            y_label="swap PSNR [dB]",
-            references={"mean frame": first["mean_frame_psnr"]},
-        ),
-        plot.curves(
-            _finite(identity),
-            x_label="seconds of training",
-            y_label="identity kept",
-            references={
-                "true swaps": first["identity_of_truth"],
-                "chance": first["identity_by_chance"],
-            },
-        ),
-    )
-    steps = {name: int(values["step"][names == name][0, -1]) for name in RECIPES}
-    tables = [
-        _table(f"{title}, mean and range", scores, steps, budget, digits)
-        for title, scores, digits in (("swap PSNR [dB]", psnr, 2), ("identity", identity, 3))
-    ]
+    plots, tables = [], []
+    for title, (key, digits, references) in SCORES.items():
+        series = _series(names, values, key)
+        plots.append(
+            plot.curves(
+                _finite(series),
+                x_label="seconds of training",
+                y_label=title,
+                references={name: first[score] for name, score in references.items()},
+            )
+        )
+        rows = []
+        for name, each in series.items():
+            cells = [interval(at_step(each, i), digits) for i in range(len(SHARES))]
+            rows.append((name, f"{int(values['step'][names == name][0, -1]):,}", *cells))
+        times = [f"about {share * budget:.3g} s" for share in SHARES]
+        tables.append(Table([f"{title}, mean and range", "steps", *times], rows))
     return Figure(
         "recipe",
-        picture,
+        plot.stack(*plots),
         f"Swaps of {NUM_CLIPS} pairs of clips of held-out digits during training: PSNR against the "
         "true frames, and the share of visible digits that a judge recognizes. Lines are means "
         "over seeds, bands the range over seeds.",
@@ -219,17 +217,6 @@ def _finite(series: Mapping[str, Columns]) -> dict[str, Columns]:
     return drawn
 
 
-def _table(
-    title: str, series: Mapping[str, Columns], steps: Mapping[str, int], budget: float, digits: int
-) -> Table:
-    heads = [title, "steps", *(f"about {share * budget:.3g} s" for share in SHARES)]
-    rows = []
-    for name, each in series.items():
-        cells = [interval(at_step(each, i), digits) for i in range(len(SHARES))]
-        rows.append((name, f"{steps[name]:,}", *cells))
-    return Table(heads, rows)
-
-
 def _make_figure() -> None:
     given, out = flags.FLAGS, epath.Path(flags.FLAGS.out)
     base = base_config(given.preset, given.data_dir)
@@ -245,7 +232,8 @@ def _make_figure() -> None:
 
 
 if __name__ == "__main__":
-    script.define_flags(PRESETS, out="runs/figures/recipe")
+    # Without `full`, whose networks learn nothing in a short budget.
+    script.define_flags(("quick", "smoke"), out="runs/figures/recipe")
     flags.DEFINE_float("budget", 60, "Seconds of training for each recipe and seed.", 0.1)
     flags.DEFINE_integer("seeds", 3, "Number of seeds.", 1)
     script.launch(_make_figure)

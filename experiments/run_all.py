@@ -9,7 +9,6 @@ where it was stopped. The output of a script is in <out>/<name>.log, and the pag
 
 import ast
 import contextlib
-import dataclasses
 import os
 import pathlib
 import shlex
@@ -18,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 from etils import epath
@@ -45,23 +45,9 @@ DATA = {
 _SECONDS_TO_SAVE = 20  # For a script that is stopped while it trains.
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """How a script ended.
-
-    Attributes:
-      name: name of the script.
-      command: its command line.
-      code: its exit status, 0 for success.
-      seconds: its running time.
-      last_line: the last line of its output.
-    """
-
-    name: str
-    command: str
-    code: int
-    seconds: float
-    last_line: str
+Outcome = dict[str, Any]
+"""How a script ended: its `name`, `command` line, exit `code` (0 for success), running time in
+`seconds`, and the `last_line` of its output."""
 
 
 def command_of(name: str, *, preset: str, out: str, runs: str, data_dir: str | None) -> list[str]:
@@ -108,7 +94,13 @@ def run_script(name: str, command: Sequence[str], log: epath.Path) -> Outcome:
     # A progress bar returns to the start of its line.
     lines = log.read_bytes().decode(errors="replace").replace("\r", "\n").split("\n")
     last_line = next((line for line in reversed(lines) if line.strip()), "no output")
-    return Outcome(name, shlex.join(command), code, time.monotonic() - started, last_line)
+    return {
+        "name": name,
+        "command": shlex.join(command),
+        "code": code,
+        "seconds": time.monotonic() - started,
+        "last_line": last_line,
+    }
 
 
 def _stop(child: subprocess.Popen) -> bytes:
@@ -120,24 +112,6 @@ def _stop(child: subprocess.Popen) -> bytes:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         return child.communicate()[0]
-
-
-def run_scripts(names: Sequence[str], out: epath.Path, **settings: str | None) -> list[Outcome]:
-    """Runs scripts, prints the progress, and returns how each ended."""
-    outcomes: list[Outcome] = []
-    for number, name in enumerate(names, 1):
-        remaining = ""
-        if outcomes:
-            mean = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
-            remaining = f", about {mean * (len(names) - len(outcomes)) / 60:.0f} min to go"
-        print(f"[{number}/{len(names)}] {name}{remaining}", flush=True)
-        command = command_of(name, out=str(out), **settings)
-        outcome = run_script(name, command, out / f"{name}.log")
-        writer.write_json(out / "outcomes" / f"{name}.json", dataclasses.asdict(outcome))
-        words = "done" if outcome.code == 0 else f"FAILED with exit code {outcome.code}"
-        print(f"[{number}/{len(names)}] {name}: {words}, {outcome.seconds:.0f} s", flush=True)
-        outcomes.append(outcome)
-    return outcomes
 
 
 def chosen(only: Sequence[str]) -> list[str]:
@@ -152,15 +126,26 @@ def chosen(only: Sequence[str]) -> list[str]:
 
 
 def make(names: Sequence[str], out: epath.Path, **settings: str | None) -> int:
-    """Runs scripts, builds the page, prints what failed, and returns the exit status."""
+    """Runs scripts one by one, builds the page of their figures, and returns the exit status."""
     out.mkdir(parents=True, exist_ok=True)
-    outcomes = run_scripts(names, out, **settings)
+    outcomes: list[Outcome] = []
+    for number, name in enumerate(names, 1):
+        remaining = ""
+        if outcomes:
+            mean = sum(outcome["seconds"] for outcome in outcomes) / len(outcomes)
+            remaining = f", about {mean * (len(names) - len(outcomes)) / 60:.0f} min to go"
+        print(f"[{number}/{len(names)}] {name}{remaining}", flush=True)
+        outcome = run_script(name, command_of(name, out=str(out), **settings), out / f"{name}.log")
+        writer.write_json(out / "outcomes" / f"{name}.json", outcome)
+        words = f"FAILED with exit code {outcome['code']}" if outcome["code"] else "done"
+        print(f"[{number}/{len(names)}] {name}: {words}, {outcome['seconds']:.0f} s", flush=True)
+        outcomes.append(outcome)
     # Only now: this initializes the devices, which the scripts need.
     titles = {name: title_of(name) for name in DATA}
     print(f"Open {page.write(out, titles, environment.describe(data_note=''))}")
-    failed = [outcome for outcome in outcomes if outcome.code]
+    failed = [outcome for outcome in outcomes if outcome["code"]]
     for outcome in failed:
-        print(f"{outcome.name} failed: {outcome.last_line}")
+        print("{name} failed: {last_line}".format_map(outcome))
     return 1 if failed else 0
 
 

@@ -73,8 +73,8 @@ def _change(
 
 def draw(*trained: runs.Trained) -> Iterator[Figure]:
     """Yields heat maps of four scores, with a table of all."""
-    dims, betas, scores = collect(trained)
-    first = trained[0].scores
+    scores, first = collect(trained), trained[0].scores
+    dims, betas = (sorted(set(values)) for values in zip(*scores, strict=True))
     own = read(first)
     titles = {name: "".join(SCORES[name][:2]) for name in list(SCORES)[:NUM_DRAWN]}
     # From chance, where it is defined, to 1: colors of small differences stay similar.
@@ -109,19 +109,17 @@ def draw(*trained: runs.Trained) -> Iterator[Figure]:
     )
 
 
-def collect(trained: Sequence[runs.Trained]) -> tuple[list[int], list[float], Cells]:
-    """Returns the pose dimensions, the betas, and the scores of each pair over all seeds."""
+def collect(trained: Sequence[runs.Trained]) -> Cells:
+    """Returns the scores of each pair of pose dimension and beta over all seeds, in order."""
     by_cell: dict[tuple[int, float], list[dict[str, Score | None]]] = {}
     for each in trained:
         config = each.run.config
         cell = (config.model.pose_dim, config.drnet.adversarial_weight)
         by_cell.setdefault(cell, []).append(read(each.scores))
-    dims, betas = (sorted(set(values)) for values in zip(*by_cell, strict=True))
-    scores = {
+    return {
         cell: {name: over_seeds([seed[name] for seed in seeds]) for name in SCORES}
         for cell, seeds in sorted(by_cell.items())
     }
-    return dims, betas, scores
 
 
 def read(scores: Mapping[str, Any]) -> dict[str, Score | None]:
@@ -131,11 +129,23 @@ def read(scores: Mapping[str, Any]) -> dict[str, Score | None]:
         "swap": scores["swap"] and scores["swap"]["model"]["psnr"],
         "class_from_pose": probed.score(scores, kind, "pose"),
         "auc": probed.auc(scores),
-        "pose_from_pose": probed.mean(
-            [probed.score(scores, factor, "pose", "mlp") for factor in factors]
-        ),
+        "pose_from_pose": over_factors([probed.score(scores, f, "pose", "mlp") for f in factors]),
         "class_from_content": probed.score(scores, kind, "content"),
     }
+
+
+def over_factors(records: Sequence[Score | None]) -> Score | None:
+    """Returns the mean of several scores and of the ends of their intervals; None for no scores.
+
+    The interval is too wide rather than too narrow, since errors of several scores average out.
+    """
+    present = [record for record in records if record is not None]
+    keys = ("mean", "low", "high", "chance")
+    return (
+        {key: sum(each[key] for each in present) / len(present) for key in keys}
+        if present
+        else None
+    )
 
 
 def over_seeds(scores: Sequence[Score | None]) -> Score | None:
@@ -193,10 +203,12 @@ def probe_note(scores: Mapping[str, Any]) -> str:
     return f"{kind} (linear) and {factors} (one hidden layer) of {on}"
 
 
-def _cells_from_flags() -> dict[str, variations.Variation]:
-    return cells(flags.FLAGS.preset, flags.FLAGS.num_seeds)
-
-
 if __name__ == "__main__":
     flags.DEFINE_integer("num_seeds", 1, "Number of runs of each cell.", lower_bound=1)
-    script.start(draw, "norb", "mnist", "suncg", variations=_cells_from_flags)
+    script.start(
+        draw,
+        "norb",
+        "mnist",
+        "suncg",
+        variations=lambda: cells(flags.FLAGS.preset, flags.FLAGS.num_seeds),
+    )

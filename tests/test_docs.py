@@ -2,7 +2,6 @@
 
 import ast
 import functools
-import importlib.util
 import pathlib
 import re
 import shlex
@@ -15,6 +14,7 @@ import pytest
 import drnet_jax
 from drnet_jax.runs import renamed
 from tests.conftest import ROOT
+from tests.test_configs import load
 
 README = ROOT / "README.md"
 CHANGELOG = ROOT / "CHANGELOG.md"
@@ -102,48 +102,29 @@ def flags_of(script: pathlib.Path) -> dict[str, set[str] | None]:
 
     The values are those of an enumeration, None for other flags.
     """
-    top, files = script.relative_to(ROOT).parts[0], {script}
-    for node in ast.walk(parse(script)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == top:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            files |= {source_of(name) for name in names} - {None}
+    top, text = script.relative_to(ROOT).parts[0], script.read_text()
+    for module, names in re.findall(rf"^from ({top}[\w.]*) import (.+)$", text, re.MULTILINE):
+        for name in (module, *(f"{module}.{name}" for name in names.split(", "))):
+            text += file.read_text() if (file := source_of(name)) else ""
     found: dict[str, set[str] | None] = {}
-    for file in files:
-        for node in ast.walk(parse(file)):
-            if isinstance(node, ast.Call) and _name(node.func).startswith("DEFINE_"):
-                found |= _flag(node, parse(file))
+    # Choices are written out or a constant; those of a caller are not checked.
+    defined = r'DEFINE_(\w+)\(\s*"(\w+)",[^,]*,\s*(\[[^]]*\]|[A-Z]+\b)?'
+    for kind, name, choices in re.findall(defined, text):
+        if kind == "bool":
+            found |= {name: {"true", "false"}, f"no{name}": {"true"}}
+            continue
+        if choices.isupper():
+            (choices,) = re.findall(rf"^{choices} = (\(.*\))$", text, re.MULTILINE)
+        found[name] = set(ast.literal_eval(choices)) if kind == "enum" and choices else None
     return found
-
-
-def _name(node: ast.expr) -> str:
-    return getattr(node, "attr", getattr(node, "id", ""))
-
-
-def _flag(call: ast.Call, tree: ast.Module) -> dict[str, set[str] | None]:
-    """Returns the flags that a call of absl's DEFINE_* defines."""
-    name, kind = call.args[0].value, _name(call.func)
-    if kind in ("DEFINE_bool", "DEFINE_boolean"):
-        return {name: {"true", "false"}, f"no{name}": {"true"}}
-    if kind != "DEFINE_enum":
-        return {name: None}
-    constants = {_name(n.targets[0]): n.value for n in tree.body if isinstance(n, ast.Assign)}
-    choices = constants.get(_name(call.args[2]), call.args[2])
-    try:
-        return {name: set(ast.literal_eval(choices))}
-    except ValueError:  # The choices are those of a caller.
-        return {name: None}
 
 
 @functools.cache
 def load_config(argument: str) -> ml_collections.ConfigDict:
     """Returns the settings of `configs/<name>.py:<variant>`."""
-    file, _, variant = argument.partition(":")
-    path = ROOT / file
-    assert path.parent.name == "configs" and path.is_file(), f"There is no {file}."
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(*[variant] if variant else [])
+    file = re.fullmatch(r"configs/(\w+)\.py:?(\w*)", argument)
+    assert file, f"{argument} is no file of configs/."
+    return load(*filter(None, file.groups()))
 
 
 def setting(config: ml_collections.ConfigDict, name: str) -> Any:
@@ -212,17 +193,15 @@ def test_links_and_anchors_resolve(path):
             assert anchor in anchors(target), f"{link}: there is no such heading."
 
 
-@by_path("path", PRESENT)
-def test_commands_of_documents_name_what_exists(path):
-    for text in (*blocks(path), *inline_code(path)):
+@by_path("path", [*PRESENT, *SCRIPTS])
+def test_commands_name_what_exists(path):
+    if path in SCRIPTS:
+        texts = [ast.get_docstring(parse(path)) or ""]
+    else:
+        texts = [*blocks(path), *inline_code(path)]
+    for text in texts:
         for arguments in commands(text):
             check_command(arguments)
-
-
-@by_path("path", SCRIPTS)
-def test_commands_of_docstrings_name_what_exists(path):
-    for arguments in commands(ast.get_docstring(parse(path)) or ""):
-        check_command(arguments)
 
 
 def test_all_kinds_of_commands_are_found():
@@ -289,11 +268,8 @@ def folders_of_map() -> list[pathlib.Path]:
     return found
 
 
-def test_every_folder_of_the_map_exists():
+def test_the_map_names_folders_that_exist_and_all_of_the_package():
     assert [str(path) for path in folders_of_map() if not path.is_dir()] == []
-
-
-def test_every_folder_of_the_package_is_on_the_map():
     files = (ROOT / "drnet_jax").rglob("*")
     folders = {path.parent for path in files if path.is_file() and "__pycache__" not in path.parts}
     assert folders <= set(folders_of_map())

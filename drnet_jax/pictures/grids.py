@@ -169,7 +169,9 @@ def labeled_rows(
     like = next(frame for row in rows for frame in row if frame is not None)
     factor = drawing.enlargement(like, at_least=80)
     height, width = (factor * side for side in like.shape[:2])
-    lefts, x = [], drawing.MARGIN + _words_width(labels)
+    lines = "\n".join(labels).split("\n")
+    words_width = max(math.ceil(ImageFont.load_default(size=15).getlength(line)) for line in lines)
+    lefts, x = [], drawing.MARGIN + words_width
     for *_, size in groups:
         lefts += _places(x + drawing.GAP, width + drawing.GUTTER, size)
         x = lefts[-1] + width
@@ -188,12 +190,6 @@ def labeled_rows(
 
 def _places(start: int, stride: int, count: int) -> list[int]:
     return [start + i * stride for i in range(count)]
-
-
-def _words_width(labels: Sequence[str]) -> int:
-    """Returns the width of the longest line of `labels` in pixels."""
-    lines = [line for label in labels for line in label.split("\n")]
-    return max(math.ceil(ImageFont.load_default(size=15).getlength(line)) for line in lines)
 
 
 def _write_headings(

@@ -93,23 +93,18 @@ def swaps(inputs: Inputs) -> list[Chart]:
 
 def curves(inputs: Inputs) -> dict[str, list[Chart]]:
     """Returns a chart of each metric logged in training, by the heading of the stage."""
-    stages = [*_STAGES, *(stage for stage in inputs.curves if stage not in _STAGES)]
-    return {
-        _STAGES.get(stage, stage): _stage_curves(stage, inputs.curves[stage])
-        for stage in stages
-        if stage in inputs.curves
-    }
-
-
-def _stage_curves(stage: str, metrics: Mapping[str, list[tuple[int, float]]]) -> list[Chart]:
-    titles, charts = _METRICS | _SPEEDS, []
-    for name in [*_METRICS, *sorted(metrics.keys() - titles.keys()), *_SPEEDS]:
-        if name in metrics:
-            title, (step, last) = titles.get(name, name), metrics[name][-1]
-            label = f"{title} against training steps; {markup.number(last)} at step {step:,}"
-            style = "second" if stage == "predictor" else "first"
-            svg = plot.curve(metrics[name], label, style, **_CURVE_OPTIONS.get(name, {}))
-            charts.append(Chart(title, svg, last))
+    titles, charts = _METRICS | _SPEEDS, {}
+    # Known stages come first; sorting keeps the order of the others.
+    stages = sorted(inputs.curves, key=lambda stage: [*_STAGES, stage].index(stage))
+    for stage in stages:
+        metrics, drawn = inputs.curves[stage], charts.setdefault(_STAGES.get(stage, stage), [])
+        for name in [*_METRICS, *sorted(metrics.keys() - titles.keys()), *_SPEEDS]:
+            if name in metrics:
+                title, (step, last) = titles.get(name, name), metrics[name][-1]
+                label = f"{title} against training steps; {markup.number(last)} at step {step:,}"
+                style = "second" if stage == "predictor" else "first"
+                svg = plot.curve(metrics[name], label, style, **_CURVE_OPTIONS.get(name, {}))
+                drawn.append(Chart(title, svg, last))
     return charts
 
 

@@ -80,15 +80,10 @@ class Inputs:
 
         A score without an interval has its mean at both ends.
         """
-        mean = self.number(*path, "mean")
-        if mean is None:
+        ends = {end: self.number(*path, end) for end in ("mean", "low", "high")}
+        if ends["mean"] is None:
             return None
-        low, high = (self.number(*path, end) for end in ("low", "high"))
-        return {
-            "mean": mean,
-            "low": mean if low is None else low,
-            "high": mean if high is None else high,
-        }
+        return {end: ends["mean"] if value is None else value for end, value in ends.items()}
 
     def rows(
         self, paths: Mapping[str, Sequence[str]], scores: Sequence[Sequence[str]]

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+from drnet_jax.runs import checks as settings
 from experiments.shared import runs
 
 MODEL, AUTOENCODER, REAL = "DrNET", "autoencoder + LSTM", "real frames"
@@ -36,20 +37,17 @@ def read_both(
         two were not scored on the same clips.
     """
     check_baseline(autoencoder)
-    parts, settings = [], []
-    for each in (trained, autoencoder):
-        part, config = runs.part(each, name), each.run.config
-        # These decide which clips are scored.
-        compared = {"seed": config.seed, "data.fingerprint": config.data.fingerprint}
-        for key in same:
-            compared[f"{name}.{key}"] = functools.reduce(operator.getitem, key.split("."), part)
-        parts.append(part)
-        settings.append(compared)
-    for key, value in settings[0].items():
-        if settings[1][key] != value:
-            workdirs = f"{autoencoder.run.workdir} and {trained.run.workdir}"
-            values = [textwrap.shorten(str(each[key]), 60) for each in reversed(settings)]
-            raise ValueError(
-                f"{workdirs} differ in {key}: {' and '.join(values)}; expected the same."
-            )
+    both = (trained, autoencoder)
+    parts = [runs.part(each, name) for each in both]
+    own, baseline = (
+        # The seed and the data decide which clips are scored.
+        {"seed": each.run.config.seed, "fingerprint": each.run.config.data.fingerprint}
+        | {f"{name}.{k}": functools.reduce(operator.getitem, k.split("."), part) for k in same}
+        for each, part in zip(both, parts, strict=True)
+    )
+    if difference := settings.difference(baseline, own):
+        raise ValueError(
+            f"{autoencoder.run.workdir} was not scored like {trained.run.workdir}: "
+            f"{textwrap.shorten(difference.removeprefix('config.'), 120)}."
+        )
     return tuple(parts)

@@ -1,6 +1,6 @@
 """What probes read from content and pose, as stored in `evaluation.json`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 Score = dict[str, Any]
@@ -53,15 +53,3 @@ def auc(scores: Mapping[str, Any]) -> Score | None:
     """
     pairs = scores["leakage"]["discriminator"]
     return pairs["same_objects"] or pairs["same_clip"]
-
-
-def mean(records: Sequence[Mapping[str, Any] | None]) -> Score | None:
-    """Returns the mean of several scores and of the ends of their intervals; None for no scores.
-
-    The interval is too wide rather than too narrow, since errors of several scores average out.
-    """
-    present = [record for record in records if record is not None]
-    if not present:
-        return None
-    keys = [key for key in ("mean", "low", "high", "chance") if key in present[0]]
-    return {key: sum(record[key] for record in present) / len(present) for key in keys}

@@ -1,8 +1,6 @@
 """Finished runs, trained first if need be: all that figures take from commands of the package."""
 
 import dataclasses
-import pathlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,11 +54,6 @@ class Trained:
             "settings": config.to_dict(),
             "other_settings": self.other_settings,
         }
-
-
-def script_name() -> str:
-    """Returns the name of the script that this process runs."""
-    return pathlib.Path(sys.argv[0]).stem
 
 
 def part(trained: Trained, name: str) -> dict[str, Any]:

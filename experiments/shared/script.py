@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import importlib
+import pathlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -72,9 +73,9 @@ def _make_figures(draw: Draw, variations: Variations | Callable[[], Variations])
     chosen = variations() if callable(variations) else variations
     trained = [_finish(suffix, change) for suffix, change in chosen.items()]
     runs.check_same_data(trained)
-    records = [each.record for each in trained]
+    records, name = [each.record for each in trained], pathlib.Path(sys.argv[0]).stem
     for each in draw(*trained):  # Written one by one: the next may take long, or fail.
-        figure.write(epath.Path(flags.FLAGS.out), each, records, runs.script_name())
+        figure.write(epath.Path(flags.FLAGS.out), each, records, name)
 
 
 def _finish(suffix: str, change: Variation | None) -> runs.Trained:

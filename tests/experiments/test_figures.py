@@ -14,7 +14,7 @@ from drnet_jax.commands import evaluate, train
 from drnet_jax.evaluation import neighbors, rollouts
 from drnet_jax.evaluation.score import SCHEMA_VERSION
 from drnet_jax.pictures import grids
-from drnet_jax.pictures.drawing import GENERATED, OBSERVED
+from drnet_jax.pictures.drawing import GENERATED
 from drnet_jax.runs import metrics_writer as writer
 from drnet_jax.runs.run import create_run
 from drnet_jax.runs.workdir import STAGES
@@ -277,18 +277,6 @@ def test_captions_are_below_and_stand_ins_are_highlighted():
     np.testing.assert_array_equal(plain[:40], picture)
     has = [(image == GENERATED).all(-1).any() for image in (plain, stand_in)]
     assert has == [False, True]
-
-
-def test_rows_of_frames_are_at_their_places():
-    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 80, 80, 3), np.uint8)
-    rows = [[*frames[0]], [frames[1, 0], None, frames[1, 2]]]
-    groups = [("left", OBSERVED, 1), ("right", GENERATED, 2)]
-    picture = grids.labeled_rows(rows, ["a\nb", "c"], ["1", "2", "3"], groups=groups)
-    for frame in (frame for row in rows for frame in row if frame is not None):
-        corners = np.argwhere((picture == frame[0, 0]).all(-1))
-        assert any(np.array_equal(picture[y : y + 80, x : x + 80], frame) for y, x in corners)
-    with pytest.raises(ValueError, match=r"2 rows of \[3, 3\] frames, 1 labels, 3 headings"):
-        grids.labeled_rows(rows, ["a"], ["1", "2", "3"], groups=groups)
 
 
 @pytest.mark.parametrize(

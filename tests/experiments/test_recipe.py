@@ -1,6 +1,7 @@
 """The comparison of recipes, on tiny networks."""
 
 import json
+import re
 import types
 
 import jax
@@ -183,18 +184,16 @@ def test_only_what_is_missing_is_trained(base, kept, monkeypatch, seed):
 def test_records_of_another_question_are_refused(base, kept, monkeypatch):
     changed = ml_collections.ConfigDict(base.to_dict())
     changed.model.pose_dim = 4
-    other = "other settings, choose another --out: config.model.pose_dim is 3 there and 4 here"
-    for config, seconds, message in (
-        (base, 9.0, r"paper_seed1.json has --budget=8; expected 9\. Choose another"),
-        (changed, 8.0, other),
+    device = recipe._device()
+    for config, seconds, other, message in (
+        (base, 9.0, device, "budget is 8.0 there and 9.0 here"),
+        (changed, 8.0, device, "model.pose_dim is 3 there and 4 here"),
+        (base, 8.0, "8 x TPU", f"device is {device!r} there and '8 x TPU' here"),
     ):
-        with pytest.raises(ValueError, match=message):
+        monkeypatch.setattr(recipe, "_device", lambda device=other: device)
+        expected = f"paper_seed1.json answers another question, choose another --out: {message}."
+        with pytest.raises(ValueError, match=re.escape(expected)):
             recipe.measure(config, kept, seconds, (1,))
-    with monkeypatch.context() as patch:
-        patch.setattr(recipe, "_device", lambda: "8 x TPU, 96 CPUs")
-        message = r"was measured on .*; expected 8 x TPU, 96 CPUs\. Choose another"
-        with pytest.raises(ValueError, match=message):
-            recipe.measure(base, kept, 8.0, (1,))
     (kept / "paper_seed1.json").write_text("{")
     with pytest.raises(ValueError, match=r"paper_seed1.json is damaged: "):
         recipe.measure(base, kept, 8.0, (1,))

@@ -32,8 +32,8 @@ def folder(tmp_path):
         figure.write(tmp_path, drawn, [run, run], "fig3_mnist")
     (tmp_path / "outcomes").mkdir()
     for name, code, line in (("fig3_mnist", 0, "ok"), ("table1_norb", 2, "It <broke>.")):
-        outcome = run_all.Outcome(name, "command", code, 1234.4, line)
-        (tmp_path / "outcomes" / f"{name}.json").write_text(json.dumps(vars(outcome)))
+        outcome = {"name": name, "code": code, "seconds": 1234.4, "last_line": line}
+        (tmp_path / "outcomes" / f"{name}.json").write_text(json.dumps(outcome))
         (tmp_path / f"{name}.log").touch()
     (tmp_path / "broken.json").write_text("{")
     return tmp_path
@@ -74,8 +74,8 @@ def test_page_has_every_figure_and_what_belongs_to_it(folder):
 def test_output_of_a_script_is_shown_and_kept(tmp_path, capfdbinary):
     code = "import sys; print('out'); print('50%', end='\\r'); sys.exit('err')"
     outcome = run_all.run_script("name", [sys.executable, "-c", code], tmp_path / "name.log")
-    assert (outcome.code, outcome.last_line) == (1, "err")
-    assert outcome.seconds > 0
+    assert (outcome["code"], outcome["last_line"]) == (1, "err")
+    assert outcome["seconds"] > 0
     assert (tmp_path / "name.log").read_bytes() == b"out\n50%\rerr\n"
     assert capfdbinary.readouterr().out == b"out\n50%\rerr\n"
 

@@ -85,7 +85,8 @@ def draw(*trained):
     yield figure.Figure("name", np.zeros((9, 9, 3), np.uint8), "caption", [], {}, {})
     raise ValueError("What is\\nwrong.")
 flags.DEFINE_integer("num_seeds", 1, "")
-script.start(draw, "norb", variations=sweep._cells_from_flags)
+cells = lambda: sweep.cells(flags.FLAGS.preset, flags.FLAGS.num_seeds)
+script.start(draw, "norb", variations=cells)
 """
     command = [sys.executable, "-c", code, "--preset=smoke", "--workdir=w", "--num_seeds=2"]
     command += ["--data_dir=d", f"--out={tmp_path}"]

@@ -12,36 +12,24 @@ from experiments import table1_norb
 from experiments.shared import probed, variations
 from tests.helpers import finished
 
-ACCURACY = {
-    "with": {("content", "linear"): 0.91, ("content", "mlp"): 0.94},
-    "without": {("content", "linear"): 0.71, ("content", "mlp"): 0.74},
-}
-POSE = {"with": 0.23, "without": 0.61}
 
-
-def probes(name):
-    for code in table1_norb.CODES:
-        for kind in table1_norb.KINDS:
-            unseen = ACCURACY[name].get((code, kind), POSE[name])
+def scores(content_linear, content_mlp, pose):
+    probes = []
+    for code, *unseen in (("content", content_linear, content_mlp), ("pose", pose, pose)):
+        for kind, accuracy in zip(table1_norb.KINDS, unseen, strict=True):
             # On toys that were seen it is easier: that is not what the table shows.
-            yield finished.probe("category", code, kind, 0.99, unseen)
-            yield finished.probe("instance", code, kind, 0.5, None)
+            probes.append(finished.probe("category", code, kind, 0.99, accuracy))
+            probes.append(finished.probe("instance", code, kind, 0.5, None))
+    return finished.scores(*probes)
 
 
 @pytest.fixture(scope="module")
 def pair(data_dir, tmp_path_factory):
     """Runs with and without an adversarial term."""
     config, folder = finished.tiny("norb", data_dir), tmp_path_factory.mktemp("norb")
-    trained = finished.finish(config, folder / "with", finished.scores(*probes("with")))
+    trained = finished.finish(config, folder / "with", scores(0.91, 0.94, 0.23))
     variations.without_adversary(config)
-    without = finished.finish(config, folder / "without", finished.scores(*probes("without")))
-    return trained, without
-
-
-def on_real_data(trained):
-    """Returns the run as if its data were those of the paper."""
-    source = types.SimpleNamespace(stand_in=False)
-    return dataclasses.replace(trained, run=dataclasses.replace(trained.run, source=source))
+    return trained, finished.finish(config, folder / "without", scores(0.71, 0.74, 0.61))
 
 
 def test_the_table_shows_toys_that_were_never_seen(pair):
@@ -61,7 +49,9 @@ def test_values_of_the_paper_are_only_shown_for_its_data(pair):
     (figure,) = table1_norb.draw(*pair)
     shown = f"{figure.tables[0]} {figure.numbers} {figure.caption}"
     assert not any(text in shown for text in ("recalled", "93.3", "60.9", "86.5"))
-    (figure,) = table1_norb.draw(*map(on_real_data, pair))
+    source = types.SimpleNamespace(stand_in=False)
+    real = (dataclasses.replace(t, run=dataclasses.replace(t.run, source=source)) for t in pair)
+    (figure,) = table1_norb.draw(*real)
     (table,) = figure.tables
     assert "[recalled]" in table.heads[-1]
     last = {row[0]: row[-1] for row in table.rows}

@@ -42,15 +42,18 @@ def test_to_rgb_clips_rounds_and_repeats():
     np.testing.assert_array_equal(drawing.to_rgb(gray)[0, 0], [[0] * 3, [128] * 3, [255] * 3])
 
 
-@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 2), (4, 4, 4)])
-def test_to_rgb_refuses_other_channels(shape):
-    with pytest.raises(ValueError, match="1 or 3 channels, got shape"):
-        drawing.to_rgb(np.zeros(shape, np.uint8))
-
-
-def test_to_rgb_refuses_other_integers():
-    with pytest.raises(ValueError, match="uint8 or float, got int32"):
-        drawing.to_rgb(np.zeros((4, 4, 1), np.int32))
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        (np.zeros((4, 4), np.uint8), "1 or 3 channels, got shape"),
+        (np.zeros((4, 4, 2), np.uint8), "1 or 3 channels, got shape"),
+        (np.zeros((4, 4, 4), np.uint8), "1 or 3 channels, got shape"),
+        (np.zeros((4, 4, 1), np.int32), "uint8 or float, got int32"),
+    ],
+)
+def test_to_rgb_refuses_other_channels_and_integers(frames, message):
+    with pytest.raises(ValueError, match=message):
+        drawing.to_rgb(frames)
 
 
 @pytest.mark.parametrize(("side", "channels", "factor"), [(32, 3, 3), (64, 1, 2), (128, 3, 1)])
@@ -66,6 +69,8 @@ def test_swap_grid_puts_row_i_and_column_j_at_i_j(rng, side, channels, factor):
         for j in range(3):
             place = _find(image, _large(swapped[i, j], factor))
             assert place == (tops[i][0], lefts[j][1])
+    as_float = [frames.astype(np.float32) / 255 for frames in (poses, contents, swapped)]
+    np.testing.assert_array_equal(grids.swap_grid(*as_float), image)
     # Inputs stand farther from outputs than outputs from one another.
     size = side * factor
     between = lefts[1][1] - lefts[0][1] - size
@@ -74,15 +79,6 @@ def test_swap_grid_puts_row_i_and_column_j_at_i_j(rng, side, channels, factor):
     # Nothing in the corner.
     corner = image[lefts[0][0] : tops[0][0] - 1, tops[0][1] : lefts[0][1] - 1]
     assert (corner == corner[0, 0]).all()
-
-
-def test_swap_grid_takes_floats(rng):
-    poses = _noise(rng, 2, 32, 32, 3)
-    contents, swapped = poses[:1], _noise(rng, 1, 2, 32, 32, 3)
-    as_float = [frames.astype(np.float32) / 255 for frames in (poses, contents, swapped)]
-    np.testing.assert_array_equal(
-        grids.swap_grid(*as_float), grids.swap_grid(poses, contents, swapped)
-    )
 
 
 def test_swap_grid_refuses_transposed_grid(rng):
@@ -116,6 +112,18 @@ def test_rollout_strip_shows_truth_under_what_it_is_compared_with(rng):
             assert truth_y >= y + 64
             assert x < truth_x and truth_x + 32 < x + 64
         _find(image, _large(generated[clip, 5], 2))
+
+
+def test_labeled_rows_have_frames_at_their_places(rng):
+    frames = _noise(rng, 2, 3, 80, 80, 3)
+    rows = [[*frames[0]], [frames[1, 0], None, frames[1, 2]]]
+    groups = [("left", drawing.OBSERVED, 1), ("right", drawing.GENERATED, 2)]
+    picture = grids.labeled_rows(rows, ["a\nb", "c"], ["1", "2", "3"], groups=groups)
+    (_, left), _, (_, right) = (_find(picture, frame) for frame in frames[0])
+    assert _find(picture, frames[1, 0])[1] == left < right
+    assert _find(picture, frames[1, 2]) == (_find(picture, frames[1, 0])[0], right)
+    with pytest.raises(ValueError, match=r"2 rows of \[3, 3\] frames, 1 labels, 3 headings"):
+        grids.labeled_rows(rows, ["a"], ["1", "2", "3"], groups=groups)
 
 
 def test_rollout_refuses_other_frames(rng):
