@@ -100,7 +100,7 @@ def titles(scores: Mapping[str, Any]) -> dict[str, str]:
 
 def table(rows: Mapping[str, Row], heads: Mapping[str, str]) -> Table:
     """Returns the scores of each method, below the titles `heads`."""
-    digits = dict.fromkeys(PICTURES, 2) | {"auc": 3, "class": 3}
+    digits = dict.fromkeys(PICTURES, 2) | dict.fromkeys(LEAKS, 3)
     lines = [
         [name, *(interval(row[key], n) if row[key] else "-" for key, n in digits.items())]
         for name, row in rows.items()

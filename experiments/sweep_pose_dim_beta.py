@@ -41,21 +41,21 @@ Cells = dict[tuple[int, float], dict[str, Score | None]]
 """Scores by name for each pair of pose dimension and beta."""
 
 
-def cells(preset: str, num_seeds: int) -> dict[str, variations.Variation]:
+def cells(given: flags.FlagValues) -> dict[str, variations.Variation]:
     """Returns the function that changes the preset into each cell, by its suffix of --workdir."""
-    dims, betas = GRIDS[preset]
+    dims, betas = GRIDS[given.preset]
     return {
         f"_sweep/pose_{dim}_beta_{beta:g}" + (f"_seed_{seed}" if seed > 1 else ""): (
-            functools.partial(_change, pose_dim=dim, beta=beta, seed=seed, short=preset == "quick")
+            functools.partial(_change, seed, dim, beta, given.preset == "quick")
         )
-        for seed in range(1, num_seeds + 1)
+        for seed in range(1, given.num_seeds + 1)
         for dim in dims
         for beta in betas
     }
 
 
 def _change(
-    config: ml_collections.ConfigDict, *, pose_dim: int, beta: float, seed: int, short: bool
+    seed: int, pose_dim: int, beta: float, short: bool, config: ml_collections.ConfigDict
 ) -> None:
     config.seed = seed
     config.model.pose_dim = pose_dim
@@ -98,7 +98,7 @@ def draw(*trained: runs.Trained) -> Iterator[Figure]:
             column_name="beta",
             ranges=ranges,
         ),
-        f"One run for each cell and seed. {comparison(first)} Probes: {probe_note(first)}.",
+        f"One run for each cell and seed. Compare: {comparison(first)}. Probes: {probes(first)}.",
         [table(scores, first)],
         arrays=grids | {"pose_dims": np.array(dims), "betas": np.array(betas)},
         numbers={
@@ -162,11 +162,11 @@ def over_seeds(scores: Sequence[Score | None]) -> Score | None:
 
 def table(scores: Cells, first: Mapping[str, Any]) -> Table:
     """Returns the scores of all cells; the last row is what to compare them with."""
-    rows = []
-    for (dim, beta), cell in scores.items():
-        digits = {name: digits for name, (*_, digits) in SCORES.items()}
-        values = [interval(cell[name], n) if cell[name] else "-" for name, n in digits.items()]
-        rows.append([f"{dim}, {beta:g}", *values])
+    digits = {name: digits for name, (*_, digits) in SCORES.items()}
+    rows = [
+        [f"{dim}, {beta:g}", *(interval(cell[k], n) if cell[k] else "-" for k, n in digits.items())]
+        for (dim, beta), cell in scores.items()
+    ]
     own, best = read(first), trivial(first)
     chances = [f"{own[name]['chance']:.3f}" if own[name] else "-" for name in list(SCORES)[1:]]
     rows.append(["chance; best trivial answer", "-" if best is None else f"{best:.2f}", *chances])
@@ -180,7 +180,7 @@ def trivial(scores: Mapping[str, Any]) -> float | None:
 
 
 def comparison(scores: Mapping[str, Any]) -> str:
-    """Returns a sentence with the values to compare the drawn scores with."""
+    """Returns the values to compare the drawn scores with, in words."""
     best, from_pose = trivial(scores), read(scores)["class_from_pose"]
     words = [] if best is None else [f"the best trivial swap has {best:.2f} dB"]
     words += [] if from_pose is None else [f"chance is {from_pose['chance']:.2f} for the class"]
@@ -189,26 +189,19 @@ def comparison(scores: Mapping[str, Any]) -> str:
     if pairs["same_clip_by_factors"] and not pairs["same_objects"]:
         mean = pairs["same_clip_by_factors"]["mean"]
         words.append(f"the true factors of pose alone reach an AUC of {mean:.2f}")
-    return f"Compare: {', '.join(words)}."
+    return ", ".join(words)
 
 
-def probe_note(scores: Mapping[str, Any]) -> str:
-    """Returns which factors were read, and on which objects."""
-    kind = probed.identity(scores)
-    score = probed.score(scores, kind, "pose")
+def probes(scores: Mapping[str, Any]) -> str:
+    """Returns which factors were read, and on which objects, in words."""
+    score = read(scores)["class_from_pose"]
     if score is None:
         return "none, as these data have no factors"
     on = score["on"].replace("_", "-", 1).replace("_", " ")  # "held-out objects"
     factors = ", ".join(probed.pose_factors(scores))
-    return f"{kind} (linear) and {factors} (one hidden layer) of {on}"
+    return f"{probed.identity(scores)} (linear) and {factors} (one hidden layer) of {on}"
 
 
 if __name__ == "__main__":
     flags.DEFINE_integer("num_seeds", 1, "Number of runs of each cell.", lower_bound=1)
-    script.start(
-        draw,
-        "norb",
-        "mnist",
-        "suncg",
-        variations=lambda: cells(flags.FLAGS.preset, flags.FLAGS.num_seeds),
-    )
+    script.start(draw, "norb", "mnist", "suncg", variations=cells)

@@ -49,9 +49,7 @@ def draw(trained: runs.Trained, without: runs.Trained) -> Iterator[Figure]:
         for code in CODES
         for kind, words in KINDS.items()
     }
-    both = cells.values()
     chance = cells["with"]["content"]["linear"]["chance"]
-    recalled = {"paper_recalled": RECALLED | RECALLED_OTHERS} if is_paper else {}
     yield Figure(
         "table1_norb",
         plot.bars(groups, y_label="accuracy of category [%]", references={"chance": chance}),
@@ -61,10 +59,13 @@ def draw(trained: runs.Trained, without: runs.Trained) -> Iterator[Figure]:
         [table(names, cells, is_paper=is_paper)],
         arrays={
             # [run, code, kind] in the order of the table.
-            end: np.array([[[c[code][k][end] for k in KINDS] for code in CODES] for c in both])
+            end: np.array(
+                [[[c[code][k][end] for k in KINDS] for code in CODES] for c in cells.values()]
+            )
             for end in ("mean", "low", "high")
         },
-        numbers={"percent": cells} | recalled,
+        numbers={"percent": cells}
+        | ({"paper_recalled": RECALLED | RECALLED_OTHERS} if is_paper else {}),
     )
 
 

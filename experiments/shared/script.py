@@ -21,6 +21,7 @@ PRESETS = ("full", "quick", "smoke")
 
 Draw = Callable[..., Iterator[Figure]]
 Variations = Mapping[str, Variation | None]
+VariationsOf = Variations | Callable[[flags.FlagValues], Variations]
 
 # The flags below belong to the script that is run: its --help lists them.
 flags.disclaim_key_flags()
@@ -51,9 +52,7 @@ def launch(job: Callable[[], None]) -> None:
     app.run(main)
 
 
-def start(
-    draw: Draw, *data: str, variations: Variations | Callable[[], Variations] | None = None
-) -> None:
+def start(draw: Draw, *data: str, variations: VariationsOf | None = None) -> None:
     """Runs the script whose figures `draw` makes: finishes its runs and writes the figures.
 
     Args:
@@ -61,7 +60,7 @@ def start(
       *data: settings files of configs/ that the flag --data chooses from; the first is the default.
       variations: for each run, the suffix of --workdir, and the function that changes the settings
         of the preset. By default there is one run, of the preset itself. If callable, it is called
-        after the flags are parsed.
+        with the parsed flags.
     """
     define_flags()
     flags.DEFINE_enum("data", data[0], data, "Settings file of configs/.")
@@ -69,8 +68,8 @@ def start(
     launch(functools.partial(_make_figures, draw, variations or {"": None}))
 
 
-def _make_figures(draw: Draw, variations: Variations | Callable[[], Variations]) -> None:
-    chosen = variations() if callable(variations) else variations
+def _make_figures(draw: Draw, variations: VariationsOf) -> None:
+    chosen = variations(flags.FLAGS) if callable(variations) else variations
     trained = [_finish(suffix, change) for suffix, change in chosen.items()]
     runs.check_same_data(trained)
     records, name = [each.record for each in trained], pathlib.Path(sys.argv[0]).stem

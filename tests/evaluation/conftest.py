@@ -5,7 +5,7 @@ import pytest
 from drnet_jax.runs.run import create_run
 from experiments.shared import variations
 from tests.conftest import tiny_config
-from tests.helpers.people import people_config
+from tests.helpers.finished import people_config
 
 
 @pytest.fixture(scope="session")

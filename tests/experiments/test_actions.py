@@ -7,7 +7,7 @@ import pytest
 
 from experiments import fig8_few_shot, fig9_inception
 from experiments.shared import actions
-from tests.helpers.people import finish_both
+from tests.helpers.finished import finish_both
 
 
 def curve(mean):

@@ -30,7 +30,7 @@ from experiments import (
 )
 from experiments.shared import figure, generation, held_out, runs, script, variations
 from tests.conftest import tiny_config
-from tests.helpers.people import people_config
+from tests.helpers.finished import people_config
 from tests.test_configs import load
 
 
@@ -138,6 +138,8 @@ def test_generation_of_every_action(people, autoencoder, module, num_steps):
             assert f"{scores['psnr']['model']['mean'][at]:.2f}" in printed
     for truth, length in zip(each.arrays["truth"], each.arrays["lengths"], strict=True):
         assert np.all(truth[length - 3 :] == runs.NO_TRUTH)
+    with pytest.raises(ValueError, match=r"has content_encoder='dcgan_unet'; expected 'none'\.$"):
+        next(module.draw(people, people))
 
 
 def test_clips_of_actions_are_long_enough_if_possible(people):
@@ -175,11 +177,6 @@ def test_neighbors_of_rollouts(people):
         assert scores[name]["median"]["mean"] == pytest.approx(np.median(closest[:, 0]))
         assert f"{np.median(closest[:, 0]):.4f}" in str(each.tables[0])
     assert f"closest of all {scores['num_known_frames']:,} training frames" in each.caption
-
-
-def test_other_runs_than_a_figure_needs_are_refused(people):
-    with pytest.raises(ValueError, match=r"has content_encoder='dcgan_unet'; expected 'none'\.$"):
-        next(fig6_kth_generation.draw(people, people))
     with pytest.raises(ValueError, match=r"json has no few_shot; --mode=evaluate adds it"):
         runs.part(people, "few_shot")
 
@@ -261,22 +258,16 @@ def test_files_of_a_figure(people, tmp_path, capsys):
     np.testing.assert_array_equal(np.load(tmp_path / "name.npz")["frames"], arrays["frames"])
     note = people.record["note"]
     with Image.open(tmp_path / "name.png") as image:
-        expected = figure.with_caption(picture, "A caption.", note, stand_in=True)
-        np.testing.assert_array_equal(np.asarray(image), expected)
+        written = np.asarray(image)
+    plain, expected = (figure.with_caption(picture, "A caption.", note, stand_in=s) for s in (0, 1))
+    np.testing.assert_array_equal(written, expected)
+    np.testing.assert_array_equal(plain[: len(picture)], picture)
+    # Stand-in data are highlighted.
+    assert [(image == GENERATED).all(-1).any() for image in (plain, expected)] == [False, True]
     assert "STAND-IN, not the data of the paper" in note
     lines = ["A title", "scores      PSNR", "model       24.7", "mean frame   9.1", f"Data: {note}"]
     lines += [str(tmp_path / f"name.{kind}") for kind in ("png", "npz", "json")]
     assert capsys.readouterr().out.splitlines() == lines
-
-
-def test_captions_are_below_and_stand_ins_are_highlighted():
-    picture = np.full((40, 300, 3), 7, np.uint8)
-    plain, stand_in = (
-        figure.with_caption(picture, "word " * 20, "note", stand_in=flag) for flag in (False, True)
-    )
-    np.testing.assert_array_equal(plain[:40], picture)
-    has = [(image == GENERATED).all(-1).any() for image in (plain, stand_in)]
-    assert has == [False, True]
 
 
 @pytest.mark.parametrize(

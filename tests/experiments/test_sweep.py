@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -85,8 +86,7 @@ def draw(*trained):
     yield figure.Figure("name", np.zeros((9, 9, 3), np.uint8), "caption", [], {}, {})
     raise ValueError("What is\\nwrong.")
 flags.DEFINE_integer("num_seeds", 1, "")
-cells = lambda: sweep.cells(flags.FLAGS.preset, flags.FLAGS.num_seeds)
-script.start(draw, "norb", variations=cells)
+script.start(draw, "norb", variations=sweep.cells)
 """
     command = [sys.executable, "-c", code, "--preset=smoke", "--workdir=w", "--num_seeds=2"]
     command += ["--data_dir=d", f"--out={tmp_path}"]
@@ -105,7 +105,7 @@ script.start(draw, "norb", variations=cells)
 @pytest.mark.parametrize("preset", sweep.GRIDS)
 def test_every_cell_and_seed_is_a_run_of_its_own(preset):
     dims, betas = sweep.GRIDS[preset]
-    cells = sweep.cells(preset, 2)
+    cells = sweep.cells(types.SimpleNamespace(preset=preset, num_seeds=2))
     assert len(cells) == 2 * len(dims) * len(betas)
     settings = set()
     for suffix, change in cells.items():

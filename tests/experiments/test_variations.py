@@ -11,22 +11,16 @@ from drnet_jax.models import inference
 from drnet_jax.runs import run as run_lib
 from experiments.shared import variations
 from tests.conftest import tiny_config
-from tests.test_configs import load
 
 
-def test_one_encoder_has_one_code_as_long_as_both():
-    config = load("kth", "quick")
-    lengths = config.model.content_dim + config.model.pose_dim
-    variations.one_encoder(config)
-    assert config.model.content_encoder == "none"
-    assert (config.model.content_dim, config.model.pose_dim) == (0, lengths)
-    assert config.drnet.similarity_weight == config.drnet.adversarial_weight == 0
-
-
-def test_an_autoencoder_is_trained_and_scored(data_dir, tmp_path):
+def test_an_autoencoder_with_one_code_as_long_as_both_is_trained_and_scored(data_dir, tmp_path):
     config = tiny_config(data_dir)
     config.update(sample_every_steps=0)  # Pictures on the way need programs of their own.
+    length = config.model.content_dim + config.model.pose_dim
     variations.one_encoder(config)
+    assert config.model.content_encoder == "none"
+    assert (config.model.content_dim, config.model.pose_dim) == (0, length)
+    assert config.drnet.similarity_weight == config.drnet.adversarial_weight == 0
     train.run(config, tmp_path)
     scores = json.loads((tmp_path / "evaluation.json").read_text())
     assert np.isfinite(scores["reconstruction"]["psnr"]["mean"])

@@ -2,7 +2,7 @@
 
 from drnet_jax.runs import metrics_writer as writer
 from drnet_jax.runs import run as run_lib
-from experiments.shared import runs
+from experiments.shared import runs, variations
 from tests.test_configs import load
 
 TRIVIAL = ("copy_content_frame", "copy_pose_frame", "mean_frame")
@@ -63,3 +63,18 @@ def finish(config, workdir, record):
     writer.write_json(workdir / "config.json", run.config.to_dict())
     writer.write_json(workdir / "evaluation.json", record)
     return runs.Trained(run, model=None)
+
+
+def people_config(data_dir):
+    """Returns the settings of a run of people, whose actions have labels and whose clips end."""
+    config = tiny("kth", data_dir)
+    config.data.stand_in.update(num_people=2, clip_length=30)
+    return config
+
+
+def finish_both(data_dir, folder, record, baseline):
+    """Returns finished runs of people by DrNET and by the baseline, with the given scores."""
+    config = people_config(data_dir)
+    own = finish(config, folder / "kth", record)
+    variations.one_encoder(config)
+    return own, finish(config, folder / "kth_one_encoder", baseline)
