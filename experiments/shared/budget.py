@@ -37,12 +37,8 @@ class Referee:
         self.run = run
 
     @functools.cached_property
-    def _judge(self) -> Judge:
-        return objects.train(self.run)
-
-    @functools.cached_property
-    def _mean_frame(self) -> jax.Array:
-        return mean_training_frame(self.run)
+    def _answers(self) -> tuple[Judge, jax.Array]:
+        return objects.train(self.run), mean_training_frame(self.run)
 
     def score(self, run: Run, state: DrnetState) -> dict[str, float | None]:
         """Returns scores of swaps by the networks of another run, and those of trivial answers.
@@ -50,14 +46,15 @@ class Referee:
         Scores that are not finite, since the run has diverged, are None.
         """
         judging = dataclasses.replace(self.run, networks=run.networks)
-        record = swaps.score(judging, state, None, self._judge, self._mean_frame)
+        judge, mean_frame = self._answers
+        record = swaps.score(judging, state, None, judge, mean_frame)
         swap, judged = record["swap"], record["swap_judge"]
         scores = {
             "swap_psnr": swap["model"]["psnr"]["mean"],
             "mean_frame_psnr": swap["mean_frame"]["psnr"]["mean"],
             "identity_kept": judged["model"]["accuracy_kept"]["mean"],
             "identity_of_truth": judged["truth"]["accuracy_kept"]["mean"],
-            "identity_by_chance": self._judge.record["chance"],
+            "identity_by_chance": judge.record["chance"],
             "position_error": judged["position_error"]["mean"],
             "reconstruction_psnr": record["reconstruction"]["psnr"]["mean"],
         }

@@ -102,11 +102,9 @@ def finish(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Traine
 def check_same_data(trained: Sequence[Trained]) -> None:
     """Raises ValueError unless all runs share their data, and with them the held-out clips."""
     # Consecutive frames change how clips are cut, not which of them are held out.
-    first, *others = (
-        {"data": each.run.config.data.to_dict() | {"consecutive": False}} for each in trained
-    )
-    for each, other in zip(trained[1:], others, strict=True):
-        if difference := settings.difference(first, other):
+    data = [{"data": each.run.config.data.to_dict() | {"consecutive": False}} for each in trained]
+    for each, other in zip(trained, data, strict=True):
+        if difference := settings.difference(data[0], other):
             raise ValueError(
                 f"{trained[0].run.workdir} and {each.run.workdir} have different data: "
                 f"{difference}."

@@ -30,6 +30,7 @@ from experiments import (
 )
 from experiments.shared import figure, generation, held_out, runs, script, variations
 from tests.conftest import tiny_config
+from tests.helpers import finished
 from tests.helpers.finished import people_config
 from tests.test_configs import load
 
@@ -47,15 +48,14 @@ def make_finished(config, workdir, scores=None):
     for stage, state in zip(STAGES, (drnet, predictor), strict=True):
         with run.checkpoints(stage) as checkpoints:
             checkpoints.save(0, state)
-    writer.write_json(workdir / "config.json", run.config.to_dict())
     if scores is None:
         # The figures of people read no other scores.
         mean_frame = np.full(run.frame_shape, 0.5, np.float32)
         scores = rollouts.score(run, drnet, predictor, None, mean_frame)
         scores["neighbors"] = neighbors.score(run, drnet, predictor)
         scores["schema_version"] = SCHEMA_VERSION
-    writer.write_json(workdir / "evaluation.json", scores)
-    (workdir / "report.html").write_text("")
+    finished.finish(config, workdir, scores)
+    (workdir / "report.html").touch()
     return runs.finish(config, workdir)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from drnet_jax.evaluation.judges.classifier import Judge
+from drnet_jax.evaluation.score import mean_training_frame
 from drnet_jax.runs import run as run_lib
 from experiments import recipe
 from experiments.shared import budget
@@ -30,7 +31,7 @@ def referee(base, tmp_path_factory):
     referee = budget.Referee(run_lib.create_run(base, tmp_path_factory.mktemp("referee")))
     threes = np.eye(10)[[[3, 3]]]
     judge = Judge(lambda frames: np.repeat(threes, len(frames), axis=0), record={"chance": 0.1})
-    vars(referee)["_judge"] = judge
+    vars(referee)["_answers"] = judge, mean_training_frame(referee.run)
     return referee
 
 
