@@ -24,6 +24,12 @@ def pytest_configure(config):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
+def pytest_collection_modifyitems(items):
+    """Starts the files with slow tests first, so that no worker ends with one alone."""
+    slow = {item.path for item in items if "slow" in item.keywords}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def load_config(variant: str):
     """Returns the settings of `configs/mnist.py`, as the command line loads them."""
     spec = importlib.util.spec_from_file_location("mnist", ROOT / "configs" / "mnist.py")
