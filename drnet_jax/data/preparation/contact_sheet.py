@@ -22,7 +22,7 @@ Record = dict[str, Any]
 
 
 def png(builder: ClipBuilder, contents: card.Contents, shown: dict[str, list[Record]]) -> bytes:
-    """Returns the contact sheet as a PNG; draws the records `shown`, decoded with their frames."""
+    """Returns the contact sheet as a PNG; it shows the decoded records in `shown`, by split."""
     side = _shown(np.zeros((1, *builder.info.features["frames"].shape[1:]), np.uint8)).shape[1]
     width = 2 * drawing.MARGIN + _LABEL + _NUM_FRAMES * (side + drawing.GUTTER) - drawing.GUTTER
     blocks = [_heading(builder, contents, width)]

@@ -22,7 +22,7 @@ def open_folder(folder: str, contents: str) -> pathlib.Path:
     """Returns `folder`, as the user gave it, as a path; `~` is the home folder.
 
     Raises:
-      FileNotFoundError: there is no such folder; it should hold `contents`.
+      FileNotFoundError: there is no such folder; the message says that it should hold `contents`.
     """
     path = pathlib.Path(folder).expanduser()
     if not folder or not path.is_dir():
@@ -71,7 +71,7 @@ def raw_file(path: pathlib.Path, name: str) -> RawFile:
 
 def fingerprint(parts: Iterable[object]) -> str:
     """Returns 12 hexadecimal digits that depend on all `parts` and their order."""
-    lines = "".join(f"{part!r}\n" for part in parts)  # ("a", "b") differs from ("ab",).
+    lines = "".join(f"{part!r}\n" for part in parts)  # Lines keep ("a", "b") from ("ab",).
     return hashlib.sha256(lines.encode()).hexdigest()[:12]
 
 

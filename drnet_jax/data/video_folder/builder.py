@@ -41,7 +41,6 @@ _CLIPS_PER_JOB = 10  # Few enough to fit in memory, enough to keep the number of
 class VideoFolderConfig(ClipConfig):
     """Settings of a folder of videos; `configs/video_folder.py` has their defaults."""
 
-    name: str = ""  # Made from the settings and from the files in the folder.
     colored: bool  # Whether frames are in color, else gray.
     crop: str  # `center` takes the largest centered square, `none` squeezes the whole picture.
     # Frames per second at which videos, not folders of pictures, are sampled; 0 takes every frame.
@@ -186,7 +185,7 @@ class VideoFolder(ClipBuilder):
 
 
 def _in_order(files: Files) -> list[RawFile]:
-    """Returns pictures ordered by the last number in their names, which all must differ."""
+    """Returns pictures ordered by the last number in their names; no two may have the same."""
     numbered: dict[int, RawFile] = {}
     for file in files:
         numbers = re.findall(r"\d+", pathlib.PurePosixPath(file.name).stem)
@@ -220,7 +219,7 @@ def _find_inputs(folder: pathlib.Path) -> dict[str, Files]:
 
 
 def _split(folder: pathlib.Path, names: list[str], test_fraction: float) -> dict[str, list[str]]:
-    """Returns the names of inputs by split; no split is empty."""
+    """Returns the names of inputs by split, or raises ValueError if a split is empty."""
     if any((folder / split).is_dir() for split in SPLITS):
         splits = {split: [n for n in names if n.split("/")[0] == split] for split in SPLITS}
         for split, inside in splits.items():
