@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import threading
+import unittest.mock
 
 import numpy as np
 import pytest
@@ -239,18 +240,11 @@ def test_a_full_disk_while_making(tmp_path, monkeypatch):
 
 def test_a_full_disk_while_writing(tmp_path, monkeypatch, undisturbed):
     builder = create(tmp_path)
-
-    class FullDisk:
-        """Fails as the writer of ArrayRecord does."""
-
-        def __init__(self, path, options):
-            self.path = path
-
-        def write(self, record):
-            raise RuntimeError(f"write() failed: No space left on device; writing {self.path}; at")
-
+    writer = unittest.mock.Mock()  # Fails as that of ArrayRecord does.
+    error = RuntimeError("write() failed: No space left on device; writing x.array_record; at")
+    writer.return_value.write.side_effect = error
     with monkeypatch.context() as patch:
-        patch.setattr(array_record_module, "ArrayRecordWriter", FullDisk)
+        patch.setattr(array_record_module, "ArrayRecordWriter", writer)
         with pytest.raises(
             ValueError, match=r"/1\.0\.0: write\(\) failed: No space left on device\.$"
         ):
