@@ -60,7 +60,7 @@ class GroundTruth:
         """
 
     def objects(self, split: str, clips: Any, times: np.ndarray) -> Objects | None:
-        """Returns the objects in the frames at `times`; if it does, `locate` and `cut_out` work."""
+        """Returns the objects at `times`; if known, `locate` and `cut_out` answer as well."""
 
     def locate(self, split: str, clips: Any, frames: Array) -> Array | None:
         """Returns the positions of the clips' objects in generated frames, as `Objects.positions`.

@@ -60,8 +60,10 @@ def judged():
     run = types.SimpleNamespace(source=Squares(), config=config, key=jax.random.key(0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(action_judge, "SIDE", 20)
-        patch.setattr(classifier, "BATCH_SIZE", 24)
-        yield run.source, action_judge.train(run)
+        with pytest.MonkeyPatch.context() as briefly:
+            briefly.setattr(classifier, "BATCH_SIZE", 24)
+            judge = action_judge.train(run)
+        yield run.source, judge
 
 
 def test_a_judge_learns_and_scores_itself(judged):
