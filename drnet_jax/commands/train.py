@@ -100,13 +100,12 @@ def _write_settings(run: Run) -> None:
 
 def _restore_or_init(run: Run) -> list[Any]:
     """Returns the newest saved state of each stage, or its first; prints which are resumed."""
-    states = [run.init_drnet(), run.init_predictor()]
-    for i, stage in enumerate(STAGES):
-        with run.checkpoints(stage) as checkpoints:
-            restored = checkpoints.restore(states[i])
+    states = []
+    for stage, init in zip(STAGES, (run.init_drnet, run.init_predictor), strict=True):
+        restored = run.restore_stage(stage)
         if restored is not None:
             print(f"Resuming {stage} after step {int(restored.step):,}.")
-            states[i] = restored
+        states.append(init() if restored is None else restored)
     return states
 
 

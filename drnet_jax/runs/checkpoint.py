@@ -45,6 +45,8 @@ class Checkpoints:
     def restore(self, like: State) -> State | None:
         """Returns the newest complete checkpoint, with the shardings of `like`, or None.
 
+        `like` is a state of arrays, or of `jax.ShapeDtypeStruct` with shardings.
+
         Damaged checkpoints are skipped with a warning. Unless this is `read_only`, they are also
         renamed once an older one has been read.
 

@@ -20,7 +20,12 @@ from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs import checks, renamed
 from drnet_jax.runs.checkpoint import Checkpoints
 from drnet_jax.runs.workdir import STAGES, checkpoint_folder, stored_settings, trained_settings
-from drnet_jax.training.init import init_drnet, init_predictor, on_all_devices
+from drnet_jax.training.init import (
+    abstract_on_all_devices,
+    init_drnet,
+    init_predictor,
+    on_all_devices,
+)
 from drnet_jax.training.optim import DrnetOptimizers, make_adam
 
 
@@ -65,25 +70,38 @@ class Run:
 
     def init_drnet(self) -> DrnetState:
         """Returns the first stage's state at step 0, a copy on every device."""
-
-        def init(key: jax.Array) -> DrnetState:
-            return init_drnet(self.networks, self.drnet_txs, key, self.frame_shape)
-
-        return on_all_devices(init, self.key, self.mesh)
+        return on_all_devices(self._init_drnet, self.key, self.mesh)
 
     def init_predictor(self) -> PredictorState:
         """Returns the second stage's state at step 0, a copy on every device."""
-        input_dim = self.config.model.pose_dim + self.config.model.content_dim
+        return on_all_devices(self._init_predictor, self.key, self.mesh)
 
-        def init(key: jax.Array) -> PredictorState:
-            return init_predictor(self.predictor, self.predictor_tx, key, input_dim)
+    def _init_drnet(self, key: jax.Array) -> DrnetState:
+        return init_drnet(self.networks, self.drnet_txs, key, self.frame_shape)
 
-        return on_all_devices(init, self.key, self.mesh)
+    def _init_predictor(self, key: jax.Array) -> PredictorState:
+        model = self.config.model
+        input_dim = model.pose_dim + model.content_dim
+        return init_predictor(self.predictor, self.predictor_tx, key, input_dim)
 
     def checkpoints(self, stage: str, *, read_only: bool = False) -> Checkpoints:
         """Returns the checkpoints of `stage`, one of `STAGES`; makes their folder to write."""
         folder = checkpoint_folder(self.workdir, stage)
         return Checkpoints(folder, self.config.keep_checkpoints, read_only=read_only)
+
+    def restore_stage(
+        self, stage: str, *, read_only: bool = False
+    ) -> DrnetState | PredictorState | None:
+        """Returns the newest state of `stage`, a copy on every device; None without checkpoints.
+
+        Raises:
+          ValueError: when a checkpoint is of another architecture.
+        """
+        init = {"drnet": self._init_drnet, "predictor": self._init_predictor}[stage]
+        # Shapes are enough to restore, and nothing has to be compiled for them.
+        like = abstract_on_all_devices(init, self.key, self.mesh)
+        with self.checkpoints(stage, read_only=read_only) as checkpoints:
+            return checkpoints.restore(like)
 
     def restore(self) -> tuple[DrnetState, PredictorState | None]:
         """Returns the newest states of both stages; None for the second without a predictor.
@@ -92,19 +110,17 @@ class Run:
           FileNotFoundError: when a stage has no checkpoint.
           ValueError: when a checkpoint is of another architecture.
         """
-        states = []
-        likes = [self.init_drnet(), *([self.init_predictor()] if self.predictor else [])]
-        for stage, like in zip(STAGES, likes, strict=False):
-            with self.checkpoints(stage, read_only=True) as checkpoints:
-                state = checkpoints.restore(like)
-            if state is None:
+        states = [None, None]
+        for i, stage in enumerate(STAGES if self.predictor else STAGES[:1]):
+            states[i] = self.restore_stage(stage, read_only=True)
+            if states[i] is None:
+                folder = checkpoint_folder(self.workdir, stage)
                 raise FileNotFoundError(
-                    f"No checkpoint in {checkpoints.directory}; train with --mode=train first."
+                    f"No checkpoint in {folder}; train with --mode=train first."
                 )
-            if state.step < self.config[stage].num_steps:
-                logging.warning("Stage %s is only at step %d, not finished.", stage, state.step)
-            states.append(state)
-        return states[0], states[1] if self.predictor else None
+            if states[i].step < self.config[stage].num_steps:
+                logging.warning("Stage %s is only at step %d, not finished.", stage, states[i].step)
+        return tuple(states)
 
 
 def create_run(

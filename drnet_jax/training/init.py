@@ -70,3 +70,14 @@ def on_all_devices(
     options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
     sharded = jax.jit(init, out_shardings=sharding.replicated(mesh), compiler_options=options)
     return sharded(key)
+
+
+def abstract_on_all_devices(
+    init: Callable[[jax.Array], State], key: jax.Array, mesh: jax.sharding.Mesh
+) -> State:
+    """Returns what `on_all_devices` would, with `jax.ShapeDtypeStruct` in place of arrays."""
+    replicated = sharding.replicated(mesh)
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated),
+        jax.eval_shape(init, key),
+    )
