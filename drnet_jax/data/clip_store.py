@@ -1,4 +1,4 @@
-"""The prepared clips of one split: their factors in memory, their frames there or on disk."""
+"""The prepared clips of one split: factors in memory, frames in memory or on disk."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,14 +14,14 @@ _RECORDS_AT_ONCE = 64  # Enough for the reader's threads, and few enough for any
 
 
 class ClipStore:
-    """Clips by number; all of them are checked when it is opened, before any work starts.
+    """Clips by number; opening the store checks them all, before any work starts.
 
     Attributes:
-      names: of the clips.
+      names: the names of the clips.
       lengths: int32 `[num_clips]`, the number of frames of each.
       factors: the factors of each clip, by name.
       contents: int `[num_clips]`, equal for clips of the same content.
-      in_memory: whether the frames are.
+      in_memory: whether the frames are in memory.
     """
 
     def __init__(self, builder: ClipBuilder, split: str, max_bytes: float):
@@ -96,7 +96,7 @@ class ClipStore:
                 numbers = range(begin, min(begin + _RECORDS_AT_ONCE, len(self._records)))
                 for record in self._records.__getitems__(numbers):
                     yield record, self._builder.deserialize(record)
-        except Exception as error:  # Each layer below raises errors of its own on damaged files.
+        except Exception as error:  # Each layer below raises its own errors on damaged files.
             words = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(
                 f"The prepared data in {self._builder.data_path} are damaged ({words}); "

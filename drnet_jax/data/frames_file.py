@@ -19,7 +19,7 @@ ClipRecords = list[dict[str, Any]]
 class FramesFile:
     """Two files beside the records of a split: its frames, and the rest of its records.
 
-    A single frame can be read from such a file; from a record, only a whole clip. The files can
+    The file of frames gives access to single frames; a record, only to a whole clip. The files can
     be deleted at any time: they are written again when they are missing, damaged or outdated.
     """
 
@@ -87,7 +87,7 @@ class FramesFile:
         return index
 
     def _header(self) -> bytes:
-        """Returns what the index says about the frames when both are intact and up to date."""
+        """Returns the header that the index has if both files are intact and up to date."""
         size = self._frames.stat().st_size
         # An empty file cannot be mapped.
         checksum = zlib.crc32(np.memmap(self._frames, np.uint8, "r")) if size else 0

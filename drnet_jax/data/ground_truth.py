@@ -13,7 +13,7 @@ from drnet_jax.base.arrays import Array
 class Factors:
     """The factors of variation of some frames of a batch of clips, by name."""
 
-    content: Mapping[str, np.ndarray]  # int `[batch]`, classes from 0 on: constant within a clip.
+    content: Mapping[str, np.ndarray]  # int `[batch]`, classes from 0 on, constant within a clip.
     num_classes: Mapping[str, int]  # The number of classes of each factor of content.
     # float `[batch, time, dims]`: changes within a clip. An angle is given as cosine and sine.
     pose: Mapping[str, np.ndarray]
@@ -55,8 +55,9 @@ class GroundTruth:
         """Returns what the decoder should draw from the content of one clip and another's pose.
 
         The targets are uint8 `[batch, assignments, height, width, channels]`; `content` and `pose`
-        are equally many clips, the latter at `time`. There is one target for each way to pair the
-        objects of the two clips, because nothing determines which object takes which pose.
+        are the same number of clips, and the poses are those at `time`. There is one target for
+        each way to pair the objects of the two clips, because nothing determines which object
+        takes which pose.
         """
 
     def objects(self, split: str, clips: Any, times: np.ndarray) -> Objects | None:

@@ -1,4 +1,4 @@
-"""Clips prepared on disk as a source: videos, sweeps around an object, and stand-ins for them."""
+"""The source of clips that were prepared on disk: videos, full turns, and their stand-ins."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from drnet_jax.data.preparation.builder import SPLITS, ClipBuilder
 from drnet_jax.data.source import ClipBatch, HostSource
 
 ENDLESS = 2**20
-"""The length that is given for a periodic clip, in frames."""
+"""The length that is reported for a periodic clip, in frames."""
 
 _RADIANS = {"azimuth": np.pi / 180, "phase": 1.0}
 """The factors that are angles, each with its unit."""
@@ -166,13 +166,13 @@ class RecordedSource(HostSource):
         """Returns int `[batch, num_times]`, random frame numbers at most `max_frame_gap` apart."""
         longest = lengths - 1
         reach = np.minimum(self._max_frame_gap, longest)
-        # In a clip that turns in a circle, a window may begin anywhere and wrap around.
+        # In a periodic clip, a window may begin anywhere and wrap around.
         starts = rng.integers(0, longest - reach + 1 if self.clips_end else lengths)
         times = starts[:, None] + rng.integers(0, reach[:, None] + 1, (len(lengths), num_times))
         return times % lengths[:, None]
 
     def _starts(self, lengths: np.ndarray, num_frames: int, rng: np.random.Generator) -> np.ndarray:
-        """Returns int `[batch]`, random first frames of `num_frames`; 0 if a clip is too short."""
+        """Returns int `[batch]`, random starts of `num_frames`; 0 in shorter clips."""
         if not self.clips_end:
             return rng.integers(0, lengths)
         return rng.integers(0, np.maximum(lengths - num_frames, 0) + 1)
@@ -199,7 +199,7 @@ class RecordedTruth(GroundTruth):
         self._source, self._builder, self._stores = source, source.builder, source.stores
 
     def factors(self, split: str, clips: RecordedClips, times: np.ndarray) -> Factors | None:
-        """Returns the builder's factors of content, and as pose those with a value per frame."""
+        """Returns the builder's content factors, and as pose the factors with a value per frame."""
         if not self._classes and not self._tracks:
             return None
         known = [self._stores[split].factors[number] for number in clips.numbers]
@@ -242,9 +242,9 @@ class RecordedTruth(GroundTruth):
     def swap_targets(
         self, split: str, content: RecordedClips, pose: RecordedClips, time: int
     ) -> np.ndarray | None:
-        """Returns one target per pair, `[batch, 1, ...]`, on turntables or if the builder draws it.
+        """Returns one target per pair, `[batch, 1, ...]`, or None if there are no true swaps.
 
-        None if the sweeps of a pair differ in length.
+        There are if the clips are full turns of equal length, or if the builder draws swaps.
         """
         store = self._stores[split]
         times = pose.starts + time
@@ -252,7 +252,7 @@ class RecordedTruth(GroundTruth):
             lengths = store.lengths[content.numbers]
             if np.any(lengths != store.lengths[pose.numbers]):
                 return None
-            # Every sweep begins at the same angle, so the pose is the number of the frame.
+            # Every turn begins at the same angle, so the pose is the number of the frame.
             return store.gather(content.numbers, (times % lengths)[:, None])
         frames = [
             self._builder.swap_truth(store.factors[a], store.factors[b], t)

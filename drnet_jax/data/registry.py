@@ -8,7 +8,7 @@ import jax
 from absl import logging
 from etils import epath
 
-from drnet_jax.base import prng
+from drnet_jax.base import prng, wording
 from drnet_jax.data.kth import actions as kth_actions
 from drnet_jax.data.kth import stand_in as kth_stand_in
 from drnet_jax.data.moving_mnist import digits
@@ -42,7 +42,7 @@ def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> 
     """Returns the source that `config.data` describes; prepares the data if necessary.
 
     Raises:
-      ValueError: for settings that do not fit each other, or damaged data.
+      ValueError: for settings that contradict each other, or damaged data.
       OSError: for missing files.
     """
     if data["name"] == MOVING_MNIST:
@@ -72,7 +72,7 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
     Logs a warning if the clips stand in for data that are not available.
 
     Raises:
-      ValueError: for settings that do not fit each other.
+      ValueError: for settings that contradict each other.
       FileNotFoundError: if real files are asked for and are missing.
     """
     name, image_size = data["name"], data["image_size"]
@@ -91,11 +91,11 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
     if builder.channels != channels:
         raise ValueError(
             f"config.data.colored={data['colored']}; allowed: {builder.channels == 3}, as the "
-            f"frames of {builder.CARD.title} have {builder.channels} channels."
+            f"frames of {builder.CARD.title} have {wording.count(builder.channels, 'channel')}."
         )
     if builder.CARD.stand_in:
         logging.warning(
-            "STAND-IN: %s is not the data of the paper. For those set config.data.folder.",
+            "STAND-IN: %s is not the data of the paper; set config.data.folder to the real data.",
             builder.CARD.title,
         )
     return builder

@@ -26,7 +26,7 @@ class ClipBatch:
 
 
 class Source(abc.ABC):
-    """Clips of a training and a test split. The seed and the number of a batch determine it.
+    """Clips of a training and a test split; seed and batch number determine a batch.
 
     Training batches are made on the host (`HostSource`) or on the devices (`DeviceSource`).
 
@@ -47,7 +47,7 @@ class Source(abc.ABC):
     @property
     @abc.abstractmethod
     def max_frames(self) -> int:
-        """The largest number of frames to ask of a clip: the median length of test clips."""
+        """The most frames to ask of a clip; if clips end, the median length of test clips."""
 
     @abc.abstractmethod
     def sample(

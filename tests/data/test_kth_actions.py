@@ -212,9 +212,9 @@ def test_a_damaged_video_is_one_unreadable_job(folder, damage, message, capfd):
         ("person03_dancing_d1 frames 1-2", "line 14: .* is not of the form"),
         ("person03_boxing_d1 frames", "line 14: .* is not of the form"),
         ("some words", "line 14: 'some words' is not of the form"),
-        ("person03_boxing_d1 frames 1-2, 5", "line 14: '5' is no range"),
-        ("person03_boxing_d1 frames 9-2", "line 14: '9-2' is no range"),
-        ("person03_boxing_d1 frames 0-2", "line 14: '0-2' is no range"),
+        ("person03_boxing_d1 frames 1-2, 5", "line 14: '5' is not a range"),
+        ("person03_boxing_d1 frames 9-2", "line 14: '9-2' is not a range"),
+        ("person03_boxing_d1 frames 0-2", "line 14: '0-2' is not a range"),
         ("person01_boxing_d1 frames 1-2", "line 14: person01_boxing_d1 is listed twice"),
     ],
 )
@@ -242,7 +242,7 @@ def add_copy(folder) -> None:
         (lambda f: (f / "00sequences.txt").unlink(), r"no .*00sequences\.txt"),
         (
             lambda f: (f / "walking.zip").write_bytes(b"half a downl"),
-            r"walking\.zip is no readable",
+            r"walking\.zip is not a readable",
         ),
         (add_copy, r"walking\.zip holds person17_walking_d3_uncomp.avi twice"),
     ],

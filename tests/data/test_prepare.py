@@ -175,7 +175,7 @@ def test_a_split_without_clips_is_refused(tmp_path):
     expected = "The split 'test' would have no clips. Moving squares: 4 of 8 inputs cannot be used"
     with pytest.raises(ValueError, match=re.escape(f"{expected}, the first: test é 0.avi has")):
         prepare_clips(builder, max_skipped=1)
-    with pytest.raises(ValueError, match="there is nothing to make the split 'train' of"):
+    with pytest.raises(ValueError, match="the split 'train' has no inputs"):
         prepare_clips(create(tmp_path, num_jobs=0))
 
 
@@ -188,7 +188,9 @@ def test_names_occur_once(tmp_path, monkeypatch):
     builder = create(tmp_path)
     namesakes = [Clip("x", clip.frames, clip.factors) for clip in builder.make(Job("", ("", 0)))]
     monkeypatch.setattr(builder, "make", lambda job: namesakes[:1])
-    with pytest.raises(ValueError, match=r"two clips are named 'x', of 'train é 0\.avi' and of"):
+    with pytest.raises(
+        ValueError, match=r"two clips are named 'x', one from 'train é 0\.avi' and one"
+    ):
         prepare_clips(builder)
 
 

@@ -196,5 +196,5 @@ def test_too_many_primitives_are_refused():
     model = Model()
     for _ in range(33):
         model.box([0, 0, 0], [1, 1, 1], GRAY)
-    with pytest.raises(ValueError, match="33 primitives of kind box, at most 32"):
+    with pytest.raises(ValueError, match="33 primitives of kind box; allowed: at most 32"):
         model.scene()

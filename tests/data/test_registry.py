@@ -70,7 +70,7 @@ def test_a_stand_in_that_is_asked_for_is_taken_in_any_case(tmp_path):
         ("video_folder", {}, r"no folder .*manual/video_folder: set config.data.folder"),
         ("video_folder", {"source": "stand_in"}, r"'stand_in'; allowed for video_folder: real"),
         ("suncg", {"colored": False}, r"config.data.colored=False; allowed: True, as the frames"),
-        ("kth", {"colored": True}, r"colored=True; allowed: False, .* have 1 channels"),
+        ("kth", {"colored": True}, r"colored=True; allowed: False, .* have 1 channel\."),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, name, changes, message):

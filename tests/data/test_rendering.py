@@ -152,7 +152,7 @@ def test_names_of_configs_tell_them_apart(name):
         ("suncg", dict(num_identities=1), "num_identities=1; allowed: 2 or more"),
         ("suncg", dict(elevations=()), r"elevations=\(\); allowed: one or more"),
         ("suncg", dict(elevations=(20, 95)), "from 0 to 80 degrees"),
-        ("suncg", dict(elevations=(20, 20)), "one or more different ones"),
+        ("suncg", dict(elevations=(20, 20)), "one or more distinct values"),
         ("norb", dict(instances_per_category=1), "category=1; allowed: 2 or more"),
         ("norb", dict(num_lightings=7), "num_lightings=7; allowed: 1 to 6"),
         ("norb", dict(num_lightings=0), "num_lightings=0; allowed: 1 or more"),

@@ -171,7 +171,7 @@ def test_something_else_that_tfds_prepared(tmp_path, plain):
         create(tmp_path).jobs()
     other = create(plain, tmp_path / "data")
     prepare.prepare_clips(other, max_skipped=0)
-    with pytest.raises(ValueError, match="is no smallnorb: it has no image, image2, label_azi"):
+    with pytest.raises(ValueError, match="is not smallnorb: it has no image, image2, label_az"):
         create(other.data_path).jobs()
 
 

@@ -371,8 +371,8 @@ def test_files_that_cannot_be_split(folder, tmp_path):
         (b"file,label\ntrain/d.mkv,run\n", "line 2: there is no clip 'train/d.mkv' in"),
         (b"file,label\ntrain/c.mkv,run\ntrain/c.mkv,run\n", "line 3: .*mkv' is listed twice"),
         (b"file,label\ntrain/c.mkv,run\n", "no line for 'test/walk 3' and 1 other"),
-        (b"file,label\ntrain/c.mkv,\xff\n", "is no table of comma-separated UTF-8 text"),
-        (b'file,label\ntrain/c.mkv,"run\n', "is no table of comma-separated UTF-8 text"),
+        (b"file,label\ntrain/c.mkv,\xff\n", "is not a table of comma-separated UTF-8 text"),
+        (b'file,label\ntrain/c.mkv,"run\n', "is not a table of comma-separated UTF-8 text"),
     ],
 )
 def test_bad_labels(folder, table, message):

@@ -20,13 +20,13 @@ from drnet_jax.data.readers import raw_files, video_files
 from drnet_jax.data.readers.framing import Framing
 
 TEST_PERSONS = {"20/5": range(21, 26), "16/9": range(17, 26)}
-"""Test persons by name of the split: `20/5` is DrNET's, `16/9` that of PredRNN and others.
+"""Test persons by name of the split: `20/5` is DrNET's, `16/9` is that of PredRNN and others.
 
-`00sequences.txt` proposes 16 and 9 other persons, for recognition.
+`00sequences.txt` proposes a different 16 and 9, for recognition.
 """
 
 MISSING = "person13_handclapping_d3"
-"""The only video that the official data set itself does not have."""
+"""The only video that is missing from the official data set itself."""
 
 _CONTENTS = "the six folders or zip files of KTH (boxing, ...) and 00sequences.txt"
 _MAX_BYTES = 2**30  # Largest video unpacked from a zip file; the originals have about 1 MB.
@@ -36,7 +36,7 @@ _MAX_BYTES = 2**30  # Largest video unpacked from a zip file; the originals have
 class KthConfig(builder.ClipConfig):
     """Settings of KTH."""
 
-    persons: str  # Numbers of training and test persons, of `TEST_PERSONS`.
+    persons: str  # Name of the split, a key of `TEST_PERSONS`.
 
     def __post_init__(self):
         raw_files.check_image_size(self.image_size)
@@ -97,7 +97,7 @@ class KthActions(builder.ClipBuilder):
                     f"{action}.zip."
                 )
         test_persons = TEST_PERSONS[self.builder_config.persons]
-        # A listed video whose file is missing is a job all the same: it counts as unreadable.
+        # A listed video whose file is missing is still a job, which counts as unreadable.
         jobs = {"train": [], "test": []}
         for video in videos:
             file = f"{video.name}_uncomp.avi"
@@ -169,7 +169,7 @@ def _folder(config: KthConfig) -> pathlib.Path:
 
 
 def _files(folder: pathlib.Path) -> list[raw_files.RawFile]:
-    """Returns the files of KTH: list of sequences, zip files and videos in folders."""
+    """Returns the files of KTH: the list of sequences, and zip files or videos in folders."""
     # Only what KTH consists of: other files in the folder must not change the fingerprint.
     names = ["00sequences.txt", *(f"{action}.zip" for action in ACTIONS)]
     for action in ACTIONS:
@@ -195,7 +195,7 @@ def _members(path: pathlib.Path) -> dict[str, zipfile.ZipInfo]:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if info.filename.endswith("_uncomp.avi")]
     except (zipfile.BadZipFile, OSError) as error:
-        raise ValueError(f"{path} is no readable zip file: {error}.") from error
+        raise ValueError(f"{path} is not a readable zip file: {error}.") from error
     members = {}
     for info in infos:
         name = pathlib.PurePosixPath(info.filename).name

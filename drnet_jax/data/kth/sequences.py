@@ -16,7 +16,7 @@ _RANGE = re.compile(r"(\d{1,6})\s*-\s*(\d{1,6})")
 class Video:
     """One line of the list."""
 
-    name: str  # Name of the video, as `person01_boxing_d1`.
+    name: str  # Name of the video, such as `person01_boxing_d1`.
     action: str  # One of `ACTIONS`.
     person: int  # 1 to 25.
     scenario: int  # 1 outdoors, 2 with changes of scale, 3 in other clothes, 4 indoors.
@@ -67,7 +67,7 @@ def _parse(line: str, where: str) -> Video:
         match = _RANGE.fullmatch(piece)
         if not match or not 1 <= int(match[1]) <= int(match[2]):
             raise ValueError(
-                f"{where}: {piece[:80]!r} is no range of frames; allowed: FIRST-LAST, counted "
+                f"{where}: {piece[:80]!r} is not a range of frames; allowed: FIRST-LAST, counted "
                 "from 1."
             )
         ranges.append((int(match[1]), int(match[2])))

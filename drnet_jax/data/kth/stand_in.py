@@ -26,7 +26,7 @@ FRAMES_PER_SECOND = 25
 # distance of a person whose scale is 1. People are up to 1.9 m tall and have some room above.
 _HALF_HEIGHT, _HALF_WIDTH, _DISTANCE = 1.36, 1.36 * 4 / 3, 8.0
 _CAMERA = Camera((0.0, 1.07, 0.0), 0, 3, _DISTANCE, _HALF_WIDTH, _HALF_HEIGHT)
-# A person's middle comes no nearer to the picture's edge, in widths: all limbs stay visible.
+# In picture widths, how near a person's middle comes to an edge: all limbs stay visible.
 _EDGE = 0.1
 
 
@@ -34,8 +34,8 @@ _EDGE = 0.1
 class StandInKthConfig(ClipConfig):
     """Settings of the rendered people."""
 
-    num_people: int  # The first four of five are for training, as in KTH 20 of 25.
-    num_repeats: int  # Clips of each person, action and scenario; they face both sides in turn.
+    num_people: int  # The first four fifths are for training, like 20 of 25 in KTH.
+    num_repeats: int  # Clips of each person, action and scenario; facing left and right in turn.
     clip_length: int  # Greatest length of a clip; people who cross the picture leave earlier.
     seed: int  # Seed of people and places.
 
@@ -123,7 +123,7 @@ def _track(
     # Second number: the kind of draw, so that no two kinds share a stream.
     rng = np.random.default_rng([config.seed, 5, person, scenario, repeat, action])
     name = people.ACTIONS[action]
-    # By parity, not at random: half of any set of consecutive clips faces each side.
+    # By parity, not at random, so that any run of clips faces each side equally often.
     facing = 1 if (person + scenario + action + repeat) % 2 else -1
     tempo = rng.uniform(0.88, 1.12)
     # In d2 a person comes nearer or walks away.
@@ -151,9 +151,9 @@ def render_swap(
 ) -> np.ndarray:
     """Returns the frames that a perfect model makes of one clip's content and another's pose.
 
-    They are uint8 `[time, image_size, image_size, 1]`, as long as the clip of `pose`; for the
-    factors of a single clip, that clip. Of `content` only `person` and `scenario` matter, of `pose`
-    only `action`, `facing`, `phase`, `position` and `scale`.
+    They are uint8 `[time, image_size, image_size, 1]`, as long as the clip of `pose`. If both are
+    the factors of one clip, they are that clip. Only `person` and `scenario` of `content` matter,
+    and of `pose` only `action`, `facing`, `phase`, `position` and `scale`.
     """
     place = config.seed, int(content["person"]), int(content["scenario"])
     seed, number, scenario = place
@@ -172,7 +172,7 @@ def render_swap(
 def _light(seed: int, person: int, scenario: int) -> Light:
     rng = np.random.default_rng([seed, 6, person, scenario])
     azimuth = rng.uniform(-70, 70)
-    # Indoors, wide lamps at the ceiling; outdoors, the sun.
+    # Indoors, a wide lamp on the ceiling; outdoors, the sun.
     if SCENARIOS[scenario] == "d4":
         return Light(azimuth, 62, size=0.2, key=0.45, sky=0.4, fill=0.3)
     return Light(azimuth, rng.uniform(42, 60), size=0.06, key=0.8, sky=0.3, fill=0.2)

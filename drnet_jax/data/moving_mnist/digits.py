@@ -18,8 +18,8 @@ SOURCES = ("auto", "full", "embedded")
 
 _EMBEDDED_FOLDER = importlib.resources.files("drnet_jax.data.moving_mnist") / "embedded_digits"
 _ADVICE = (
-    "name a folder with the four MNIST files by config.data.digits_dir=..., "
-    "or take the digits that ship with drnet_jax by config.data.digits=embedded"
+    "name a folder with the four MNIST files with config.data.digits_dir=..., "
+    "or take the digits that ship with drnet_jax with config.data.digits=embedded"
 )
 
 
@@ -88,7 +88,7 @@ def load(source: str, *, folder: str | None, data_dir: epath.PathLike) -> Digits
     """Returns digits, preparing them under `data_dir` at first use.
 
     Args:
-      source: `full` is MNIST, from `folder` if given, else prepared earlier, else downloaded;
+      source: `full` is MNIST, from `folder` if given, else from earlier preparation or a mirror;
         `embedded` is the 5,000 digits that ship with drnet_jax; `auto` is `full` if MNIST can be
         reached within 10 seconds, else `embedded`, and logs which.
       folder: folder of four IDX files to read `full` digits from, MNIST's or others; or None.
@@ -198,7 +198,7 @@ def _prepare_and_read(
 
 
 def _read_prepared(builder: MnistDigits, split: str) -> tuple[np.ndarray, np.ndarray]:
-    # Decoding the images here takes 0.6 of the time that tfds takes.
+    # Decoding the images here takes 60 % of the time that tfds takes.
     decoders = {"image": tfds.decode.SkipDecoding()}
     source = builder.as_data_source(split=split, decoders=decoders)
     images = np.empty((len(source), 28, 28), np.uint8)

@@ -24,7 +24,7 @@ class MovingMnist:
     digit_size: int  # Side of a digit in pixels; it moves over `image_size - digit_size` positions.
     num_digits: int  # Number of digits in a clip, 1 to 3.
     colored: bool  # Whether digit n is drawn in color channel n of 3; else all share a gray one.
-    speeds: tuple[int, int]  # Least and greatest velocity on an axis in pixels per step, inclusive.
+    speeds: tuple[int, int]  # Lowest and highest velocity on an axis in pixels per step, inclusive.
     zero_speeds: bool  # Whether a digit may stand still on an axis.
 
     def __post_init__(self):
@@ -56,7 +56,7 @@ class MovingMnist:
         return np.stack([np.asarray(image) for image in resized])
 
     def sample(self, key: jax.Array, batch_size: int, num_choices: int) -> Tracks:
-        """Returns `batch_size` random clips over `num_choices` digits."""
+        """Returns `batch_size` random clips of digits drawn from `num_choices`."""
         keys = jax.random.split(key, 4)
         low, high = self.speeds
         velocities = jnp.int32([v for v in range(low, high + 1) if v or self.zero_speeds])
@@ -128,11 +128,11 @@ class MovingMnist:
 
     @property
     def separable(self) -> bool:
-        """Whether each digit has a channel to itself; digit n is in channel n then."""
+        """Whether each digit has a channel to itself; if so, digit n has channel n."""
         return self.colored or self.num_digits == 1
 
     def locate(self, digits: jax.Array, tracks: Tracks, frames: jax.Array) -> jax.Array:
-        """Returns int `[batch, time, num_digits, 2]`, the best position for each digit of clips.
+        """Returns int `[batch, time, num_digits, 2]`, the best-matching position of each digit.
 
         A matched filter: of all positions, the one at which the true picture of the digit has the
         largest correlation with its channel of the frame, and so the least squared distance to it.

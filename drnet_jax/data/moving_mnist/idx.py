@@ -14,7 +14,7 @@ FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-# MD5 of MNIST's files, decompressed: tells MNIST from a user's own digits however it was packed.
+# MD5 of MNIST's files, decompressed: tells MNIST, compressed or not, from a user's digits.
 MNIST_CHECKSUMS = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",

@@ -15,7 +15,7 @@ from drnet_jax.data.moving_mnist.truth import MovingMnistTruth
 from drnet_jax.data.source import ClipBatch, DeviceSource
 
 VALIDATION_EVERY = 10
-"""One of this many training digits is held out for a validation split."""
+"""One in this many training digits is held out for a validation split."""
 
 
 class MovingMnistSource(DeviceSource):
@@ -113,7 +113,7 @@ class MovingMnistSource(DeviceSource):
 
 
 def without_test_digits(digits: Digits) -> Digits:
-    """Returns digits whose test split are held-out training digits, to choose settings with.
+    """Returns digits with held-out training digits as the test split, for choosing settings.
 
     Raises:
       ValueError: if there are too few training digits to hold any out.

@@ -40,7 +40,7 @@ def read_matrix(path: pathlib.Path, dtype: type, record_shape: tuple[int, ...]) 
                 raise ValueError(f"{path} holds {shape[0]} records; allowed: 1 to {MAX_RECORDS}.")
             promised, start = math.prod(shape) * found.itemsize, file.tell()
             if gzipped:
-                # One byte more proves the header wrong: a bomb is not unpacked any further.
+                # One more byte proves the header wrong, and a gzip bomb is not unpacked further.
                 content = file.read(promised + 1)
                 follow = "more" if len(content) > promised else len(content)
             else:
@@ -64,7 +64,7 @@ def _read_header(file: BinaryIO, path: pathlib.Path) -> tuple[np.dtype, tuple[in
     if magic not in _DTYPES:
         allowed = ", ".join(f"{key:#x} ({dtype})" for key, dtype in _DTYPES.items())
         raise ValueError(
-            f"{path} starts with {magic:#x}; expected {allowed}: it is no matrix of small NORB."
+            f"{path} starts with {magic:#x}; expected {allowed}: it is not a matrix of small NORB."
         )
     if not 1 <= num_dims <= 4:
         raise ValueError(f"{path} promises {num_dims} dimensions; allowed: 1 to 4.")

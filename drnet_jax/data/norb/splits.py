@@ -35,7 +35,7 @@ class Split:
     """Labels and pictures of a split."""
 
     labels: np.ndarray  # int32 `[num, 5]`, the columns as in `LABELS`.
-    # Returns uint8 `[records, 96, 96]` of a list of records and a camera, 0 or 1.
+    # Maps a list of records and a camera, 0 or 1, to uint8 `[records, 96, 96]`.
     pictures: Callable[[Sequence[int], int], np.ndarray]
 
 
@@ -46,7 +46,7 @@ def _raw_split(paths: dict[str, pathlib.Path]) -> Split:
         lengths = ", ".join(f"{paths[part].name} {len(parts[part])}" for part in parts)
         raise ValueError(f"The files in {paths['dat'].parent} differ in length: {lengths}.")
     instance, elevation, azimuth, lighting = parts["info"].T
-    # The raw files count azimuths in steps of 10 degrees but hold every second one only.
+    # The raw files count azimuths in steps of 10 degrees but hold only every second one.
     if np.any(azimuth % 2):
         raise ValueError(f"{paths['info']} holds an odd azimuth; expected 0, 2, 4 to 34.")
     labels = np.stack([parts["cat"], instance, elevation, lighting, azimuth // 2], axis=1)
@@ -65,7 +65,7 @@ def _prepared_split(folder: pathlib.Path, split: str) -> Split:
     names = [label if label == "instance" else f"label_{label}" for label in LABELS]
     cameras = ("image", "image2")
     if missing := {*cameras, *names} - set(builder.info.features):
-        raise ValueError(f"{folder} is no smallnorb: it has no {', '.join(sorted(missing))}.")
+        raise ValueError(f"{folder} is not smallnorb: it has no {', '.join(sorted(missing))}.")
     decoders = {camera: tfds.decode.SkipDecoding() for camera in cameras}
     source, lock = builder.as_data_source(split=split, decoders=decoders), threading.Lock()
 

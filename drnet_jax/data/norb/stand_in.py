@@ -1,4 +1,4 @@
-"""Rendered toys on a turntable before a fixed camera and lamp: a stand-in for small NORB."""
+"""Rendered toys on a turntable in front of a fixed camera and lamp: a stand-in for small NORB."""
 
 import dataclasses
 import itertools
@@ -21,7 +21,7 @@ LIGHTINGS = (
 )
 """Six lightings as different as those of small NORB; azimuths count from the camera's."""
 
-_BACKGROUND = 0.6  # Brighter than most toys, as the table of small NORB.
+_BACKGROUND = 0.6  # Brighter than most toys, like the table of small NORB.
 
 
 @dataclasses.dataclass(kw_only=True)

@@ -67,9 +67,9 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
     VERSION = tfds.core.Version("1.0.0")
     CARD: Card
     CONTENT: tuple[str, ...] = ()
-    """Factors that tell clips of different content apart; if empty, no two clips share content."""
+    """The factors that identify the content of a clip; if empty, every clip has its own content."""
     LABEL: str = ""
-    """The factor, a class, that says which motion a clip shows; empty if there is none."""
+    """The class factor that names the motion in a clip; empty if there is none."""
     channels: int = 1
     """Channels of a frame: 1 for gray, 3 for color."""
 
@@ -83,7 +83,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
 
         Raises:
           FileNotFoundError: the folder, or a file that it must hold, does not exist.
-          ValueError: the folder is not laid out as this data set is.
+          ValueError: the folder does not have the layout of this data set.
         """
 
     @abc.abstractmethod
@@ -99,12 +99,12 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
     ) -> np.ndarray | None:
         """Returns the true frame with the content of one clip and the pose of another.
 
-        `content` and `pose` are the factors of the clips, `time` is the frame of the latter. The
-        result is uint8 `[image_size, image_size, channels]`, or None if it is not known.
+        `content` and `pose` are the factors of the two clips, and `time` is a frame of the pose
+        clip. The result is uint8 `[image_size, image_size, channels]`, or None if it is unknown.
         """
 
     def serialize(self, clip: Clip) -> bytes:
-        """Returns the record of `clip`: one value for each feature, always as the same bytes.
+        """Returns the record of `clip`, one value per feature; equal clips give equal bytes.
 
         Raises:
           Exception: whichever tfds raises when a value does not fit its feature.

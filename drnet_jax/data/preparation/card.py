@@ -73,7 +73,7 @@ def factor_text(feature: tfds.features.FeatureConnector, value: Any) -> str:
 
 
 def _lengths(clips: list[dict[str, Any]]) -> tuple[float, ...]:
-    """Returns the number of clips, of all frames, and the shortest, median and longest length."""
+    """Returns the number of clips and of frames, and the shortest, median and longest length."""
     lengths = [clip["length"] for clip in clips]
     return len(lengths), sum(lengths), min(lengths), np.median(lengths), max(lengths)
 

@@ -42,7 +42,7 @@ def png(builder: ClipBuilder, contents: card.Contents, shown: dict[str, list[Rec
 def spread(total: int, most: int, *, periodic: bool = False) -> list[int]:
     """Returns at most `most` different indices below `total`, evenly spaced.
 
-    If `periodic`, the last one is as far from the first as from the one before it.
+    If `periodic`, the gap from the last one around to the first is like all other gaps.
     """
     count = min(total, most)
     length, gaps = (total, count) if periodic else (total - 1, max(count - 1, 1))
@@ -50,7 +50,7 @@ def spread(total: int, most: int, *, periodic: bool = False) -> list[int]:
 
 
 def _shown(frames: np.ndarray) -> np.ndarray:
-    """Returns `frames` `[time, size, size, channels]` as RGB, large enough to look at."""
+    """Returns `frames` `[time, size, size, channels]` as RGB, scaled to a viewable size."""
     frames = drawing.to_rgb(frames)
     if (factor := -(-frames.shape[1] // _LARGEST)) > 1:
         return np.stack([np.asarray(Image.fromarray(frame).reduce(factor)) for frame in frames])

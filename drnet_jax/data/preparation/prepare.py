@@ -76,10 +76,10 @@ def _parts(builder: ClipBuilder) -> epath.Path:
 
 
 def _part(builder: ClipBuilder, job: Job) -> epath.Path:
-    """Returns the file for the records of `job`, so that a later process need not make them.
+    """Returns the file that keeps the records of `job` for later processes.
 
-    Only the same version of drnet_jax finds it again, and only for the same job: records that
-    were made in another way are never taken for those that would be made now.
+    Its name depends on the job and on the version of drnet_jax, so records that were made in
+    another way are never reused.
     """
     identity = repr((__version__, job.name, job.arguments))
     return _parts(builder) / f"{hashlib.sha256(identity.encode()).hexdigest()[:32]}.records"
@@ -111,7 +111,7 @@ def _check_jobs(builder: ClipBuilder, jobs: dict[str, list[Job]]) -> None:
         raise RuntimeError(f"{title} has the splits {sorted(jobs)}; expected: {list(SPLITS)}.")
     for split in SPLITS:
         if not jobs[split]:
-            raise ValueError(f"{title}: there is nothing to make the split {split!r} of.")
+            raise ValueError(f"{title}: the split {split!r} has no inputs.")
     names = collections.Counter(job.name for split in SPLITS for job in jobs[split])
     if twice := [name for name in names if names[name] > 1]:
         raise ValueError(f"{title}: {twice[0]!r} occurs {names[twice[0]]} times; allowed: once.")
@@ -157,7 +157,7 @@ def _run_job(builder: ClipBuilder, job: Job) -> _Outcome:
 
 
 def _check_skipped(title: str, contents: card.Contents, num_jobs: int, max_skipped: float) -> None:
-    """Logs what was skipped, and raises ValueError when that is too much."""
+    """Logs what was skipped, and raises ValueError if that is too much."""
     skipped = contents.skipped
     for name, reason in skipped[:_MOST_WARNINGS]:
         logging.warning("Skipped %s: %s", name, reason)
@@ -181,8 +181,8 @@ def _check_names(title: str, made: dict[str, list[dict[str, Any]]]) -> None:
     for job, name in ((job, clip["name"]) for job, clips in made.items() for clip in clips):
         if name in makers:
             raise ValueError(
-                f"{title}: two clips are named {name.decode()!r}, of {makers[name]!r} and of "
-                f"{job!r}; names must differ."
+                f"{title}: two clips are named {name.decode()!r}, one from {makers[name]!r} and "
+                f"one from {job!r}; names must differ."
             )
         makers[name] = job
 
@@ -192,7 +192,7 @@ def _load_records(builder: ClipBuilder, jobs: list[Job]) -> Iterator[bytes]:
         records = files.read_checked(_part(builder, job))
         if records is None:
             raise ValueError(
-                f"What was made of {job.name!r} in {_parts(builder)} is lost; start again."
+                f"The records of {job.name!r} in {_parts(builder)} are lost; start again."
             )
         yield from records
 

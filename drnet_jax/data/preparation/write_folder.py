@@ -15,7 +15,7 @@ from drnet_jax.data.preparation import card, contact_sheet
 from drnet_jax.data.preparation.builder import ClipBuilder
 
 _FORMAT = "array_record"
-_FILE_BYTES = 256 * 2**20  # Of frames: files of a size that is easy to copy.
+_FILE_BYTES = 256 * 2**20  # Of unpacked frames; files up to this size are easy to copy.
 
 Records = dict[str, Iterator[bytes]]
 

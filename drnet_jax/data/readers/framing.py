@@ -33,7 +33,7 @@ class Framing:
 
 
 def check_picture(name: str, width: int, height: int) -> None:
-    """Raises UnreadableError unless the file `name` may hold pictures of `width` x `height`."""
+    """Raises UnreadableError if pictures of `width` x `height`, in the file `name`, are refused."""
     if width < 1 or height < 1 or width * height > _MAX_PIXELS:
         raise UnreadableError(
             f"{name} holds pictures of {width}x{height}; allowed: 1 to {_MAX_PIXELS:,} pixels."

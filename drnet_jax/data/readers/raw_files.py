@@ -71,7 +71,7 @@ def raw_file(path: pathlib.Path, name: str) -> RawFile:
 
 def fingerprint(parts: Iterable[object]) -> str:
     """Returns 12 hexadecimal digits that depend on all `parts` and their order."""
-    lines = "".join(f"{part!r}\n" for part in parts)  # Lines keep ("a", "b") from ("ab",).
+    lines = "".join(f"{part!r}\n" for part in parts)  # Lines tell ("a", "b") from ("ab",).
     return hashlib.sha256(lines.encode()).hexdigest()[:12]
 
 
@@ -83,6 +83,6 @@ def natural_key(text: str) -> tuple:
 
 
 def check_image_size(image_size: int) -> None:
-    """Raises ValueError unless frames may be `image_size` pixels wide and high."""
+    """Raises ValueError unless `image_size`, the side of a frame in pixels, is allowed."""
     if not 1 <= image_size <= 1024:
         raise ValueError(f"config.data.image_size={image_size}; allowed: 1 to 1024.")

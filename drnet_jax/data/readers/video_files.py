@@ -28,8 +28,8 @@ _FORMATS = {1: "gray", 3: "rgb24"}
 def read_timing(path: pathlib.Path, name: str) -> tuple[Fraction | None, Fraction | None]:
     """Returns the length in seconds and the average frames per second that a header claims.
 
-    None takes the place of a number that the header does not give, or that makes no sense. `name`
-    is the video's name in errors.
+    Each is None if the header does not give it, or if it makes no sense. `name` is the video's name
+    in errors.
 
     Raises:
       UnreadableError: it is not a video.
@@ -117,7 +117,7 @@ def resample(
                 yield number / rate, previous[1] if nearer else frame
                 number += 1
         previous = time, frame
-    # Nothing says when the last frame ends; half the shortest time leaves no room for a copy.
+    # Nothing says when the last frame ends: half the shortest interval gives no extra copy.
     while previous is not None and number / rate <= previous[0] + shortest / 2:
         yield number / rate, previous[1]
         number += 1

@@ -1,10 +1,10 @@
-"""Gray places for people to stand in: a lawn before a hedge or a wall, and a room."""
+"""Gray backdrops for people: a lawn in front of a hedge or a wall, and a room."""
 
 import numpy as np
 from PIL import Image
 
-_SIDE = 256  # Places are drawn at this size and shrunk: frames of all sizes show the same one.
-_HORIZON = 0.42  # Upper edge of the lawn, in heights of the picture from above.
+_SIDE = 256  # Drawn at this size and shrunk, so that frames of all sizes show the same backdrop.
+_HORIZON = 0.42  # Upper edge of the lawn: fraction of the picture from its top.
 
 
 def outdoors(seed: tuple[int, ...], image_size: int) -> np.ndarray:
@@ -36,7 +36,7 @@ def indoors(seed: tuple[int, ...], image_size: int) -> np.ndarray:
     lamp = 1 - 0.2 * (x - rng.uniform(-0.8, 0.8)) ** 2
     picture = wall * lamp * (1 + 0.02 * _noise(rng, (20, 20)))
     picture = np.where(y > 0.72, floor * (0.8 + 0.4 * y) * lamp, picture)
-    picture = np.where(abs(y - 0.715) < 0.012, 0.5 * wall, picture)  # The skirting board.
+    picture = np.where(abs(y - 0.715) < 0.012, 0.5 * wall, picture)  # The baseboard.
     left = rng.uniform(-0.95, 0.45)
     door = (x > left) & (x < left + 0.5) & (y > 0.12) & (y < 0.703)
     picture = np.where(door, picture * rng.choice([0.55, 0.75, 1.3]), picture)
@@ -46,7 +46,7 @@ def indoors(seed: tuple[int, ...], image_size: int) -> np.ndarray:
 
 
 def _noise(rng: np.random.Generator, cells: tuple[int, int]) -> np.ndarray:
-    """Returns smooth noise `[_SIDE, _SIDE]`, deviation about 1, of `cells` rows and columns."""
+    """Returns smooth noise `[_SIDE, _SIDE]`, deviation about 1, from `cells` rows and columns."""
     coarse = Image.fromarray(rng.normal(size=(cells[0] + 1, cells[1] + 1)).astype(np.float32))
     return np.asarray(coarse.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC), float)
 

@@ -16,7 +16,7 @@ _BACK_ODDS = (0.27, 0.2, 0.18, 0.15, 0.1, 0.1)
 _METAL_BASES = ("pedestal", "star", "sled", "cantilever")
 _TUBE = 0.014  # Radius of the bent tubes of sleds and cantilevers, and of posts.
 
-# sRGB in percent: red, green and blue of each color. Every chair's differ a little from these.
+# sRGB in percent: red, green and blue of each color. The colors of each chair differ a little.
 _WOODS = "55 36 20, 74 54 33, 38 23 14, 82 67 46, 48 21 13, 27 18 13, 63 44 25"
 _METALS = "72 73 75, 30 31 33, 15 15 17, 55 56 60, 66 58 40"
 _FABRICS = (
@@ -39,7 +39,7 @@ class Chair(RandomModel):
         is_metal = self.base in _METAL_BASES or self.chance(0.12)
         self.frame = Material(self._color(_METALS), shine=0.5) if is_metal else self.wood()
         self.fabric = self.cloth()
-        # The seat: half its sizes, the height of its middle, half its thickness; radius of a leg.
+        # Half the width and depth of the seat, its height, half its thickness; radius of a leg.
         self.width, self.depth = self.draw(0.19, 0.26), self.draw(0.19, 0.25)
         self.height = self.draw(0.62, 0.72) if self.base == "high" else self.draw(0.4, 0.48)
         self.thick, self.radius = self.draw(0.014, 0.032), self.draw(0.014, 0.026)
@@ -92,7 +92,7 @@ def _legs(chair: Chair) -> None:
         else:
             chair.rod(foot, top, chair.radius)
     rungs = "ring" if chair.base == "high" else chair.rng.choice(["none", "h", "ring", "front"])
-    # Rungs meet all legs at the same share of their length.
+    # Rungs meet all legs at the same fraction of their length.
     height = chair.draw(0.3, 0.6)
     at = [foot * (1 - height) + top * height for foot, top in legs]
     pairs = {"none": (), "front": ((0, 2),), "ring": ((0, 1), (2, 3), (0, 2), (1, 3))}
@@ -209,7 +209,7 @@ class _Back:
 
 
 def _panel(chair: Chair, back: _Back) -> None:
-    """Adds one board, of a block as wide as its seat, of other chairs perhaps with a pad."""
+    """Adds one board: on a block as wide as the seat, on other chairs perhaps with a pad."""
     soft = chair.base == "block"
     gap = 0.0 if soft else chair.draw(0, 0.14)
     thick = chair.draw(0.05, 0.075) if soft else chair.draw(0.013, 0.028)

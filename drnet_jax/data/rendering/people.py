@@ -1,4 +1,4 @@
-"""A person of cylinders and ellipsoids that walks, jogs, runs, boxes, claps and waves."""
+"""A person made of cylinders and ellipsoids who walks, jogs, runs, boxes, claps and waves."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ _SHOE = Material((0.16,))
 
 @dataclasses.dataclass(frozen=True)
 class Person:
-    """Build and clothes of a person: all that stays the same."""
+    """What stays the same about a person: build and clothes."""
 
     height: float  # In meters.
     girth: float  # Thickness of body and limbs; 1 is usual.
@@ -34,12 +34,12 @@ class Gait:
     frequency: float  # Double steps per second.
     swing: float  # Amplitude of the thighs.
     knee: float  # Greatest bend of the knees.
-    lean: float  # Lean of the trunk to the front.
+    lean: float  # Forward lean of the trunk.
     elbow: float  # Constant bend of the elbows.
-    bounce: float  # Rise of the body in a step, in heights of the person.
+    bounce: float  # Rise of the body in a step, as a fraction of its height.
 
 
-# Slower than real people, so that a clip of someone who crosses the picture lasts.
+# Slower than real people, so that they do not cross the picture too soon.
 GAITS = {
     "walking": Gait(0.95, 0.8, 0.42, 0.65, 0.04, 0.25, 0.0),
     "jogging": Gait(1.45, 1.2, 0.5, 1.15, 0.12, 1.35, 0.012),
@@ -61,7 +61,7 @@ def make_person(seed: int, identity: int, outfit: int) -> Person:
     height, girth, reach = build.uniform([1.58, 1.05, 0.9], [1.88, 1.6, 1.1])
     skin, hair = (Material((gray,)) for gray in build.uniform([0.5, 0.1], [0.72, 0.5]))
     clothes = np.random.default_rng([seed, 4, identity, outfit])
-    # Darker or brighter than the places that people stand in, so that they stand out.
+    # Darker or brighter than the backdrops, so that people stand out.
     shirt, trousers = clothes.uniform([0.1, 0.1], [0.4, 0.4])
     if clothes.random() < 0.35:
         shirt = clothes.uniform(0.9, 1.0)
@@ -74,7 +74,7 @@ def make_person(seed: int, identity: int, outfit: int) -> Person:
 
 
 class _Pose:
-    """Joints at one moment, in heights of the person: x to their left, y up, z to the front.
+    """Joints at one moment, as fractions of the height: x to their left, y up, z to the front.
 
     Attributes:
       hip, chest, head: `[3]`.
@@ -85,7 +85,7 @@ class _Pose:
     def __init__(self, person: Person, action: str, phase: float):
         self.action, self.phase, self.reach = action, phase, person.reach
         self.gait = GAITS.get(action)
-        # All lengths are shares of the height, as in an adult.
+        # Proportions of an adult.
         knees, ankles, self.toes = [], [], []
         for side, shift in ((-1, 0), (1, np.pi)):
             turn = self.phase + shift
@@ -129,7 +129,7 @@ class _Pose:
             blow = np.array([-0.05 * side, 0.13 * (1 - out) + 0.02, 0.06 + 0.12 * out])
             return elbow, elbow + blow
         if self.action == "handclapping":
-            # Both hands meet before the chest.
+            # Both hands meet in front of the chest.
             apart = self.reach * (0.5 - 0.5 * np.cos(self.phase))
             elbow = shoulder + np.array([side * (0.03 + 0.08 * apart), -0.12 + 0.04 * apart, 0.09])
             inside = np.array([side * (0.012 + 0.26 * apart), shoulder[1] - 0.04, 0.24])

@@ -1,6 +1,6 @@
 """Ray caster in JAX: boxes, cylinders, ellipsoids and a floor; key light, sky light, highlights.
 
-Every primitive is a unit shape under an affine map: a ray is carried into the shape's own space
+Every primitive is a unit shape under an affine map: a ray is transformed into the shape's own space
 and intersected there in closed form. A scene is padded arrays with counts, so one program draws
 any scene of the same capacity, and the padding costs no time. World coordinates are right-handed
 with y up; light is linear, colors are sRGB. Sums are written out, because a matrix unit would
@@ -19,14 +19,15 @@ KINDS = ("box", "cylinder", "ellipsoid")
 
 GAMMA = 2.2  # sRGB values are linear light to the power of 1 / GAMMA.
 
-# Four places in a pixel, no two in one row or column: even edges along an axis are smooth.
+# Four places in a pixel, no two in one row or column, so that even vertical and
+# horizontal edges are smooth.
 _OFFSETS = np.float32([[-0.25, -0.75], [0.75, -0.25], [0.25, 0.75], [-0.75, 0.25]]) / 2
 # Each place sees its own point of the lamp and its own part of the sky: soft shadows at no cost.
 _LAMP_OFFSETS = np.float32([[-1, -1], [1, -1], [1, 1], [-1, 1]])
 _SKY = np.float32([[0.5, 1.5, 0.3], [-0.3, 1.5, 0.5], [-0.5, 1.5, -0.3], [0.3, 1.5, -0.5]])
 _SKY = _SKY / np.linalg.norm(_SKY, axis=1, keepdims=True)
 
-_FAR = 1e9  # Distance of a ray that meets nothing.
+_FAR = 1e9  # Distance for a ray that hits nothing.
 # Least distances of a hit, for objects of size 1: a surface must not shade itself.
 _RAY_BIAS, _SHADOW_BIAS = 1e-4, 2e-3
 
@@ -51,7 +52,7 @@ class View(NamedTuple):
     up: jax.Array  # `[3]`, from the center to the middle of the upper edge, at distance 1.
     lamp: jax.Array  # `[3]`, unit vector towards the lamp, which is infinitely far away.
     lamp_size: jax.Array  # Half the lamp's width in radians; 0 throws hard shadows.
-    key: jax.Array  # Of the lamp.
+    key: jax.Array  # Light of the lamp.
     sky: jax.Array  # Light of the sky from above, which reaches the lamp's shadows.
     fill: jax.Array  # Light from everywhere, a little more from above.
     floor: jax.Array  # Height; the floor only carries shadows.
@@ -118,7 +119,7 @@ def nearest(scene: Scene, origin, direction, bias: float = _RAY_BIAS):
 
 
 def occluded(scene: Scene, origin, direction) -> jax.Array:
-    """Returns bool `[rays]`: whether anything lies on the ray; arguments as of `nearest`."""
+    """Returns bool `[rays]`: whether anything lies on the ray; arguments as for `nearest`."""
     return nearest(scene, origin, direction, _SHADOW_BIAS)[0] < _FAR
 
 
@@ -132,13 +133,13 @@ def _unit(vector):
 
 
 def _surface(scene: Scene, index, point):
-    """Returns the unit normal and the color, three and `channels` arrays `[rays]`, at a hit."""
+    """Returns the unit normal and color at each hit: 3 and `channels` arrays `[rays]`."""
     capacity = scene.transforms.shape[1]
     # [kind, capacity, ...] -> [index, ...]
     flat = jax.tree.map(lambda x: x.reshape(3 * capacity, *x.shape[2:]), scene._replace(counts=()))
     matrix = flat.transforms[index]  # [rays, 3, 4]
     x, y, z = (_dot([matrix[:, i, j] for j in range(3)], point) + matrix[:, i, 3] for i in range(3))
-    # Normals of the unit shapes: of the nearest face, of cap or side, and the point itself.
+    # Normals of the unit shapes: the nearest face; a cap or the side; the point itself.
     largest = jnp.maximum(jnp.maximum(abs(x), abs(y)), abs(z))
     on_cap = abs(y) > jnp.sqrt(x * x + z * z)
     of_box = [jnp.where(abs(c) >= largest, jnp.sign(c), 0) for c in (x, y, z)]
@@ -148,7 +149,7 @@ def _surface(scene: Scene, index, point):
         jnp.where(kind == 0, a, jnp.where(kind == 1, b, c))
         for a, b, c in zip(of_box, of_cylinder, (x, y, z), strict=True)
     ]
-    # The transpose of the map to the unit shape carries its normals back to the world.
+    # The transpose of the map to the unit shape takes its normals back to the world.
     normal = _unit([_dot([matrix[:, i, j] for i in range(3)], local) for j in range(3)])
     wave = flat.waves[index]
     along = _dot([wave[:, i] for i in range(3)], (x, y, z))
@@ -160,7 +161,7 @@ def _surface(scene: Scene, index, point):
 
 
 def _rays(view: View, size: int, offset):
-    """Returns unit directions, three `[size * size]`, through the pixels' places `offset`."""
+    """Returns unit directions, three `[size * size]`, through the point `offset` of each pixel."""
     centers = (jnp.arange(size) + 0.5 + offset[0]) / size * 2 - 1
     x = jnp.tile(centers, size)
     y = -jnp.repeat((jnp.arange(size) + 0.5 + offset[1]) / size * 2 - 1, size)
@@ -178,7 +179,7 @@ def _lamp(view: View, offset):
 
 
 def _sample(scene: Scene, view: View, backdrop, offset, lamp_offset, sky):
-    """Returns linear light `[size * size, channels]` through one place of every pixel."""
+    """Returns linear light `[size * size, channels]` through one point of every pixel."""
     direction = _rays(view, backdrop.shape[0], offset)
     distance, index = nearest(scene, view.eye, direction)
     hit = distance < _FAR
@@ -222,7 +223,7 @@ def render(scene: Scene, view: View, backdrop: jax.Array) -> jax.Array:
 
 @jax.jit
 def render_frames(scenes: Scene, views: View, backdrop: jax.Array) -> jax.Array:
-    """Returns uint8 `[frames, size, size, channels]`; scenes and views lead with an axis of frames.
+    """Returns uint8 `[frames, size, size, channels]`; axis 0 of scenes and views is frames.
 
     Frames are drawn one after another, so a frame's bytes depend on no other frame.
     """

@@ -14,7 +14,7 @@ CAPACITY = 32
 """Most primitives of a kind in a scene; the same for all, so that one program draws them all."""
 
 _FRAMES_PER_CALL = 6  # Frames of one compiled call: short clips waste little on padding.
-_FILL = 0.84  # Part of the picture's side that an object's largest extent takes on a turntable.
+_FILL = 0.84  # Fraction of the picture that an object on a turntable fills at its largest.
 
 # Points that bound the unit shapes: corners of the cube, 12 on each rim, 26 on the sphere.
 _CORNERS = np.stack(np.meshgrid([-1, 1], [-1, 1], [-1, 1]), -1).reshape(-1, 3)
@@ -112,7 +112,7 @@ class Model:
         for k, (kind, primitives) in enumerate(self._primitives.items()):
             if len(primitives) > CAPACITY:
                 raise ValueError(
-                    f"{len(primitives)} primitives of kind {kind}, at most {CAPACITY}."
+                    f"{len(primitives)} primitives of kind {kind}; allowed: at most {CAPACITY}."
                 )
             for i, (center, half, turn, material) in enumerate(primitives):
                 matrix = turn.T / half[:, None]
@@ -160,10 +160,10 @@ class RandomModel(Model):
 class Light:
     """One lamp and the sky."""
 
-    azimuth: float  # Of the lamp, in degrees, counted as a camera's.
+    azimuth: float  # Of the lamp, in degrees, measured like a camera's.
     elevation: float  # Of the lamp, in degrees.
     size: float = 0.05  # Half the lamp's width in radians.
-    key: float = 0.75  # Of the lamp.
+    key: float = 0.75  # Light of the lamp.
     sky: float = 0.3  # Light from above that objects shade.
     fill: float = 0.2  # Light from everywhere.
 
@@ -202,7 +202,7 @@ class Camera:
             fill=light.fill,
             floor=floor,
         )
-        # The ray caster compiles for float32 alone.
+        # The ray caster takes float32 only.
         return View(*(np.float32(value) for value in arrays))
 
 
@@ -236,7 +236,7 @@ def draw(scenes: Sequence[Scene], views: Sequence[View], backdrop: np.ndarray) -
     """
     frames = []
     for start in range(0, len(scenes), _FRAMES_PER_CALL):
-        # The last frame pads the last call: calls of one size need one compiled program only.
+        # The last frame pads the last call: calls of equal size share one compiled program.
         chosen = np.minimum(np.arange(start, start + _FRAMES_PER_CALL), len(scenes) - 1)
         several = jax.tree.map(lambda *x: np.stack(x), *[(scenes[i], views[i]) for i in chosen])
         frames.append(np.asarray(raycast.render_frames(*several, backdrop)))

@@ -48,8 +48,8 @@ class TurntableConfig(ClipConfig):
         # From below, the floor hides an object; from straight above, azimuths look alike.
         if not values or len(set(values)) < len(values) or not all(0 <= v <= 80 for v in values):
             raise ValueError(
-                f"config.data.stand_in.elevations={values}; allowed: one or more different "
-                "ones from 0 to 80 degrees."
+                f"config.data.stand_in.elevations={values}; allowed: one or more distinct "
+                "values from 0 to 80 degrees."
             )
 
     @property
@@ -73,8 +73,8 @@ def draw_turn(
     Args:
       elevation: index into `config.elevations`.
       background: linear light of the background, one value for each color channel.
-      lamp_follows_camera: True looks as if the object turned before a fixed camera and lamp: the
-        azimuth of `light` counts from the camera's.
+      lamp_follows_camera: True looks as if the object turned in front of a fixed camera and
+        lamp: the azimuth of `light` counts from the camera's.
 
     Returns:
       uint8 `[num_azimuths, image_size, image_size, channels]`; values of `TURN_FEATURES`.

@@ -1,6 +1,6 @@
-"""Toys of five categories, painted in one gray with darker details, as figures on a turntable.
+"""Toys of five categories for a turntable, each painted in one gray with darker details.
 
-Each has a front that looks like no other side, so that its azimuth can be told from its picture.
+The front of a toy looks like no other side, so its azimuth can be told from a picture.
 """
 
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ def _animal(toy: _Toy) -> None:
         toy.ellipsoid(eye, [size * 0.22] * 3, _DARK)
     kind = toy.pick(4)
     for side in (-1, 1):
-        scale = np.array([side * size, size, 1])  # Places are in sizes of the head, except z.
+        scale = np.array([side * size, size, 1])  # Multiples of the head's size, except z.
         if kind == 0:  # Upright ears.
             toy.ellipsoid(head + scale * [0.7, 0.95, 0], [0.025, size * 0.6, 0.035], toy.body)
         elif kind == 1:  # Wide horns.
@@ -81,7 +81,7 @@ def _animal(toy: _Toy) -> None:
 
 
 def _human(toy: _Toy) -> None:
-    """Adds a walking person in trousers, with a hat, spear, rucksack or shield."""
+    """Adds a walking person in trousers, with a hat, spear, backpack or shield."""
     height, width = toy.draw(0.85, 1.05), toy.draw(0.12, 0.17)
     shoulder, cloth = 0.62 * height, toy.paint(0.25, 0.5)
     toy.ellipsoid([0, 0.52 * height, 0], [width, 0.17 * height, width * 0.65], toy.body)
@@ -110,7 +110,7 @@ def _human(toy: _Toy) -> None:
     elif kind == 1:  # A spear in the right hand.
         start, end = [-width - 0.16, 0.1, 0.24], [-width - 0.16, 0.98 * height, 0.28]
         toy.cylinder(start, end, 0.022, _DARK)
-    elif kind == 2:  # A rucksack.
+    elif kind == 2:  # A backpack.
         toy.box([0, 0.55 * height, -width * 0.85], [width * 0.8, 0.13, 0.06], _DARK)
     else:  # A shield on the left arm.
         toy.box([width + 0.2, 0.5 * height, 0.2], [0.02, 0.16, 0.13], toy.paint(0.3, 0.45))
@@ -212,7 +212,7 @@ def _car(toy: _Toy) -> None:
         toy.ellipsoid([0, deck, place - 0.02], dome, toy.body)
         dome[0] *= 0.93
         toy.ellipsoid([0, deck, place + 0.035], dome, _GLASS)
-    elif kind == 1:  # A saloon.
+    elif kind == 1:  # A sedan.
         _cabin(toy, place, cabin, width, deck, tall)
     elif kind == 2:  # A van.
         _cabin(toy, -length * 0.28, length * 0.7, width, deck, tall * 1.3)
@@ -221,7 +221,7 @@ def _car(toy: _Toy) -> None:
         toy.box([0, deck, place - 0.05], [width * 0.8, 0.01, cabin * 0.55], _DARK)
         for x in (-0.4 * width, 0.4 * width):
             toy.box([x, deck + 0.05, place - 0.15], [0.055, 0.06, 0.025], _DARK)
-    else:  # A racing car.
+    else:  # A race car.
         toy.ellipsoid([0, deck, place - 0.05], [width * 0.55, 0.09, cabin * 0.5], _GLASS)
         toy.box([0, deck + 0.11, -length * 0.93], [width, 0.014, 0.06], _DARK)
         x = width * 0.6
@@ -232,7 +232,7 @@ def _car(toy: _Toy) -> None:
 
 
 def _cabin(toy: _Toy, place: float, half: float, width: float, deck: float, tall: float) -> None:
-    """Adds a band of windows under a roof, with a slanted windscreen."""
+    """Adds a band of windows under a roof, with a slanted windshield."""
     toy.box([0, deck + tall * 0.8, place], [width * 0.86, tall * 0.8, half], _GLASS)
     roof = [width * 0.88, tall * 0.25, half * 0.92]
     toy.box([0, deck + tall * 1.7, place - 0.02], roof, toy.body)

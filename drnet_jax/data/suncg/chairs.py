@@ -94,7 +94,7 @@ def _elevation(view: str) -> float:
 
 
 def _in_order(name: str, files: tuple[tuple[str, str], ...]) -> list[tuple[str, pathlib.Path]]:
-    """Returns the 36 pictures of a turn by azimuth."""
+    """Returns the 36 pictures of a turn, in order of azimuth."""
     by_number: dict[int, tuple[str, pathlib.Path]] = {}
     for file, path in files:
         number = int(_PICTURE.fullmatch(pathlib.PurePosixPath(file).name)[1])

@@ -1,4 +1,4 @@
-"""Rendered chairs, circled by a camera under a lamp that stays: a stand-in for SUNCG's."""
+"""Rendered chairs, circled by a camera under a fixed lamp: a stand-in for SUNCG's."""
 
 import dataclasses
 from typing import Any

@@ -41,7 +41,7 @@ _CLIPS_PER_JOB = 10  # Few enough to fit in memory, enough to keep the number of
 class VideoFolderConfig(ClipConfig):
     """Settings of a folder of videos; `configs/video_folder.py` has their defaults."""
 
-    colored: bool  # Whether frames are in color, else gray.
+    colored: bool  # True for frames in color, False for gray.
     crop: str  # `center` takes the largest centered square, `none` squeezes the whole picture.
     # Frames per second at which videos, not folders of pictures, are sampled; 0 takes every frame.
     frame_rate: float
@@ -73,7 +73,7 @@ class VideoFolderConfig(ClipConfig):
         self.name = f"px{self.image_size}_{color}_crop_{crop}_{digits}"
 
     def open_folder(self) -> pathlib.Path:
-        """Returns where the files are; raises FileNotFoundError if that is no folder."""
+        """Returns the folder of the files; raises FileNotFoundError if it does not exist."""
         return raw_files.open_folder(self.folder, _CONTENTS)
 
     def framing(self) -> Framing:
@@ -85,7 +85,7 @@ class VideoFolder(ClipBuilder):
     """A clip is a video, a part of a long one, or a folder of pictures."""
 
     CONTENT = ("file",)
-    LABEL = "label"  # A column of `labels.csv`, where there is one of this name.
+    LABEL = "label"  # A column of `labels.csv`, if it has one with this name.
     CARD = Card(
         title="Folder of videos",
         description=(
@@ -110,7 +110,7 @@ class VideoFolder(ClipBuilder):
         return clip_labels.read(self.builder_config.open_folder(), self._inputs)
 
     def factor_features(self) -> dict[str, Any]:
-        """Returns the file, and the columns of `labels.csv` where there is one."""
+        """Returns the file, and the columns of `labels.csv` if there is one."""
         classes = self._labels.classes.items()
         columns = {column: tfds.features.ClassLabel(names=names) for column, names in classes}
         return {"file": tfds.features.Text(), **columns}
@@ -134,7 +134,7 @@ class VideoFolder(ClipBuilder):
         while batch := list(itertools.islice(frames, config.max_frames)):
             num_frames += len(batch)
             if len(batch) >= config.min_frames:
-                # Numbered, since the times in damaged files may repeat.
+                # Numbered, not named by time, because times in damaged files may repeat.
                 clips.append(Clip(f"{name}#{part}.{len(clips)}", np.stack(batch), factors))
         if not clips and part == 0:
             raise UnreadableError(
@@ -144,16 +144,16 @@ class VideoFolder(ClipBuilder):
         return clips
 
     def _jobs(self, name: str, files: Files) -> Iterator[Job]:
-        """Yields the parts of an input that are made at once, each small enough for memory."""
+        """Yields a job for each part of an input; the frames of a part fit into memory."""
         part, total = self._lengths(name, files)
         count = max(1, math.ceil(total / part))
         for i in range(count):
-            # Headers err, so the last part continues to the end.
+            # Headers can be wrong, so the last part continues to the end.
             stop = part * (i + 1) if i + 1 < count else None
             yield Job(f"{name}, part {i + 1}" if i else name, (name, files, i, part * i, stop))
 
     def _lengths(self, name: str, files: Files) -> tuple[Fraction, Fraction]:
-        """Returns the length of a part and of all, in seconds or pictures; 0 if unknown."""
+        """Returns the length of a part and of the input, in seconds or pictures; 0 is unknown."""
         part = Fraction(self.builder_config.max_frames * _CLIPS_PER_JOB)
         if not _is_video(files):
             return part, Fraction(len(files))
@@ -200,7 +200,7 @@ def _in_order(files: Files) -> list[RawFile]:
 def _find_inputs(folder: pathlib.Path) -> dict[str, Files]:
     """Returns the videos and the folders of pictures below `folder`, in natural order.
 
-    Each has its path below the folder as its name, in one spelling on every system.
+    Their names are their paths below the folder, spelled the same on every system.
     """
     by_path: dict[str, list[RawFile]] = {}
     for file in raw_files.walk(folder):

@@ -68,11 +68,13 @@ def _lines(path: pathlib.Path) -> list[tuple[int, list[str]]]:
             f"{path} has {path.stat().st_size:,} bytes; allowed: at most {_MAX_BYTES:,}."
         )
     try:
-        text = path.read_bytes().decode("utf-8-sig")  # Spreadsheets put a mark before it.
+        text = path.read_bytes().decode("utf-8-sig")  # Spreadsheets begin with a byte order mark.
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         lines = [(reader.line_num, [" ".join(cell.split()) for cell in line]) for line in reader]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} is no table of comma-separated UTF-8 text: {error}.") from error
+        raise ValueError(
+            f"{path} is not a table of comma-separated UTF-8 text: {error}."
+        ) from error
     return [(number, line) for number, line in lines if any(line)]
 
 
