@@ -10,7 +10,6 @@ from drnet_jax.pictures import grids
 from experiments.shared import held_out, runs, script
 from experiments.shared.figure import Figure
 
-NUM_CLIPS = 8
 NUM_ROLLOUTS = 5
 NUM_STEPS = 500
 SHOWN = (6, 10, 25, 50, 100, 250, 505)
@@ -20,7 +19,7 @@ SHOWN = (6, 10, 25, 50, 100, 250, 505)
 def draw(trained: runs.Trained, num_steps: int = NUM_STEPS) -> Iterator[Figure]:
     """Yields both halves of the figure, with the scores of swaps and of rollouts."""
     caption = "Digits of the first column at the places of those in the top row. All are held out."
-    yield held_out.swap_figure("fig3_left", trained, "figure 3", NUM_CLIPS, caption)
+    yield held_out.swap_figure("fig3_left", trained, "figure 3", caption)
     run = trained.run
     # The name of a stream decides which clips are shown: renamed, it would show others.
     key = prng.stream(run.key, "figure 3 rollouts")

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from experiments.shared import held_out, runs, script
 from experiments.shared.figure import Figure
 
-NUM_CLIPS = 8
-
 
 def draw(trained: runs.Trained) -> Iterator[Figure]:
     """Yields the grid, with the scores of swaps."""
     caption = (
         "Chairs of the first column in the orientations of those in the top row. All are held out."
     )
-    yield held_out.swap_figure("fig5_suncg", trained, "figure 5", NUM_CLIPS, caption)
+    yield held_out.swap_figure("fig5_suncg", trained, "figure 5", caption)
 
 
 if __name__ == "__main__":

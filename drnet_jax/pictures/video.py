@@ -22,10 +22,7 @@ def playback_steps(num_steps: int, *, dense: int = 100, stride: int = 5) -> list
 
 
 def rollout_animation(
-    observed: np.ndarray,
-    generated: np.ndarray,
-    truth: np.ndarray | None,
-    steps: Sequence[int] | None = None,
+    observed: np.ndarray, generated: np.ndarray, truth: np.ndarray | None, steps: Sequence[int]
 ) -> np.ndarray:
     """Returns clips playing side by side, the true frames above those of the model.
 
@@ -36,7 +33,7 @@ def rollout_animation(
       observed: `[num_clips, num_observed, height, width, channels]`.
       generated: `[num_clips, num_steps, height, width, channels]`, following `observed`.
       truth: the true continuation, shaped like `generated` but possibly shorter, or None.
-      steps: time steps to show, ascending; 1 is the first observed frame, None shows all.
+      steps: time steps to show, ascending; 1 is the first observed frame.
 
     Returns:
       uint8 `[len(steps), height, width, 3]`.
@@ -46,7 +43,6 @@ def rollout_animation(
     """
     drawing.check_rollout(observed, generated, truth)
     num_observed, last = observed.shape[1], observed.shape[1] + generated.shape[1]
-    steps = range(1, last + 1) if steps is None else steps
     if not all(1 <= t <= last for t in steps):
         raise ValueError(f"Expected time steps from 1 to {last}, got {list(steps)}.")
     background, tops = _background(observed, ["model"] if truth is None else ["truth", "model"])

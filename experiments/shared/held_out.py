@@ -15,6 +15,9 @@ from drnet_jax.runs.run import Run
 from experiments.shared import runs
 from experiments.shared.figure import Figure, Table
 
+NUM_CLIPS = 8
+"""Contents and poses of a swap grid."""
+
 
 def pairs(run: Run, name: str, num_pairs: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns two batches of uint8 frames `[num_pairs, height, width, channels]`.
@@ -44,14 +47,12 @@ def swap(model: api.Model, contents: np.ndarray, poses: np.ndarray) -> np.ndarra
     return decode(model, contents, np.broadcast_to(codes, (len(contents), *codes.shape)))
 
 
-def swap_figure(
-    name: str, trained: runs.Trained, stream: str, num_clips: int, caption: str
-) -> Figure:
-    """Returns a swap grid of `num_clips` contents and poses, with the scores of swaps.
+def swap_figure(name: str, trained: runs.Trained, stream: str, caption: str) -> Figure:
+    """Returns a swap grid of `NUM_CLIPS` contents and poses, with the scores of swaps.
 
     The clips depend only on the seed of the run and on `stream`.
     """
-    contents, poses = pairs(trained.run, stream, num_clips)
+    contents, poses = pairs(trained.run, stream, NUM_CLIPS)
     swapped = swap(trained.model, contents, poses)
     return Figure(
         name,

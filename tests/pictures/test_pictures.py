@@ -131,7 +131,9 @@ def test_rollout_refuses_other_frames(rng):
     with pytest.raises(ValueError, match=r"generated frames .* got shape \(1, 4, 8, 8, 3\)"):
         grids.rollout_strip(observed, _noise(rng, 1, 4, 8, 8, 3), None, steps=())
     with pytest.raises(ValueError, match=r"true frames .* got shape \(2, 4, 8, 8, 1\)"):
-        video.rollout_animation(observed, _noise(rng, 2, 4, 8, 8, 3), _noise(rng, 2, 4, 8, 8, 1))
+        video.rollout_animation(
+            observed, _noise(rng, 2, 4, 8, 8, 3), _noise(rng, 2, 4, 8, 8, 1), ()
+        )
 
 
 def test_playback_steps_hurry_after_the_first():
@@ -144,7 +146,7 @@ def test_playback_steps_hurry_after_the_first():
 def test_rollout_animation_plays_observed_then_generated(rng):
     observed, generated = _noise(rng, 2, 2, 32, 32, 3), _noise(rng, 2, 3, 32, 32, 3)
     truth = _noise(rng, 2, 3, 32, 32, 3)
-    frames = video.rollout_animation(observed, generated, truth)
+    frames = video.rollout_animation(observed, generated, truth, range(1, 6))
     assert frames.shape[0] == 5 and frames.shape[3] == 3 and frames.dtype == np.uint8
     for clip in range(2):
         y, x = _find(frames[3], _large(generated[clip, 1], 3))
@@ -164,7 +166,7 @@ def test_rollout_animation_plays_observed_then_generated(rng):
 def test_rollout_animation_picks_steps(rng):
     observed, generated = _noise(rng, 1, 2, 8, 8, 1), _noise(rng, 1, 8, 8, 8, 1)
     some = video.rollout_animation(observed, generated, None, steps=[1, 3, 4])
-    every = video.rollout_animation(observed, generated, None)
+    every = video.rollout_animation(observed, generated, None, range(1, 11))
     np.testing.assert_array_equal(some[:, 40:], every[[0, 2, 3], 40:])
     with pytest.raises(ValueError, match=r"steps from 1 to 10, got \[11\]"):
         video.rollout_animation(observed, generated, None, steps=[11])
