@@ -43,17 +43,26 @@ def draw(*trained: runs.Trained) -> Iterator[Figure]:
         "swap": scores["swap"] and scores["swap"]["copy_content_frame"]["psnr"],
         "prediction": scores["prediction"]["copy_last_frame"]["psnr"],
     }
+    heads = titles(scores)
+    digits = dict.fromkeys(PICTURES, 2) | dict.fromkeys(LEAKS, 3)
+    lines = [
+        [name, *(interval(row[key], n) if row[key] else "-" for key, n in digits.items())]
+        for name, row in rows.items()
+    ]
+    # Chance depends on the test clips alone, so all runs have the same.
+    chances = [f"{row['class']['chance']:.3f}" for row in rows.values() if row["class"]]
+    lines.append(["chance", "-", "-", "-", "0.500", *(chances or ["-"])[:1]])
     means = {  # [methods], NaN where a score is not defined.
         name: np.array([row[name]["mean"] if row[name] else np.nan for row in rows.values()])
-        for name in (*PICTURES, *LEAKS)
+        for name in digits
     }
     yield Figure(
         f"baselines_{trained[0].run.config.data.name}",
-        picture(rows, titles(scores)),
+        picture(rows, heads),
         "Above, higher is better. Below: what pose reveals of content, best at chance. The only "
         "code of the one encoder counts as pose; there is nothing to swap. Means over held-out "
         "clips with 95 % intervals.",
-        [table(rows, titles(scores))],
+        [Table(["PSNR [dB], AUC, accuracy", *heads.values()], lines)],
         arrays=means | {"methods": np.array(list(rows))},
         numbers={"scores": rows},
     )
@@ -96,19 +105,6 @@ def titles(scores: Mapping[str, Any]) -> dict[str, str]:
         "auc": "AUC, same objects" if pairs["same_objects"] else "AUC, same clip",
         "class": f"{probed.identity(scores) or 'class'} from pose",
     }
-
-
-def table(rows: Mapping[str, Row], heads: Mapping[str, str]) -> Table:
-    """Returns the scores of each method, below the titles `heads`."""
-    digits = dict.fromkeys(PICTURES, 2) | dict.fromkeys(LEAKS, 3)
-    lines = [
-        [name, *(interval(row[key], n) if row[key] else "-" for key, n in digits.items())]
-        for name, row in rows.items()
-    ]
-    # Chance depends on the test clips alone, so all runs have the same.
-    chances = [f"{row['class']['chance']:.3f}" for row in rows.values() if row["class"]]
-    lines.append(["chance", "-", "-", "-", "0.500", *(chances or ["-"])[:1]])
-    return Table(["PSNR [dB], AUC, accuracy", *heads.values()], lines)
 
 
 def picture(rows: Mapping[str, Row], heads: Mapping[str, str]) -> np.ndarray:

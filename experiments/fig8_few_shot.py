@@ -26,6 +26,7 @@ def draw(trained: runs.Trained, autoencoder: runs.Trained) -> Iterator[Figure]:
     """
     same = ("num_frames", "num_clips")
     own, baseline = actions.read_both("few_shot", same, trained, autoencoder)
+    num_clips = own["num_clips"]
     curves = {
         f"{actions.MODEL}, pose": own["pose"],
         f"{actions.MODEL}, content": own["content"],
@@ -40,7 +41,10 @@ def draw(trained: runs.Trained, autoencoder: runs.Trained) -> Iterator[Figure]:
             references={"chance": baseline["pose"]["chance"]},
             log_x=True,
         ),
-        _caption(own),
+        f"Logistic regression on the poses of {own['num_frames']} consecutive frames, or on the "
+        f"content of the first one. Accuracy on {num_clips['test']} clips of held-out people, mean "
+        f"of {few_shot.NUM_DRAWS} random draws of the labeled clips. Bands: the middle 95 % of the "
+        f"draws. The last point uses all {num_clips['train']} training clips, so nothing is drawn.",
         [_table(curves)],
         arrays={name: np.array(curve["mean"]) for name, curve in curves.items()},
         numbers={"few_shot": curves} | {name: own[name] for name in same},
@@ -58,16 +62,6 @@ def _table(curves: Mapping[str, Mapping[str, Any]]) -> Table:
     heads = [f"{number:g} of each" for number in numbers[:-1]] + [f"all, {numbers[-1]:.1f}"]
     heads.insert(0, f"accuracy with labeled clips (chance {first['chance']:.3f})")
     return Table(heads, rows)
-
-
-def _caption(record: Mapping[str, Any]) -> str:
-    num_clips = record["num_clips"]
-    return (
-        f"Logistic regression on the poses of {record['num_frames']} consecutive frames, or on the "
-        f"content of the first one. Accuracy on {num_clips['test']} clips of held-out people, mean "
-        f"of {few_shot.NUM_DRAWS} random draws of the labeled clips. Bands: the middle 95 % of the "
-        f"draws. The last point uses all {num_clips['train']} training clips, so nothing is drawn."
-    )
 
 
 if __name__ == "__main__":

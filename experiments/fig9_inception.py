@@ -38,7 +38,8 @@ def draw(trained: runs.Trained, autoencoder: runs.Trained) -> Iterator[Figure]:
         actions.MODEL: own["model"],
         actions.AUTOENCODER: baseline["model"],
     }
-    steps = own["steps"]
+    steps, judge, num_clips = own["steps"], own["judge"], own["num_clips"]
+    doubt = "" if judge["accuracy"]["mean"] >= POOR else ", too low to rely on"
     yield Figure(
         "fig9_inception",
         plot.curves(
@@ -47,7 +48,12 @@ def draw(trained: runs.Trained, autoencoder: runs.Trained) -> Iterator[Figure]:
             y_label="Inception score",
             references={"no action recognized": 1.0},  # All verdicts are the same: exp(0).
         ),
-        _caption(own["judge"], own["num_clips"]),
+        f"exp(E KL(p(y|x) || p(y))) of a judge of {len(judge['names'])} actions that sees every "
+        "other of five generated frames; bands are 95 % intervals over clips. Its accuracy on real "
+        f"clips of held-out people is {interval(judge['accuracy'], 2)} (chance "
+        f"{judge['chance']:.2f}){doubt}. The score depends on the number of clips: {num_clips[0]} "
+        f"at the first step and {num_clips[-1]} at the last, those whose real frames last that "
+        "long, the same for all.",
         [_table(scores, steps)],
         arrays={"steps": np.array(steps)}
         | {name: np.array(score["inception_score"]["mean"]) for name, score in scores.items()},
@@ -67,18 +73,6 @@ def _table(scores: Mapping[str, Mapping[str, Any]], steps: Sequence[int]) -> Tab
         ]
         rows.append((str(step), *cells))
     return Table(("step", *(f"{kind}: {name}" for kind in kinds for name in scores)), rows)
-
-
-def _caption(judge: Mapping[str, Any], num_clips: Sequence[int]) -> str:
-    accuracy, chance = judge["accuracy"], judge["chance"]
-    return (
-        f"exp(E KL(p(y|x) || p(y))) of a judge of {len(judge['names'])} actions that sees every "
-        "other of five generated frames; bands are 95 % intervals over clips. Its accuracy on real "
-        f"clips of held-out people is {interval(accuracy, 2)} (chance {chance:.2f})"
-        f"{'' if accuracy['mean'] >= POOR else ', too low to rely on'}. The score depends on the "
-        f"number of clips: {num_clips[0]} at the first step and {num_clips[-1]} at the last, those "
-        "whose real frames last that long, the same for all."
-    )
 
 
 if __name__ == "__main__":

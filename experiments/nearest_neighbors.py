@@ -6,8 +6,7 @@ the same held-out clips are the yardstick (drnet_jax/evaluation/neighbors.py).
   python -m experiments.nearest_neighbors --data=mnist --preset=quick
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -33,32 +32,22 @@ def draw(trained: runs.Trained) -> Iterator[Figure]:
     # [2 * NUM_SHOWN, height, width, channels]: the last step generated, then the real one.
     queries = np.concatenate([generated[:NUM_SHOWN, -1], truth[:NUM_SHOWN, -1]])
     frames, distances = neighbors.find(queries, neighbors.training_frames(run), NUM_NEIGHBORS)
+    percentiles = {name: scores[name]["percentiles"] for name in ("generated", "real")}
+    rows = [(name, *(f"{v:.4f}" for v in row.values())) for name, row in percentiles.items()]
+    medians = {name: interval(scores[name]["median"], 3) for name in percentiles}
+    searched, total = scores["num_training_frames"], scores["num_known_frames"]
+    which = f"all {total:,}" if searched == total else f"{searched:,} random"
+    percents = [f"{percent} %" for percent in percentiles["real"]]
     yield Figure(
         f"nearest_neighbors_{run.config.data.name}",
         _picture(queries, frames, distances),
-        _caption(scores),
-        [_table(scores)],
-        arrays=dict(queries=queries, neighbors=frames, distances=distances),
-        numbers={"neighbors": scores},
-    )
-
-
-def _table(scores: Mapping[str, Any]) -> Table:
-    percentiles = {name: scores[name]["percentiles"] for name in ("generated", "real")}
-    rows = [(name, *(f"{v:.4f}" for v in row.values())) for name, row in percentiles.items()]
-    percents = [f"{percent} %" for percent in percentiles["real"]]
-    return Table(("distance to the closest training frame", *percents), rows)
-
-
-def _caption(scores: Mapping[str, Any]) -> str:
-    searched, total = scores["num_training_frames"], scores["num_known_frames"]
-    which = f"all {total:,}" if searched == total else f"{searched:,} random"
-    generated, real = (interval(scores[name]["median"], 3) for name in ("generated", "real"))
-    return (
         f"Generated frames ({scores['step']} steps after the last observed one) and the closest of "
         f"{which} training frames; on the right, the real frames of the same held-out clips. "
         "Distances are root mean square differences; black and white differ by 1. Medians over "
-        f"{scores['num_clips']} clips: {generated} generated, {real} real."
+        f"{scores['num_clips']} clips: {medians['generated']} generated, {medians['real']} real.",
+        [Table(("distance to the closest training frame", *percents), rows)],
+        arrays=dict(queries=queries, neighbors=frames, distances=distances),
+        numbers={"neighbors": scores},
     )
 
 

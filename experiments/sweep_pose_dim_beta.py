@@ -140,12 +140,10 @@ def over_factors(records: Sequence[Score | None]) -> Score | None:
     The interval is too wide rather than too narrow, since errors of several scores average out.
     """
     present = [record for record in records if record is not None]
+    if not present:
+        return None
     keys = ("mean", "low", "high", "chance")
-    return (
-        {key: sum(each[key] for each in present) / len(present) for key in keys}
-        if present
-        else None
-    )
+    return {key: sum(record[key] for record in present) / len(present) for key in keys}
 
 
 def over_seeds(scores: Sequence[Score | None]) -> Score | None:

@@ -23,7 +23,6 @@ Score = Mapping[str, float]
 _DPI = 100
 _ENDS = ("mean", "low", "high")
 
-
 # The Okabe-Ito colors that stand out from a dark canvas.
 _OTHERS = ((0, 190, 140), (204, 121, 167), (240, 228, 66))
 _COLORS = np.array((drawing.OBSERVED, drawing.GENERATED, *_OTHERS, drawing.TEXT)) / 255
@@ -104,12 +103,14 @@ def bars(
     group_width = len(names) * 52 + 44  # Pixels; the values above the bars need 52 each.
     axes = _axes(max(480, len(groups) * group_width), 350)
     for i, name in enumerate(names):
-        scores = [group.get(name) for group in groups.values()]
-        for group in (group for group, score in zip(groups, scores, strict=True) if score):
-            _checked(f"{group}, {name}", groups[group][name])
+        scores = {group: each.get(name) for group, each in groups.items()}
+        for group, score in scores.items():
+            if score is not None:
+                _checked(f"{group}, {name}", score)
         places = np.arange(len(groups)) + (i - (len(names) - 1) / 2) * 52 / group_width
         # Bars that are missing have no height.
-        mean, low, high = np.array([[s[k] if s else 0 for s in scores] for k in _ENDS], float)
+        ends = [[score[end] if score else 0 for score in scores.values()] for end in _ENDS]
+        mean, low, high = np.array(ends, float)
         errors = np.maximum([mean - low, high - mean], 0)
         # A rim in the color of the canvas makes intervals visible on the bars.
         axes.errorbar(places, mean, errors, fmt="none", ecolor=_CANVAS, elinewidth=4)
@@ -126,7 +127,7 @@ def bars(
             linewidth=0,
         )
         words = [f"{x:.1f}" if abs(x) >= 10 else f"{x:.2f}" for x in mean]
-        words = [text if score else "-" for text, score in zip(words, scores, strict=True)]
+        words = [text if s else "-" for text, s in zip(words, scores.values(), strict=True)]
         axes.bar_label(drawn, words, padding=3, fontsize=9)
     axes.set_xticks(range(len(groups)), [_wrapped(group, group_width) for group in groups])
     axes.set_xlim(-0.5, len(groups) - 0.5)
