@@ -20,8 +20,7 @@ from ml_collections import config_flags
 from benchmarks import subject, timing
 from drnet_jax.base.arrays import as_uint8
 from drnet_jax.models import inference, rollout
-from drnet_jax.models.pose_lstm import teacher_forced
-from drnet_jax.models.registry import create_predictor
+from drnet_jax.models.pose_lstm import PoseLSTM, teacher_forced
 from drnet_jax.runs import runtime
 
 Rollout = Callable[[], np.ndarray]
@@ -43,7 +42,7 @@ def create(
     """
     autoencoder = tested.init().autoencoder
     settings = {name: tested.settings[name] for name in ("pose_dim", "normalize", "dtype")}
-    predictor = create_predictor(**settings, **predictor_settings)
+    predictor = PoseLSTM(**settings, **predictor_settings)
     observed = tested.batch().frames[:1].repeat(sizes["batch_size"], axis=0)
     observed = observed[:, : sizes["num_observed"]]
     inputs = jnp.zeros((1, tested.settings["pose_dim"] + tested.settings["content_dim"]))

@@ -18,7 +18,8 @@ from drnet_jax.interop import torch_file, torch_networks
 from drnet_jax.interop.torch_networks import Network
 from drnet_jax.interop.torch_weights import State
 from drnet_jax.models.blocks import stage_widths
-from drnet_jax.models.registry import create_networks, create_predictor
+from drnet_jax.models.pose_lstm import PoseLSTM
+from drnet_jax.models.registry import create_networks
 
 # Options of the release that tensors show, by our names.
 _OPTIONS = {
@@ -35,7 +36,7 @@ class Imported:
 
     Attributes:
       model: arguments of `create_networks`, without `dtype`.
-      predictor: arguments of `create_predictor`, without `dtype`; None without an LSTM.
+      predictor: arguments of `PoseLSTM`, without `dtype`; None without an LSTM.
       variables: by network: `content_encoder`, `pose_encoder`, `decoder`, and, if the file has
         them, `discriminator` and `predictor`.
     """
@@ -125,7 +126,7 @@ def _predictor_settings(network: Network, model: Mapping[str, Any]) -> dict[str,
         raise ValueError(
             f"In lstm: made for pose and content of {dims}, but the encoders give {expected}."
         )
-    module = create_predictor(**settings, dtype=jnp.float32)
+    module = PoseLSTM(**settings, dtype=jnp.float32)
     inputs = jnp.zeros((1, sum(dims)))
     _check_shapes("lstm", module, network, module.initial_carry(1), inputs)
     return settings

@@ -9,7 +9,6 @@ from drnet_jax.models import attention, blocks, dcgan, resnet, vgg
 from drnet_jax.models.content import NoContent
 from drnet_jax.models.discriminator import SceneDiscriminator
 from drnet_jax.models.encoders import ContentEncoder, PoseEncoder
-from drnet_jax.models.pose_lstm import PoseLSTM
 from drnet_jax.ops.conv import Dtype
 
 
@@ -119,13 +118,6 @@ def create_networks(
         create_decoder(channels=channels, **sizes(decoder)),
         SceneDiscriminator(discriminator_width, dtype) if discriminator_width else None,
     )
-
-
-def create_predictor(
-    *, pose_dim: int, hidden_dim: int, num_layers: int, normalize: bool, dtype: Dtype
-) -> PoseLSTM:
-    """Returns the pose predictor; its first input tells the length of the content."""
-    return PoseLSTM(pose_dim, hidden_dim, num_layers, normalize, dtype)
 
 
 def _look_up(kind: str, name: str, table: Mapping[str, Callable]) -> Callable:

@@ -15,7 +15,7 @@ from drnet_jax.base import prng, sharding
 from drnet_jax.data import registry
 from drnet_jax.data.source import Source
 from drnet_jax.models.pose_lstm import PoseLSTM
-from drnet_jax.models.registry import Networks, create_networks, create_predictor
+from drnet_jax.models.registry import Networks, create_networks
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs import checks, renamed
 from drnet_jax.runs.checkpoint import Checkpoints
@@ -201,7 +201,7 @@ def _build_networks(config: ml_collections.ConfigDict) -> tuple[Networks, PoseLS
     )
     if not config.predictor.hidden_dim:
         return networks, None
-    return networks, create_predictor(
+    return networks, PoseLSTM(
         pose_dim=config.model.pose_dim,
         hidden_dim=config.predictor.hidden_dim,
         num_layers=config.predictor.num_layers,

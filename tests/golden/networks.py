@@ -10,6 +10,7 @@ from drnet_jax.interop import import_torch, torch_file, torch_networks
 from drnet_jax.models import registry
 from drnet_jax.models.content import Content
 from drnet_jax.models.discriminator import SceneDiscriminator
+from drnet_jax.models.pose_lstm import PoseLSTM
 from tests.golden.compare import channels_first, channels_last, running_statistics, summary
 from tests.golden.reader import evenly_spaced
 from tests.helpers.networks import create_networks
@@ -152,7 +153,7 @@ def lstm(golden, compare):
     for suffix in ("", "_normalized"):
         if f"out{suffix}" not in golden:
             continue
-        module = registry.create_predictor(
+        module = PoseLSTM(
             pose_dim=sizes["dim"],
             hidden_dim=sizes["hidden_dim"],
             num_layers=sizes["num_layers"],

@@ -1,12 +1,10 @@
 """Files of the PyTorch release: read without running them, and turned into our networks."""
 
-import collections
 import io
 import os
 import pathlib
 import pickle
 import sys
-import types
 import zipfile
 
 import jax
@@ -16,7 +14,8 @@ import pytest
 
 from drnet_jax.interop import import_torch, torch_file, torch_names, torch_weights
 from drnet_jax.models import registry
-from tests.helpers.networks import draw_variables
+from drnet_jax.models.pose_lstm import PoseLSTM
+from tests.helpers.networks import SETTINGS, draw_variables
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 SAMPLES = sorted(GOLDEN.glob("checkpoint_small*.pth"))
@@ -28,50 +27,53 @@ FAMILIES = [
 ]
 
 
+STORAGES = {
+    "FloatStorage": np.float32,
+    "DoubleStorage": np.float64,
+    "HalfStorage": np.float16,
+    "BFloat16Storage": jnp.bfloat16.dtype.type,
+    "LongStorage": np.int64,
+    "BoolStorage": np.bool_,
+}
+
+
 class Tensor:
-    """A tensor to write: numbers, and the view of them."""
+    """A tensor to write: a view of an array."""
 
-    def __init__(self, array, storage="FloatStorage", offset=0, shape=None, strides=None):
-        self.array, self.storage, self.offset = np.ascontiguousarray(array), storage, offset
-        itemsize = self.array.itemsize
-        self.shape = self.array.shape if shape is None else shape
-        default = tuple(stride // itemsize for stride in self.array.strides)
-        self.strides = default if strides is None else strides
+    def __init__(self, array, offset=0, shape=None, strides=(1,)):
+        self.call = rebuild, (array, offset, shape or array.shape, strides, False, {})
 
 
-def write(monkeypatch, path, content, byteorder="little"):
-    """Writes `content` as `torch.save` would, under the names of a PyTorch that is not there."""
+def rebuild():
+    """Stands for the function of PyTorch that makes a tensor."""
 
-    def rebuild(*args):
-        raise AssertionError("Not called when writing.")
 
-    fakes = {"torch": types.ModuleType("torch"), "torch._utils": types.ModuleType("torch._utils")}
-    rebuild.__module__, rebuild.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
-    fakes["torch._utils"]._rebuild_tensor_v2 = rebuild
-    for name, module in fakes.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    arrays = []
+class Writer(pickle.Pickler):
+    """A pickler that puts the numbers of arrays aside."""
 
-    class Writer(pickle.Pickler):
-        def persistent_id(self, value):
-            if not isinstance(value, tuple) or not value or value[0] != "a storage":
-                return None
-            _, name, array = value
-            storage = type(name, (), {"__module__": "torch", "__qualname__": name})
-            setattr(fakes["torch"], name, storage)
-            arrays.append(array)
-            return ("storage", storage, str(len(arrays) - 1), "cpu", array.size)
+    def persistent_id(self, value):
+        if not isinstance(value, np.ndarray):
+            return None
+        self.arrays.append(value)
+        return "storage", value.dtype.type, str(len(self.arrays) - 1), "cpu", value.size
 
-        def reducer_override(self, value):
-            if not isinstance(value, Tensor):
-                return NotImplemented
-            storage = ("a storage", value.storage, value.array)
-            state = (False, collections.OrderedDict())
-            return rebuild, (storage, value.offset, value.shape, value.strides, *state)
+    def reducer_override(self, value):
+        return value.call if isinstance(value, Tensor) else NotImplemented
 
+
+def write(path, content, byteorder="little"):
+    """Writes `content` as `torch.save` would."""
     buffer = io.BytesIO()
-    Writer(buffer, protocol=2).dump(content)
-    write_zip(path, buffer.getvalue(), [array.tobytes() for array in arrays], byteorder)
+    writer = Writer(buffer, protocol=2)
+    writer.arrays = []
+    writer.dump(content)
+    program = buffer.getvalue()
+    # In this protocol a name is a line of text, so PyTorch's can replace those of ours.
+    names = {f"torch\n{name}": kind for name, kind in STORAGES.items()}
+    for theirs, ours in (names | {"torch._utils\n_rebuild_tensor_v2": rebuild}).items():
+        name = f"c{ours.__module__}\n{ours.__name__}\n"
+        program = program.replace(name.encode(), f"c{theirs}\n".encode())
+    write_zip(path, program, [array.tobytes() for array in writer.arrays], byteorder)
 
 
 def write_zip(path, program, storages=(), byteorder="little", compression=zipfile.ZIP_STORED):
@@ -116,32 +118,22 @@ def test_settings_of_samples(path):
     }
 
 
-@pytest.mark.parametrize(
-    ("storage", "dtype"),
-    [
-        ("FloatStorage", np.float32),
-        ("DoubleStorage", np.float64),
-        ("HalfStorage", np.float16),
-        ("BFloat16Storage", jnp.bfloat16),
-        ("LongStorage", np.int64),
-        ("BoolStorage", np.bool_),
-    ],
-)
+@pytest.mark.parametrize("dtype", STORAGES.values(), ids=STORAGES)
 @pytest.mark.parametrize("byteorder", ["little", "big"])
-def test_kinds_of_numbers(monkeypatch, tmp_path, storage, dtype, byteorder):
-    array = np.arange(6).reshape(2, 3).astype(dtype)
+def test_kinds_of_numbers(tmp_path, dtype, byteorder):
+    array = np.arange(6).astype(dtype)
     stored = array.byteswap() if byteorder == "big" else array
-    write(monkeypatch, tmp_path / "a.pth", {"x": Tensor(stored, storage)}, byteorder)
+    write(tmp_path / "a.pth", {"x": Tensor(stored, shape=(2, 3), strides=(3, 1))}, byteorder)
     found = torch_file.load(tmp_path / "a.pth")["x"]
     assert found.dtype == array.dtype
-    np.testing.assert_array_equal(found, array)
+    np.testing.assert_array_equal(found, array.reshape(2, 3))
 
 
-def test_views_of_a_storage(monkeypatch, tmp_path):
+def test_views_of_a_storage(tmp_path):
     array = np.arange(12, dtype=np.float32)
     turned = Tensor(array, offset=2, shape=(3, 2), strides=(1, 4))
     empty = Tensor(array, shape=(0, 3), strides=(3, 1))
-    write(monkeypatch, tmp_path / "a.pth", [turned, empty])
+    write(tmp_path / "a.pth", [turned, empty])
     found, nothing = torch_file.load(tmp_path / "a.pth")
     np.testing.assert_array_equal(found, [[2, 6], [3, 7], [4, 8]])
     assert nothing.shape == (0, 3)
@@ -160,8 +152,8 @@ def test_views_of_a_storage(monkeypatch, tmp_path):
     ],
     ids=str,
 )
-def test_views_beyond_a_storage_are_refused(monkeypatch, tmp_path, view):
-    write(monkeypatch, tmp_path / "a.pth", Tensor(np.zeros(4, np.float32), **view))
+def test_views_beyond_a_storage_are_refused(tmp_path, view):
+    write(tmp_path / "a.pth", Tensor(np.zeros(4, np.float32), **view))
     assert ": a tensor " in load_error(tmp_path / "a.pth")
 
 
@@ -235,21 +227,14 @@ def test_files_cannot_change_the_reader(tmp_path):
 
 
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
-def test_truncated_files_are_refused(path, tmp_path):
-    content = path.read_bytes()
-    cut = tmp_path / "cut.pth"
+def test_truncated_files_are_refused_and_damaged_ones_refused_or_read(path, tmp_path):
+    content, damaged = path.read_bytes(), tmp_path / "damaged.pth"
     for length in np.linspace(0, len(content) - 1, 40).astype(int):
-        cut.write_bytes(content[:length])
-        load_error(cut)
-
-
-@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
-def test_damaged_files_are_refused_or_read(path, tmp_path):
-    content = np.frombuffer(path.read_bytes(), np.uint8)
+        damaged.write_bytes(content[:length])
+        load_error(damaged)
     rng = np.random.default_rng(0)
-    damaged = tmp_path / "damaged.pth"
     for _ in range(60):
-        changed = content.copy()
+        changed = np.frombuffer(content, np.uint8).copy()
         places = rng.integers(0, 4000, 3)
         changed[places] = rng.integers(0, 256, 3)
         damaged.write_bytes(changed.tobytes())
@@ -279,25 +264,17 @@ def test_lists_within_themselves_are_refused(tmp_path):
     assert "nested more than" in load_error(tmp_path / "a.pth")
 
 
-def create_checkpoint(content_encoder, pose_encoder, decoder, image_size, channels=2):
+def create_checkpoint(*family):
     """Returns settings and variables of small networks, and a file's content for them."""
-    model = {
-        "content_encoder": content_encoder,
-        "pose_encoder": pose_encoder,
-        "decoder": decoder,
-        "image_size": image_size,
-        "channels": channels,
-        "width": 3,
-        "num_slots": 1,
-        "content_dim": 5,
-        "pose_dim": 4,
-        "normalize": True,
-        "discriminator_width": 7,
-    }
+    names = ("content_encoder", "pose_encoder", "decoder", "image_size")
+    model = SETTINGS | dict(zip(names, family, strict=True))
+    model |= {"content_dim": 5, "pose_dim": 4, "normalize": True}
+    del model["dtype"]  # Of the computation; a file does not tell it.
     predictor = {"pose_dim": 4, "hidden_dim": 6, "num_layers": 2, "normalize": True}
     networks = registry.create_networks(**model, dtype=jnp.float32)
-    lstm = registry.create_predictor(**predictor, dtype=jnp.float32)
-    frames, poses = jnp.zeros((1, image_size, image_size, channels)), jnp.zeros((1, 4))
+    lstm = PoseLSTM(**predictor, dtype=jnp.float32)
+    image_size = model["image_size"]
+    frames, poses = jnp.zeros((1, image_size, image_size, 2)), jnp.zeros((1, 4))
     variables = {
         "content_encoder": draw_variables(networks.content_encoder, frames, train=False),
         "pose_encoder": draw_variables(networks.pose_encoder, frames, train=False),
@@ -307,17 +284,14 @@ def create_checkpoint(content_encoder, pose_encoder, decoder, image_size, channe
     content = jax.eval_shape(
         lambda: networks.content_encoder.apply(variables["content_encoder"], frames, train=False)
     )
-    content = jax.tree.map(lambda x: jnp.zeros(x.shape), content)
     variables["decoder"] = draw_variables(networks.decoder, content, poses, train=False)
     num_stages = image_size.bit_length() - 3
-    layers = {
-        "netEC": ("content_encoder", torch_names.CONTENT_ENCODERS[content_encoder](num_stages)),
-        "netEP": ("pose_encoder", torch_names.POSE_ENCODERS[pose_encoder](num_stages)),
-        "netD": ("decoder", torch_names.DECODERS[decoder](num_stages)),
-        "netC": ("discriminator", torch_names.discriminator()),
-        "lstm": ("predictor", torch_names.predictor(2)),
-    }
-    file = {net: torch_weights.to_state(ls, variables[name]) for net, (name, ls) in layers.items()}
+    tables = (torch_names.CONTENT_ENCODERS, torch_names.POSE_ENCODERS, torch_names.DECODERS)
+    layers = [table[name](num_stages) for table, name in zip(tables, family, strict=False)]
+    layers += [torch_names.discriminator(), torch_names.predictor(2)]
+    ours = (*names[:3], "discriminator", "predictor")
+    nets = zip(("netEC", "netEP", "netD", "netC", "lstm"), ours, layers, strict=True)
+    file = {net: torch_weights.to_state(places, variables[name]) for net, name, places in nets}
     return model, predictor, variables, file | {"opt": {"normalize": True, "lr": 0.002}}
 
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from drnet_jax.models import registry
 from drnet_jax.models.content import Content
+from drnet_jax.models.pose_lstm import PoseLSTM
 from tests.helpers.networks import create_networks, draw_variables
 
 FAMILIES = [
@@ -21,7 +21,7 @@ FAMILIES = [
 
 def create_predictor(**changes):
     sizes = {"pose_dim": 2, "hidden_dim": 3, "num_layers": 2, "normalize": False}
-    return registry.create_predictor(**(sizes | {"dtype": jnp.float32} | changes))
+    return PoseLSTM(**(sizes | {"dtype": jnp.float32} | changes))
 
 
 def shapes_of(networks, batch, side):

@@ -10,7 +10,7 @@ import pytest
 
 from drnet_jax.base.arrays import as_uint8
 from drnet_jax.models.rollout import make_rollout
-from tests.helpers.tiny import tiny_networks, tiny_predictor, tiny_predictor_state, tiny_state
+from tests.helpers.networks import tiny_networks, tiny_predictor, tiny_predictor_state, tiny_state
 
 NETWORKS, PREDICTOR = tiny_networks(), tiny_predictor()
 

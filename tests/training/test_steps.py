@@ -10,7 +10,7 @@ import pytest
 from drnet_jax.base import sharding
 from drnet_jax.training import batch_stats, losses, steps
 from drnet_jax.training.optim import DrnetOptimizers
-from tests.helpers.tiny import tiny_networks, tiny_predictor, tiny_predictor_state, tiny_state
+from tests.helpers.networks import tiny_networks, tiny_predictor, tiny_predictor_state, tiny_state
 
 WEIGHTS = dict(similarity_weight=0.7, adversarial_weight=0.3)
 
