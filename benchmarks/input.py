@@ -11,6 +11,7 @@ of its time that training waits for input.
 """
 
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -53,18 +54,6 @@ _NUM_AHEAD = 8
 _OURS = {"ours": (1e10, 20), "disk": (0, 1)}
 
 Stream = Callable[[], Iterator]
-
-
-def make_builder(folder: os.PathLike, num_chairs: int, image_size: int = 64) -> StandInChairs:
-    """Returns the builder of the clips, two turns of each chair."""
-    config = StandInChairsConfig(
-        image_size=image_size,
-        num_identities=num_chairs,
-        elevations=(10, 34),
-        num_azimuths=36,
-        seed=0,
-    )
-    return StandInChairs(config=config, data_dir=folder)
 
 
 def open_source(builder: StandInChairs, max_bytes: float) -> RecordedSource:
@@ -173,14 +162,17 @@ def compare(streams: dict[str, tuple[Stream, int]], batch_size: int, repeats: in
 
 
 def measure(folder: pathlib.Path) -> dict:
-    """Returns all figures, of clips that are rendered into `folder`."""
-    builder = make_builder(folder / "prepared", _CHAIRS.value)
+    """Returns all figures, of clips that are rendered into `folder`: two turns of each chair."""
+    config = StandInChairsConfig(
+        image_size=64, num_identities=_CHAIRS.value, elevations=(10, 34), num_azimuths=36, seed=0
+    )
+    builder = StandInChairs(config=config, data_dir=folder / "prepared")
     result = {"render_fps": render_speed(builder)}
     size, count = _BATCH_SIZE.value, _BATCHES.value
     sources = {name: open_source(builder, max_bytes) for name, (max_bytes, _) in _OURS.items()}
     streams = {}
     for name, source in sources.items():
-        stream = lambda source=source: source.train_frames(0, size, steps.NUM_FRAMES)  # noqa: E731
+        stream = functools.partial(source.train_frames, 0, size, steps.NUM_FRAMES)
         streams[name] = stream, count * _OURS[name][1]
     if _PEER.value == "torch":
         clips = write_folders(sources["ours"].stores["train"], folder / "png")

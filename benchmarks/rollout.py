@@ -48,20 +48,20 @@ def create(
     inputs = jnp.zeros((1, tested.settings["pose_dim"] + tested.settings["content_dim"]))
     variables = predictor.init(jax.random.key(3), predictor.initial_carry(1), inputs)
     num_steps = sizes["num_steps"]
-    at_once = sizes["frames_at_once"]
-    ours = jax.jit(
-        rollout.make_rollout(
-            tested.networks, predictor, num_steps=num_steps, frames_at_once=at_once
-        )
-    )
+    ours = rollout.compiled_rollout(tested.networks, predictor, num_steps, sizes["frames_at_once"])
     contenders = {
         "ours": lambda: np.asarray(ours(autoencoder, variables, observed)),
         "loop": _make_loop(tested.networks, predictor, autoencoder, variables, observed, num_steps),
     }
     if with_torch:
-        contenders["torch"] = _make_torch(
-            tested.settings, predictor_settings, autoencoder, variables, observed, num_steps
-        )
+        # Imported here, so that ours can be measured without PyTorch.
+        from benchmarks.torch_peer import rollout as torch_rollout
+
+        dims = (tested.settings[name] for name in ("pose_dim", "content_dim"))
+        lstm = torch_rollout.PoseLstm(*dims, **predictor_settings)
+        lstm.load(variables)
+        peer = torch_rollout.Rollout(tested.settings, autoencoder, lstm, num_steps)
+        contenders["torch"] = lambda: peer(np.asarray(observed))
     return contenders
 
 
@@ -89,22 +89,6 @@ def _make_loop(networks, predictor, autoencoder, variables, observed, num_steps:
         return np.stack(generated, axis=1)
 
     return run
-
-
-def _make_torch(
-    settings, predictor_settings, autoencoder, variables, observed, num_steps
-) -> Rollout:
-    # Imported here, so that ours can be measured without PyTorch.
-    from benchmarks.torch_peer import rollout as torch_rollout
-
-    lstm = torch_rollout.PoseLstm(
-        settings["pose_dim"], settings["content_dim"], **predictor_settings
-    )
-    lstm.load(variables)
-    run = torch_rollout.Rollout(
-        settings, autoencoder, lstm, num_steps, predictor_settings["num_layers"]
-    )
-    return lambda: run(np.asarray(observed))
 
 
 def check_same_frames(found: dict[str, np.ndarray]) -> None:

@@ -41,10 +41,6 @@ class Split:
         jax.block_until_ready(self.state)
         return {name: float(value) for name, value in metrics.items()}
 
-    def collectives(self) -> dict[str, int]:
-        """Returns the operations between devices by kind."""
-        return count_collectives(self.program.as_text())
-
 
 def count_collectives(text: str) -> dict[str, int]:
     """Returns how many operations between devices of each kind a compiled program has.
@@ -82,7 +78,7 @@ def measure(tested: subject.Subject, counts: tuple[int, ...], repeats: int) -> d
             "losses": losses[count],
             "step_s": times[count].median,
             "overhead_s": times[count].median - alone,
-            "collectives": split.collectives(),
+            "collectives": count_collectives(split.program.as_text()),
         }
         for count, split in splits.items()
     }

@@ -29,13 +29,12 @@ class Subject:
     stage: ml_collections.ConfigDict
     networks: Networks
 
-    def init(self) -> DrnetState:
-        """Returns the first state, equal at every call; callers may donate it."""
-        return self._init()
-
     @functools.cached_property
-    def _init(self) -> Callable[[], DrnetState]:
-        """Compiled once, for all contenders."""
+    def init(self) -> Callable[[], DrnetState]:
+        """Returns the first state, equal at every call; callers may donate it.
+
+        Compiled once, for all contenders.
+        """
         side, channels = self.settings["image_size"], self.settings["channels"]
         key, txs = jax.random.key(0), self.optimizers()
         return jax.jit(lambda: init_drnet(self.networks, txs, key, (side, side, channels)))

@@ -16,7 +16,6 @@ import tempfile
 import time
 
 import jax
-import ml_collections
 import numpy as np
 from absl import app, flags
 from ml_collections import config_flags
@@ -255,15 +254,6 @@ def _print_achieved(result: dict[str, float], limits: dict[str, float]) -> None:
     print(f"bytes accessed: {achieved / 1e9:.1f} GB/s, {share:.0%} of a copy's")
 
 
-def _configured() -> ml_collections.ConfigDict:
-    config = flags.FLAGS.config
-    if flags.FLAGS.batch_size:
-        config.drnet.batch_size = flags.FLAGS.batch_size
-    if flags.FLAGS.dtype:
-        config.dtype = flags.FLAGS.dtype
-    return config
-
-
 def define_flags() -> None:
     """Declares the command line; not on import, because benchmarks share names of flags."""
     config_flags.DEFINE_config_file("config", "configs/mnist.py", "A file of configs/.")
@@ -288,7 +278,10 @@ def main(argv: list[str]) -> None:
     # Both frameworks need memory of the GPU.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     runtime.keep_freed_memory()
-    tested = subject.create(_configured())
+    config = flags.FLAGS.config
+    config.drnet.batch_size = flags.FLAGS.batch_size or config.drnet.batch_size
+    config.dtype = flags.FLAGS.dtype or config.dtype
+    tested = subject.create(config)
     if flags.FLAGS.only:
         print(json.dumps(run_only(flags.FLAGS.only, tested)))
         return

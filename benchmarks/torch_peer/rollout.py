@@ -38,20 +38,12 @@ class PoseLstm(nn.Module):
 class Rollout:
     """Maps observed frames to generated ones, uint8 `[batch, num_steps, ...]`."""
 
-    def __init__(
-        self,
-        settings: dict,
-        autoencoder: NetworkState,
-        lstm: PoseLstm,
-        num_steps: int,
-        num_layers: int,
-    ):
+    def __init__(self, settings: dict, autoencoder: NetworkState, lstm: PoseLstm, num_steps: int):
         self.networks = networks.create(settings).eval()
         for name in ("content_encoder", "pose_encoder", "decoder"):
             weights.copy(autoencoder.variables(name), self.networks[name])
             self.networks[name].to(device(), memory_format=torch.channels_last)
-        lstm = lstm.to(device())
-        self.lstm, self.num_steps, self.num_layers = lstm.eval(), num_steps, num_layers
+        self.lstm, self.num_steps = lstm.to(device()).eval(), num_steps
         self.normalize, self.dtype = settings["normalize"], settings["dtype"]
 
     @torch.inference_mode()
@@ -62,7 +54,7 @@ class Rollout:
     def _generate(self, observed: np.ndarray) -> np.ndarray:
         frames = [to_maps(observed[:, t]) for t in range(observed.shape[1])]
         content, skips = self.networks["content_encoder"](frames[-1])
-        states = [None] * self.num_layers
+        states = [None] * len(self.lstm.lstm)
         for frame in frames:
             pose, _ = self.networks["pose_encoder"](frame)
             states, pose = self._advance(states, self._scale(pose), content)

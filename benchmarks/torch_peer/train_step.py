@@ -66,12 +66,11 @@ class TrainStep:
     ):
         self.networks = networks.create(settings)
         for name, module in self.networks.items():
-            player = state.discriminator if name == "discriminator" else state.autoencoder
-            weights.copy(player.variables(name), module)
+            part = state.discriminator if name == "discriminator" else state.autoencoder
+            weights.copy(part.variables(name), module)
             module.to(device(), memory_format=torch.channels_last)
         self.similarity_weight, self.adversarial_weight = similarity_weight, adversarial_weight
-        self.normalize = settings["normalize"]
-        self.dtype = settings["dtype"]
+        self.normalize, self.dtype = settings["normalize"], settings["dtype"]
 
         def adam(*names: str) -> torch.optim.Adam:
             params = [p for name in names for p in self.networks[name].parameters()]
@@ -102,7 +101,7 @@ class TrainStep:
         with precision(self.dtype):
             with torch.no_grad():
                 poses = [self._pose(frame) for frame in batch.frames[:2]]
-            logits = self._judge(poses[0], poses[1][batch.partners])
+            logits = self.networks["discriminator"](poses[0], poses[1][batch.partners])
             loss = F.binary_cross_entropy_with_logits(logits, batch.targets)
         self.discriminator_tx.zero_grad(set_to_none=True)
         loss.backward()
@@ -120,7 +119,7 @@ class TrainStep:
         decoded = self.networks["decoder"](content, skips, pose)
         # Its weights are constant here, so no gradients of them are computed.
         discriminator.requires_grad_(False)
-        logits = self._judge(pose, other_pose)
+        logits = discriminator(pose, other_pose)
         discriminator.requires_grad_(True)
         half = torch.full_like(logits, 0.5)
         return {
@@ -132,9 +131,6 @@ class TrainStep:
     def _pose(self, frame: torch.Tensor) -> torch.Tensor:
         pose, _ = self.networks["pose_encoder"](frame)
         return F.normalize(pose, dim=1) if self.normalize else pose
-
-    def _judge(self, pose_a: torch.Tensor, pose_b: torch.Tensor) -> torch.Tensor:
-        return self.networks["discriminator"](pose_a, pose_b)
 
 
 class Batch:

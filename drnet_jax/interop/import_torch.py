@@ -22,11 +22,8 @@ from drnet_jax.models.pose_lstm import PoseLSTM
 from drnet_jax.models.registry import create_networks
 
 # Options of the release that tensors show, by our names.
-_OPTIONS = {
-    "image_width": "image_size",
-    "channels": "channels",
-    "content_dim": "content_dim",
-    "pose_dim": "pose_dim",
+_OPTIONS = {"image_width": "image_size"} | {
+    name: name for name in ("channels", "content_dim", "pose_dim")
 }
 
 
@@ -59,7 +56,9 @@ def convert(content: Mapping[str, Any]) -> Imported:
     if missing := [name for name in ("netEC", "netEP", "netD") if name not in content]:
         names = ", ".join(map(str, content)) or "none"
         raise ValueError(f"Missing networks: {', '.join(missing)}; found: {names}.")
-    options = _read_options(content.get("opt", {}))
+    options = content.get("opt", {})
+    # A dict, or an `argparse.Namespace` with the options as attributes.
+    options = vars(options) if isinstance(options, torch_file.Record) else dict(options)
     networks = {
         "content_encoder": _read(content, "netEC", torch_networks.content_encoder),
         "pose_encoder": _read(content, "netEP", torch_networks.pose_encoder),
@@ -84,19 +83,11 @@ def convert(content: Mapping[str, Any]) -> Imported:
 def _read(content: Mapping[str, Any], name: str, reader: Callable[[State], Network]) -> Network:
     try:
         state = torch_file.tensors(content[name])
-        return reader({key: _widen(value) for key, value in state.items()})
+        # Parameters are float32 here, whatever the file's dtype; counters stay integers.
+        floats = {k: x for k, x in state.items() if not np.issubdtype(x.dtype, np.integer)}
+        return reader(state | {name: array.astype(np.float32) for name, array in floats.items()})
     except ValueError as error:
         raise ValueError(f"In {name}: {error}") from None
-
-
-def _widen(array: np.ndarray) -> np.ndarray:
-    """Returns numbers in float32, which parameters are here, whatever the file's dtype."""
-    return array if np.issubdtype(array.dtype, np.integer) else array.astype(np.float32)
-
-
-def _read_options(options: Any) -> Mapping[str, Any]:
-    """Returns the options of a dict, or of an `argparse.Namespace` with them as attributes."""
-    return vars(options) if isinstance(options, torch_file.Record) else dict(options)
 
 
 def _model_settings(networks: Mapping[str, Network], normalize: bool) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import math
 import pickle
 import struct
 import zipfile
-import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -37,20 +36,6 @@ _DTYPES = {
     "ByteStorage": np.uint8,
     "BoolStorage": np.bool_,
 }
-_DAMAGE = (
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    struct.error,
-    zlib.error,
-    EOFError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RuntimeError,  # NotImplementedError of zipfile, for example, for an unknown compression.
-    TypeError,
-    ValueError,
-)
 
 
 class _RecordClass(type):
@@ -85,9 +70,9 @@ def load(path: epath.PathLike) -> Any:
         zipped = content[:4] == b"PK\x03\x04"
         root = _load_zip(content) if zipped else _load_legacy(io.BytesIO(content))
         return _resolve(root, {}, 0)
-    except _DAMAGE as error:
+    except Exception as error:  # What is damaged raises errors of any kind.
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        raise ValueError(f"Cannot read {path} as a PyTorch file: {reason}.") from None
+        raise ValueError(f"Cannot read {path} as a PyTorch file: {reason}.") from error
 
 
 def tensors(module: Any) -> dict[str, np.ndarray]:
@@ -281,7 +266,8 @@ def _load_zip(content: bytes) -> Any:
 
 def _load_legacy(file: BinaryIO) -> Any:
     def read():
-        return _Unpickler(file, _new_empty_storage)
+        # Numbers come after the pickle.
+        return _Unpickler(file, lambda dtype, key, num_elements: _Storage(dtype, num_elements))
 
     if read().load() != _LEGACY_MAGIC:
         raise ValueError("it does not begin like one")
@@ -300,10 +286,6 @@ def _load_legacy(file: BinaryIO) -> Any:
         raw = file.read(num_elements * storage.dtype.itemsize)
         storage.values = _values(raw, storage.dtype, num_elements, order)
     return root
-
-
-def _new_empty_storage(dtype: np.dtype, key: str, num_elements: int) -> _Storage:
-    return _Storage(dtype, num_elements)
 
 
 def _values(raw: bytes, dtype: np.dtype, num_elements: int, order: str) -> np.ndarray:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from drnet_jax.base.arrays import Array, Tree, as_uint8
 from drnet_jax.models import inference
 from drnet_jax.models.content import Content
-from drnet_jax.models.pose_lstm import Carry, PoseLSTM, teacher_forced
+from drnet_jax.models.pose_lstm import PoseLSTM, teacher_forced
 from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import NetworkState
 
@@ -69,39 +69,19 @@ def predict_poses(
     observed: Array,
     num_steps: int,
 ) -> tuple[Content, jax.Array]:
-    """Returns each clip's content, of the last observed frame, and its next `num_steps` poses."""
+    """Returns each clip's content, of the last observed frame, and its next `num_steps` poses.
+
+    The poses are `[batch, num_steps, pose_dim]`: the first is predicted from those observed, the
+    others from predictions.
+    """
     content = inference.encode_content(networks, autoencoder, observed[:, -1])
     poses = inference.encode_pose(networks, autoencoder, observed)
     carry, next_poses = teacher_forced(predictor, predictor_variables, poses, content.vector)
-    poses = _closed_loop(
-        predictor, predictor_variables, carry, next_poses[:, -1], content.vector, num_steps
-    )
-    return content, poses
-
-
-def _closed_loop(
-    predictor: PoseLSTM,
-    variables: Tree,
-    carry: Carry,
-    pose: jax.Array,
-    content: jax.Array,
-    num_steps: int,
-) -> jax.Array:
-    """Returns `pose`, then predictions from predictions, `[batch, num_steps, pose_dim]`.
-
-    Args:
-      predictor: the LSTM.
-      variables: its parameters.
-      carry: its state after the observed frames.
-      pose: `[batch, pose_dim]`, the first predicted pose.
-      content: `[batch, content_dim]`, the same at every step.
-      num_steps: how many poses to return.
-    """
 
     def step(state, _):
         carry, pose = state
-        inputs = jnp.concatenate([pose, content], axis=-1)
-        return predictor.apply(variables, carry, inputs), pose
+        inputs = jnp.concatenate([pose, content.vector], axis=-1)
+        return predictor.apply(predictor_variables, carry, inputs), pose
 
-    _, poses = jax.lax.scan(step, (carry, pose), length=num_steps)
-    return jnp.swapaxes(poses, 0, 1)  # [num_steps, batch, pose_dim] out of the loop.
+    _, poses = jax.lax.scan(step, (carry, next_poses[:, -1]), length=num_steps)
+    return content, jnp.swapaxes(poses, 0, 1)  # [num_steps, batch, pose_dim] out of the loop.

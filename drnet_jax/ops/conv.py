@@ -120,9 +120,6 @@ class _Layer(NamedTuple):
         """
         return max(0, 16 // self.itemsize - self.large[3])
 
-    def is_any(self) -> bool:
-        return True
-
     def makes_one_pixel(self) -> bool:
         return self.padding == 0 and self.large[1:3] == self.kernel[:2]
 
@@ -132,16 +129,13 @@ class _Layer(NamedTuple):
         return even and self.kernel[:2] == (4, 4) and self.strides == 2 and self.padding == 1
 
     def fits_winograd(self) -> bool:
-        return self.halves() and winograd.fits(self.large)
+        return winograd.fits(self.large)
 
     def has_few_channels(self) -> bool:
         return self.missing_channels > 0
 
-    def halves_few_channels(self) -> bool:
-        return self.halves() and self.has_few_channels()
-
-    def halves_few_pixels(self) -> bool:
-        return self.halves() and patches.fits_kernel_gradient(self.large)
+    def has_few_pixels(self) -> bool:
+        return patches.fits_kernel_gradient(self.large)
 
 
 def _transposed(small: jax.Array, kernel: jax.Array, strides: int, padding: int) -> _Layer:
@@ -219,29 +213,29 @@ def _fixed(form: Callable[[jax.Array, jax.Array], jax.Array]) -> Callable:
     return lambda layer, left, right: form(left, right)
 
 
-# Each platform takes the first form that is for it and that fits.
+# Each platform takes the first form that is for it and whose conditions hold.
 _FORMS = {
     "convolve": [
-        ("any", _Layer.makes_one_pixel, _pixel_convolve),
-        ("cpu", _Layer.fits_winograd, _fixed(winograd.convolve)),
-        ("cuda", _Layer.halves_few_channels, _fixed(patches.convolve)),
-        ("cuda", _Layer.has_few_channels, _padded_convolve),
-        ("any", _Layer.is_any, _plain_convolve),
+        ("any", [_Layer.makes_one_pixel], _pixel_convolve),
+        ("cpu", [_Layer.halves, _Layer.fits_winograd], _fixed(winograd.convolve)),
+        ("cuda", [_Layer.halves, _Layer.has_few_channels], _fixed(patches.convolve)),
+        ("cuda", [_Layer.has_few_channels], _padded_convolve),
+        ("any", [], _plain_convolve),
     ],
     "input_gradient": [
-        ("any", _Layer.makes_one_pixel, _pixel_input_gradient),
-        ("cpu", _Layer.fits_winograd, _fixed(winograd.input_gradient)),
-        ("cpu", _Layer.halves, _fixed(patches.input_gradient)),
-        ("cuda", _Layer.has_few_channels, _padded_input_gradient),
-        ("any", _Layer.is_any, _plain_input_gradient),
+        ("any", [_Layer.makes_one_pixel], _pixel_input_gradient),
+        ("cpu", [_Layer.halves, _Layer.fits_winograd], _fixed(winograd.input_gradient)),
+        ("cpu", [_Layer.halves], _fixed(patches.input_gradient)),
+        ("cuda", [_Layer.has_few_channels], _padded_input_gradient),
+        ("any", [], _plain_input_gradient),
     ],
     "kernel_gradient": [
-        ("any", _Layer.makes_one_pixel, _pixel_kernel_gradient),
-        ("cpu", _Layer.fits_winograd, _fixed(winograd.kernel_gradient)),
-        ("cuda", _Layer.halves_few_channels, _fixed(patches.kernel_gradient)),
-        ("cuda", _Layer.halves_few_pixels, _fixed(patches.kernel_gradient)),
-        ("cuda", _Layer.has_few_channels, _padded_kernel_gradient),
-        ("any", _Layer.is_any, _plain_kernel_gradient),
+        ("any", [_Layer.makes_one_pixel], _pixel_kernel_gradient),
+        ("cpu", [_Layer.halves, _Layer.fits_winograd], _fixed(winograd.kernel_gradient)),
+        ("cuda", [_Layer.halves, _Layer.has_few_channels], _fixed(patches.kernel_gradient)),
+        ("cuda", [_Layer.halves, _Layer.has_few_pixels], _fixed(patches.kernel_gradient)),
+        ("cuda", [_Layer.has_few_channels], _padded_kernel_gradient),
+        ("any", [], _plain_kernel_gradient),
     ],
 }
 
@@ -249,7 +243,9 @@ _FORMS = {
 def _choose(name: str, platform: str, layer: _Layer) -> Callable:
     """Returns the form of map `name` for `layer` on `platform`."""
     return next(
-        form for where, fits, form in _FORMS[name] if where in (platform, "any") and fits(layer)
+        form
+        for where, conditions, form in _FORMS[name]
+        if where in (platform, "any") and all(holds(layer) for holds in conditions)
     )
 
 

@@ -29,7 +29,7 @@ def max_pool(maps: jax.Array, size: int, padding: int) -> jax.Array:
     """
     if size not in (2, 3):
         raise ValueError(f"Impossible size {size} of pooled windows; allowed: 2, 3.")
-    on_cpu = functools.partial(_by_slices, size=size, padding=padding)
+    on_cpu = lambda maps: functools.reduce(jnp.maximum, _slices(maps, size, padding))  # noqa: E731
     default = functools.partial(_by_windows, size=size, padding=padding)
     return lax.platform_dependent(maps, cpu=on_cpu, default=default)
 
@@ -55,10 +55,6 @@ max_pool.defvjp(_forward, _backward)
 def _by_windows(maps: jax.Array, size: int, padding: int) -> jax.Array:
     pads = ((padding, padding), (padding, padding))
     return nn.max_pool(maps, (size, size), strides=(_STRIDE, _STRIDE), padding=pads)
-
-
-def _by_slices(maps: jax.Array, size: int, padding: int) -> jax.Array:
-    return functools.reduce(jnp.maximum, _slices(maps, size, padding))
 
 
 def _slices(maps: jax.Array, size: int, padding: int) -> list[jax.Array]:
