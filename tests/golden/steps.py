@@ -26,6 +26,7 @@ OURS = {
     "netC": "discriminator",
     "lstm": "predictor",
 }
+OPTIMIZED = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": True}
 FORCED_BIAS = 2e-3  # How far, per iteration, Adam may move a bias without a gradient.
 
 
@@ -247,8 +248,8 @@ def drnet(check):
             similarity_weight=1.0,
             adversarial_weight=config["sd_weight"],
         ),
-        # Without optimizations a convolution of float64 takes ten times as long as with them.
-        compiler_options={"xla_backend_optimization_level": 1} if check.wide else None,
+        # Tests do not optimize, but without it convolutions of float64 take longer than compiling.
+        compiler_options=OPTIMIZED if check.wide else None,
     )
     # The reference shuffles the first half and calls it 1, which here is the same clip.
     num_clips, shuffled = check.frames.shape[1], golden["perm"]
