@@ -14,10 +14,13 @@ from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import NetworkState
 
 
-def make_rollout(
-    networks: Networks, predictor: PoseLSTM, *, num_steps: int, frames_at_once: int
+@functools.lru_cache(maxsize=16)
+def compiled_rollout(
+    networks: Networks, predictor: PoseLSTM, num_steps: int, frames_at_once: int
 ) -> Callable[[NetworkState, Tree, Array], jax.Array]:
-    """Returns pure `rollout(autoencoder, predictor_variables, observed)`, one program to jit.
+    """Returns pure `rollout(autoencoder, predictor_variables, observed)`, a single program.
+
+    Models of the same architecture share it.
 
     `observed` are frames `[batch, num_observed, height, width, channels]`, uint8 or float in
     [0, 1]; `rollout` returns the next `num_steps` frames, uint8 `[batch, num_steps, ...]`. The
@@ -28,6 +31,7 @@ def make_rollout(
     Source: Denton & Birodkar 2017, Figure 2.
     """
 
+    @jax.jit
     def rollout(autoencoder: NetworkState, predictor_variables: Tree, observed: Array) -> jax.Array:
         batch_size = len(observed)
         chunk_size = min(max(1, frames_at_once // batch_size), num_steps)
@@ -49,16 +53,6 @@ def make_rollout(
         return frames[:, :num_steps]  # The last chunk may be longer than needed.
 
     return rollout
-
-
-@functools.lru_cache(maxsize=16)
-def compiled_rollout(
-    networks: Networks, predictor: PoseLSTM, num_steps: int, frames_at_once: int
-) -> Callable[[NetworkState, Tree, Array], jax.Array]:
-    """Returns the compiled `make_rollout`, the same one for models of the same architecture."""
-    return jax.jit(
-        make_rollout(networks, predictor, num_steps=num_steps, frames_at_once=frames_at_once)
-    )
 
 
 def predict_poses(

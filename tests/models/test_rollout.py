@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from drnet_jax.base.arrays import as_uint8
-from drnet_jax.models.rollout import make_rollout
+from drnet_jax.models.rollout import compiled_rollout
 from tests.helpers.networks import tiny_networks, tiny_predictor, tiny_predictor_state, tiny_state
 
 NETWORKS, PREDICTOR = tiny_networks(), tiny_predictor()
@@ -26,8 +26,8 @@ def model():
 
 
 def roll(model, num_steps, frames_at_once):
-    rollout = make_rollout(NETWORKS, PREDICTOR, num_steps=num_steps, frames_at_once=frames_at_once)
-    return np.asarray(jax.jit(rollout)(*model)).astype(int)
+    rollout = compiled_rollout(NETWORKS, PREDICTOR, num_steps, frames_at_once)
+    return np.asarray(rollout(*model)).astype(int)
 
 
 def test_rollout_equals_a_plain_loop(model):
@@ -67,8 +67,8 @@ def test_a_rollout_does_not_depend_on_its_batch(model):
 
 def test_working_memory_does_not_grow_with_length(model):
     def working_bytes(num_steps):
-        rollout = make_rollout(NETWORKS, PREDICTOR, num_steps=num_steps, frames_at_once=30)
-        compiled = jax.jit(rollout).lower(*model).compile().memory_analysis()
+        rollout = compiled_rollout(NETWORKS, PREDICTOR, num_steps, 30)
+        compiled = rollout.lower(*model).compile().memory_analysis()
         # What belongs to every step: its uint8 frame before the axes are put in order, its pose.
         kept = num_steps * 3 * (8 * 8 * 3 + 3 * 4)
         return compiled.temp_size_in_bytes - kept
