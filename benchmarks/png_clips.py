@@ -3,6 +3,7 @@
 `PngClips` is a map-style dataset for PyTorch, without importing it.
 """
 
+import dataclasses
 import pathlib
 import random
 from collections.abc import Sequence
@@ -28,37 +29,37 @@ def write_folders(store: ClipStore, folder: pathlib.Path) -> list[list[str]]:
     return clips
 
 
+@dataclasses.dataclass(frozen=True)
 class PngClips:
-    """Random frames of a clip, as `RecordedSource.train_frames` draws them."""
+    """Random frames of a clip, as `RecordedSource.train_frames` draws them.
 
-    def __init__(self, clips: Sequence[Sequence[str]], num_frames: int, max_frame_gap: int):
-        """Stores the names of files.
+    Attributes:
+      clips: the files of each clip, in order of time.
+      num_frames: frames to read of each clip.
+      max_frame_gap: largest distance in time between two of them.
+    """
 
-        Args:
-          clips: the files of each clip, in order of time.
-          num_frames: frames to read of each clip.
-          max_frame_gap: largest distance in time between two of them.
-        """
-        self._clips = clips
-        self._num_frames, self._max_frame_gap = num_frames, max_frame_gap
+    clips: Sequence[Sequence[str]]
+    num_frames: int
+    max_frame_gap: int
 
     def __len__(self) -> int:
-        return len(self._clips)
+        return len(self.clips)
 
     def __getitem__(self, clip: int) -> np.ndarray:
         """Returns uint8 `[num_frames, height, width, channels]` of random times."""
-        length = len(self._clips[clip])
-        reach = min(self._max_frame_gap, length - 1)
+        length = len(self.clips[clip])
+        reach = min(self.max_frame_gap, length - 1)
         # The chairs turn full circle, so a window may cross the end of a clip.
         start = random.randrange(length)
-        times = [(start + random.randint(0, reach)) % length for _ in range(self._num_frames)]
+        times = [(start + random.randint(0, reach)) % length for _ in range(self.num_frames)]
         return self.read(clip, times)
 
     def read(self, clip: int, times: Sequence[int]) -> np.ndarray:
         """Returns uint8 `[len(times), height, width, channels]`."""
         frames = []
         for time in times:
-            with Image.open(self._clips[clip][time]) as picture:
+            with Image.open(self.clips[clip][time]) as picture:
                 frames.append(np.asarray(picture))
         stacked = np.stack(frames)
         return stacked if stacked.ndim == 4 else stacked[..., None]
