@@ -1,4 +1,4 @@
-"""The benchmark of the input, tiny and without PyTorch; and what docs/data.md shows."""
+"""The input benchmark, tiny and without PyTorch, and the example in docs/data.md."""
 
 import importlib
 import itertools
@@ -36,7 +36,7 @@ def test_png_clips_have_the_same_pixels(source, clips):
         benchmark.check_same_frames(source, PngClips(clips, num_frames=4, max_frame_gap=2))
 
 
-def test_png_clips_lie_in_a_window(clips):
+def test_frames_of_png_clips_lie_in_a_window(clips):
     dataset = PngClips(clips, num_frames=4, max_frame_gap=2)
     assert len(dataset) == 4
     times = [toy_clips.read(dataset[2][None])[0] - 40 for _ in range(50)]
@@ -62,7 +62,7 @@ def test_our_stream_is_timed(source):
     assert result["ours_clips_per_s"] > 0
 
 
-def test_the_data_set_that_the_document_shows(tmp_path, monkeypatch):
+def test_the_example_in_the_document_works(tmp_path, monkeypatch):
     [code] = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     (tmp_path / "arrays.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)

@@ -53,7 +53,7 @@ def test_contact_sheet_shows_the_frames(tmp_path):
 
 
 @pytest.mark.parametrize("size, side", [(16, 80), (64, 128), (96, 96), (160, 160), (240, 120)])
-def test_frames_are_shown_at_a_size_to_look_at(size, side):
+def test_frames_are_scaled_to_a_viewable_size(size, side):
     assert contact_sheet._shown(np.zeros((2, size, size, 3), np.uint8)).shape == (2, side, side, 3)
 
 

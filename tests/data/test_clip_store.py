@@ -44,9 +44,9 @@ def check(store):
     np.testing.assert_array_equal(toy_clips.read(frames), 20 * clips[:, None] + times)
 
 
-def test_frames_are_the_same_wherever_they_are(builder):
+def test_frames_are_the_same_wherever_they_are_stored(builder):
     prepared = files_of(builder)
-    # Kept in memory when all 20 fit, and read from the records as long as there is no other file.
+    # Kept in memory when all 20 fit, and read from the records until there is another file.
     for num_frames, unpacked in {20: set(), 19: {"train.frames", "train.index"}}.items():
         store = ClipStore(builder, "train", BYTES * num_frames)
         assert store.in_memory == (not unpacked)
@@ -65,7 +65,7 @@ def test_frames_are_unpacked_only_once(builder, monkeypatch):
         check(ClipStore(builder, "train", max_bytes))
 
 
-def test_what_is_known_survives_unpacking(tmp_path):
+def test_factors_survive_unpacking(tmp_path):
     builder = squares.prepared(tmp_path)
     in_memory, *on_disk = [ClipStore(builder, "test", limit) for limit in (1e9, 0, 0)]
     for store in on_disk:
@@ -100,12 +100,12 @@ def test_files_of_other_records_are_written_anew(builder):
     assert toy_clips.read(store.gather(np.array([1]), np.array([[7]]))) == 127
 
 
-@pytest.mark.parametrize("full", ["while frames are written", "before the index is"])
+@pytest.mark.parametrize("full", ["while frames are written", "before the index is written"])
 def test_without_room_on_disk_whole_clips_are_read(builder, monkeypatch, caplog, full):
     def fail(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    if full == "before the index is":
+    if full == "before the index is written":
         monkeypatch.setattr(files, "write_atomically", fail)
     else:
         monkeypatch.setattr(pathlib.Path, "replace", fail)

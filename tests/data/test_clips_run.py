@@ -40,14 +40,14 @@ def finished(prepared, tmp_path_factory):
     return workdir
 
 
-def test_everything_is_scored_and_said(finished):
+def test_everything_is_scored_and_reported(finished):
     record = json.loads((finished / "evaluation.json").read_text())
     assert record["data"]["stand_in"]
     assert record["data"]["name"] == "kth"
     for name in ("model", "copy_content_frame", "copy_pose_frame", "mean_frame"):
         psnr = record["swap"][name]["psnr"]
         assert psnr["low"] <= psnr["mean"] <= psnr["high"]
-    # Of people it is known where they are, and of what scenario; only digits can be judged.
+    # The position and scenario of people are known, but no judge exists except for digits.
     assert record["judge"] is None and record["rollout"]["identity"] is None
     assert {probe["factor"] for probe in record["leakage"]["probes"]} >= {"scenario", "position"}
     assert record["blocks"]["mig_by_factor"].keys() >= {"scenario", "position"}

@@ -27,14 +27,14 @@ TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 
 @pytest.fixture(autouse=True)
 def no_mirrors(monkeypatch):
-    """Puts the mirror where no server is; tests that need one call `make_mirrors`."""
+    """Leaves one mirror, where no server is; tests that need mirrors call `make_mirrors`."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(mnist_mirrors, "MIRRORS", ("http://127.0.0.1:1/",))
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A folder and the URL at which a local server offers it."""
+    """A folder and the URL where a local server serves it."""
     folder = tmp_path_factory.mktemp("server")
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
@@ -115,7 +115,7 @@ def write(folder: pathlib.Path, files: dict[str, bytes]) -> pathlib.Path:
 
 
 def make_mirrors(monkeypatch, server, *changes: dict[str, bytes]) -> None:
-    """Makes `small_files` what MNIST is, and serves them from mirrors with `changes`."""
+    """Lets `small_files` pass for MNIST; serves them from one mirror for each of `changes`."""
     folder, url = server
     files = small_files()
     sums = {name: hashlib.sha256(packed(files[name])).hexdigest() for name in files}
@@ -129,7 +129,7 @@ def make_mirrors(monkeypatch, server, *changes: dict[str, bytes]) -> None:
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_read_folder_takes_plain_and_gzip_under_either_name(tmp_path, suffix, pack):
+def test_plain_and_gzipped_files_are_read_under_either_name(tmp_path, suffix, pack):
     for name, content in small_files().items():
         (tmp_path / f"{name}{suffix}").write_bytes(pack(content))
     splits = idx.read_folder(epath.Path(tmp_path))
@@ -268,11 +268,11 @@ def test_a_checksum_mismatch_on_every_mirror_is_an_error(tmp_path, load, monkeyp
     with refused(FileNotFoundError, f"{TRAIN_LABELS}.gz arrived damaged"):
         load("full")
     kept = [path.name for path in (tmp_path / "data/downloads/mnist").iterdir()]
-    assert kept == [f"{TRAIN_IMAGES}.gz"]  # The one before it; no part of the damaged one.
+    assert kept == [f"{TRAIN_IMAGES}.gz"]  # The file before it, and no part of the damaged one.
 
 
 @pytest.mark.parametrize("missing", ["server", "file"])
-def test_full_out_of_reach_tells_how_to_get_on(load, monkeypatch, server, missing):
+def test_mnist_out_of_reach_is_an_error_that_says_what_to_do(load, monkeypatch, server, missing):
     if missing == "file":
         monkeypatch.setattr(mnist_mirrors, "MIRRORS", (f"{server[1]}nowhere/",))
     with refused(FileNotFoundError, "MNIST cannot be downloaded") as text:
@@ -311,7 +311,7 @@ def test_damaged_prepared_digits_name_the_folder_to_delete(mine, tmp_path, load,
         load("full", mine)
 
 
-def test_prepared_digits_of_another_content_are_refused(mine, load, monkeypatch, server):
+def test_prepared_digits_with_other_content_are_refused(mine, load, monkeypatch, server):
     make_mirrors(monkeypatch, server)
     load("full", mine)
     other = idx.MNIST_CHECKSUMS | {TEST_LABELS: idx.md5(labels_file(0, 0))}

@@ -60,7 +60,7 @@ def video_path(folder, name: str):
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    """Five videos of two actions, not to be changed; the seed of each is its place in the list."""
+    """Five videos of two actions, not to be changed; each has its place in the list as its seed."""
     folder = tmp_path_factory.mktemp("original")
     for seed, name in enumerate(NAMES):
         write_video(video_path(folder, name), clip(seed))
@@ -128,7 +128,7 @@ def test_sixteen_nine_split(folder):
     assert [len(jobs[split]) for split in SPLITS] == [2, 3]
 
 
-def test_squeezed_to_a_square_by_area(folder):
+def test_frames_are_squeezed_to_a_square_by_area(folder):
     # Left half black, right half white; twice as wide as high.
     frames = np.zeros((9, 32, 64), np.uint8)
     frames[:, :, 32:] = 255
@@ -138,7 +138,7 @@ def test_squeezed_to_a_square_by_area(folder):
     assert np.all(found[:, :, :8] == 0) and np.all(found[:, :, 8:] == 255)
 
 
-def test_other_frames_another_name(folder):
+def test_changed_lists_of_frames_change_the_name(folder):
     before = create(folder).builder_config.name
     assert create(folder).builder_config.name == before
     write_list(folder, (*LINES[:-1], "person25_boxing_d1 frames 1-2, 3-8"))
@@ -161,7 +161,7 @@ def test_a_video_that_breaks_off_keeps_its_start(folder, caplog):
     assert "person01_boxing_d1 ends at frame 6" in caplog.text
 
 
-def test_missing_as_from_the_original(folder):
+def test_videos_missing_from_the_original_are_no_jobs(folder):
     missing = "person13_handclapping_d3\t*missing*", "person13_boxing_d3 *missing*"
     write_list(folder, (*LINES, *missing))
     assert [len(jobs) for jobs in create(folder).jobs().values()] == [3, 2]
@@ -218,7 +218,7 @@ def test_a_damaged_video_is_one_unreadable_job(folder, damage, message, capfd):
         ("person01_boxing_d1 frames 1-2", "line 14: person01_boxing_d1 is listed twice"),
     ],
 )
-def test_a_malformed_line(folder, line, message):
+def test_a_malformed_line_is_refused(folder, line, message):
     write_list(folder, (*LINES, "", line))
     with pytest.raises(ValueError, match=message):
         create(folder).jobs()
@@ -247,7 +247,7 @@ def add_copy(folder) -> None:
         (add_copy, r"walking\.zip holds person17_walking_d3_uncomp.avi twice"),
     ],
 )
-def test_a_folder_that_does_not_fit(folder, change, message):
+def test_a_folder_with_another_layout_is_refused(folder, change, message):
     change(folder)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         create(folder).jobs()
@@ -262,12 +262,12 @@ def test_a_folder_that_does_not_fit(folder, change, message):
         (dict(image_size=0), "image_size=0; allowed: 1 to 1024"),
     ],
 )
-def test_bad_settings(original, changes, message):
+def test_bad_settings_are_refused(original, changes, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         create(**dict(folder=original) | changes)
 
 
-def test_official_oddities(tmp_path):
+def test_oddities_of_the_original_list_are_read(tmp_path):
     """The original list has ranges out of order and ranges that overlap."""
     path = tmp_path / "00sequences.txt"
     jogging = "person07_jogging_d4\t\tframes\t1-64, 270-332, 194-264, 490-570"

@@ -1,4 +1,4 @@
-"""Against a plain NumPy generator that steps through a clip frame by frame."""
+"""Moving MNIST against a plain NumPy generator that steps through clips frame by frame."""
 
 import functools
 import itertools
@@ -157,7 +157,7 @@ def test_impossible_settings_are_refused(changes, message):
 
 
 def test_digits_are_found_where_they_are():
-    # The front one always; the other one where all of it can be seen.
+    # The digit in front always, the other one in frames that show all of it.
     generator = make(image_size=32, digit_size=12, speeds=(-3, 3))
     digits = generator.resize(np.random.default_rng(1).integers(0, 256, (7, 28, 28), np.uint8))
     times = np.broadcast_to(np.arange(10), (8, 10))
@@ -169,7 +169,7 @@ def test_digits_are_found_where_they_are():
     np.testing.assert_array_equal(found[apart], positions[apart])
 
 
-def test_a_digit_cut_out_is_the_same_wherever_it_was():
+def test_a_cut_out_digit_is_the_same_wherever_it_was():
     generator = make(image_size=32, digit_size=12, num_digits=1, colored=False)
     digits = generator.resize(PICTURES)
     frames = np.asarray(clips(generator, digits, 3, np.arange(6)[None])[-1]) / np.float32(255)
@@ -204,7 +204,7 @@ def test_a_validation_run_does_not_see_the_test_digits(config, tmp_path):
     assert source.num_digits == {"train": 4050, "test": 450}
     assert "VALIDATION: 450 of the training digits" in source.note
     tracks = source.sample("test", jax.random.key(0), 20)
-    # Held out are the tenth training digit, the twentieth and so on.
+    # The 10th, 20th, ... training digits are held out.
     among_all = tracks.replace(digits=tracks.digits * 10 + 9)
     np.testing.assert_array_equal(
         source.frames("test", tracks, np.arange(3)), plain.frames("train", among_all, np.arange(3))

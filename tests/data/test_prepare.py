@@ -1,4 +1,4 @@
-"""Preparing: interrupted, repeated, refused; always the same bytes or nothing complete."""
+"""Preparation: interrupted, repeated or refused, it leaves the same bytes or no data set."""
 
 import errno
 import functools
@@ -94,13 +94,13 @@ def test_a_complete_data_set_is_left_alone(prepared, undisturbed, capsys):
     assert len(again.as_data_source("train")) == 8
 
 
-def test_killed_in_any_stage_goes_on_to_the_same_bytes(tmp_path, undisturbed):
+def test_a_killed_preparation_resumes_to_the_same_bytes(tmp_path, undisturbed):
     builder = create(tmp_path)
     folder = builder.data_path.parent
     kill_while("making", tmp_path)
     assert len(list(folder.glob(".1.0.0.parts/*.records"))) == 3
     assert not builder.data_path.exists()
-    # It is another process that goes on, since the order of some of tfds' sets changes with it.
+    # Another process resumes, because the order of some sets in tfds depends on the process.
     kill_while("writing", tmp_path)
     assert list(folder.glob("incomplete.*_1.0.0/*"))
     assert not builder.data_path.exists()
@@ -126,7 +126,7 @@ def test_damaged_parts_are_made_anew(tmp_path, undisturbed):
     assert {job.name for job in damaged} < set(builder.made)
 
 
-def test_parts_are_of_one_job_alone(tmp_path):
+def test_a_part_is_reused_only_for_the_same_job(tmp_path):
     jobs = [Job("é"), Job("é", (1,)), Job("é", (1, "a")), Job("e", (1,))]
     assert len({prepare._part(create(tmp_path), job) for job in jobs}) == 4
     assert prepare._part(create(tmp_path), jobs[1]) == prepare._part(create(tmp_path), jobs[1])
@@ -179,7 +179,7 @@ def test_a_split_without_clips_is_refused(tmp_path):
         prepare_clips(create(tmp_path, num_jobs=0))
 
 
-def test_names_occur_once(tmp_path, monkeypatch):
+def test_repeated_names_are_refused(tmp_path, monkeypatch):
     builder = create(tmp_path)
     twins = {split: [Job("a.avi", (split, 0))] for split in SPLITS}
     monkeypatch.setattr(builder, "jobs", lambda: twins)
@@ -219,7 +219,7 @@ def test_a_failing_job_is_named_and_stops_all(tmp_path, monkeypatch, shape, fact
         prepare_clips(builder)
 
 
-def test_a_full_disk_while_making(tmp_path, monkeypatch):
+def test_a_full_disk_while_making_is_an_error(tmp_path, monkeypatch):
     builder = create(tmp_path)
     left = [files.write_atomically] * 3
 
@@ -240,7 +240,7 @@ def test_a_full_disk_while_making(tmp_path, monkeypatch):
     assert len(again.made) == 5
 
 
-def test_a_full_disk_while_writing(tmp_path, monkeypatch, undisturbed):
+def test_a_full_disk_while_writing_is_an_error(tmp_path, monkeypatch, undisturbed):
     builder = create(tmp_path)
     writer = unittest.mock.Mock()  # Fails as that of ArrayRecord does.
     error = RuntimeError("write() failed: No space left on device; writing x.array_record; at")
@@ -258,7 +258,7 @@ def test_a_full_disk_while_writing(tmp_path, monkeypatch, undisturbed):
     assert builder.made == []
 
 
-def test_places_that_cannot_be_written_to(tmp_path):
+def test_a_place_that_cannot_be_written_to_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(
         ValueError, match=r"^Clips cannot be written to .*file.*: Not a directory\.$"

@@ -1,4 +1,4 @@
-"""Rays against closed forms in NumPy: where they meet shapes, normals there, shadows."""
+"""Ray casting against closed forms in NumPy: hits, normals and shadows."""
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ def rays_at(center):
     [([0.8] * 3, np.eye(3)), ([0.9, 0.3, 0.5], rotation("y", 0.7) @ rotation("x", 0.4))],
     ids=("sphere", "ellipsoid"),
 )
-def test_ellipsoid_is_met_where_algebra_says(half, turn):
+def test_rays_hit_an_ellipsoid_where_algebra_says(half, turn):
     center = np.array([0.3, -0.2, 0.5])
     origins, directions = rays_at(center)
     scene = scene_of("ellipsoid", center, half, turn=turn)
@@ -121,18 +121,18 @@ def test_shadow_rays_stop_at_objects_in_front_only():
 
 
 def picture(scene, light, elevation, floor=-50.0):
-    """Returns one frame in [0, 1] before a white backdrop, almost without perspective."""
+    """Returns one frame in [0, 1] in front of a white backdrop, almost without perspective."""
     view = Camera((0.0, 0.0, 0.0), 0, elevation, 40.0, 1.0, 1.0).view(light, floor)
     return draw([scene], [view], np.ones((SIZE, SIZE, 1), np.float32))[0, ..., 0] / 255
 
 
 def test_silhouette_of_a_sphere_has_the_area_of_its_disc():
-    light = Light(0, 90, key=0.0, sky=0.0, fill=1e-6)  # A black sphere before white.
+    light = Light(0, 90, key=0.0, sky=0.0, fill=1e-6)  # A black sphere in front of white.
     scene = scene_of("ellipsoid", [0, 0, 0], [0.6] * 3)
     frame = picture(scene, light, elevation=0)
     dark = 1 - frame**raycast.GAMMA
     np.testing.assert_allclose(dark.mean() * 4, np.pi * 0.6**2, rtol=0.01)
-    # The edge is smooth: pixels that are neither.
+    # Pixels that are neither black nor white: the edge is smooth.
     assert np.count_nonzero((dark > 0.1) & (dark < 0.9)) > 20
 
 

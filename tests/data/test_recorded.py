@@ -1,4 +1,4 @@
-"""Prepared clips as a source: which frames come, and that they come again."""
+"""Prepared clips as a source: which frames it gives, reproducibly."""
 
 import itertools
 
@@ -15,7 +15,7 @@ from tests.helpers import toy_clips
 
 
 class Known(toy_clips.ToyTurn, skip_registration=True):
-    """Clips about which everything is known."""
+    """Clips with all kinds of factors."""
 
     CONTENT = ("object",)
     LABEL = "move"
@@ -87,7 +87,7 @@ def test_every_clip_comes_once_in_an_epoch(folder):
     assert len({tuple(epoch) for epoch in epochs.tolist()}) > 1
 
 
-def test_short_clips_are_padded_and_say_so(folder):
+def test_short_clips_are_padded_and_report_their_length(folder):
     for batch in take(make(folder).train_clips(0, 4, 6), 10):
         clips, times = np.divmod(toy_clips.read(batch.frames), 20)
         expected = np.array([3, 5, 6, 4])[clips[:, 0]]  # Clip 2 has 8 frames, more than asked.
@@ -121,7 +121,7 @@ def test_sampled_clips_are_long_enough_and_all_different(folder):
     assert source.truth.swap_targets("test", clips, clips, 0) is None
 
 
-def test_pairs_are_of_two_contents(folder):
+def test_pairs_differ_in_content(folder):
     source = make(folder)
     contents = source.stores["test"].contents
     for seed in range(5):
@@ -130,7 +130,7 @@ def test_pairs_are_of_two_contents(folder):
         assert np.all(contents[a.numbers] != contents[b.numbers])
 
 
-def test_clips_that_share_their_content_know_it(folder, monkeypatch):
+def test_clips_of_the_same_content_are_recognized(folder, monkeypatch):
     assert make(folder).stores["train"].contents.tolist() == [0, 1, 2, 3]
     monkeypatch.setattr(Known, "CONTENT", ("move",))
     assert make(folder, Known).stores["train"].contents.tolist() == [0, 1, 0, 1]
@@ -148,7 +148,7 @@ def test_turns_have_no_end(folder):
         np.testing.assert_array_equal(np.diff(toy_clips.read(batch.frames), axis=1) % 4, 1)
 
 
-def test_truth_of_a_swap_of_turns_is_the_same_angle_of_the_other_object(folder):
+def test_a_true_swap_of_turns_shows_the_other_object_at_the_same_angle(folder):
     source = make(folder, toy_clips.ToyTurn, lengths=(4, 4))
     a = source.sample("test", jax.random.key(1), 3)
     b = source.sample("test", jax.random.key(2), 3)
@@ -175,7 +175,7 @@ def test_factors_are_those_of_the_frames_that_were_sampled(folder):
     times = np.array([[0, 1], [5, 2], [3, 3]])
     factors = source.truth.factors("test", clips, times)
     values = toy_clips.read(source.frames("test", clips, times))
-    # Three objects to train with, numbers 0 to 2, then three for the test.
+    # The training objects are numbers 0 to 2, then come three test objects.
     np.testing.assert_array_equal(factors.content["object"] - 3, values[:, 0] // 20 - 5)
     assert factors.num_classes == {"object": 6}
     np.testing.assert_array_equal(factors.clips, clips.numbers)

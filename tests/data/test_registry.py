@@ -1,4 +1,4 @@
-"""Which data `config.data` stands for."""
+"""Which data set `config.data` chooses."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def write_chairs(folder):
             Image.new("RGB", (16, 16), (7 * i, 0, 255)).save(path)
 
 
-def test_without_files_the_stand_in_is_taken_and_that_is_said(tmp_path, caplog):
+def test_without_files_the_stand_in_is_taken_with_a_warning(tmp_path, caplog):
     source = registry.open_source(settings(tmp_path), 1, sharding.data_mesh())
     assert isinstance(source.builder, StandInChairs)
     assert source.stand_in
@@ -56,7 +56,7 @@ def test_files_that_are_there_are_taken(tmp_path, where, caplog):
     assert set(np.unique(frames[..., 2])) == {255}
 
 
-def test_a_stand_in_that_is_asked_for_is_taken_in_any_case(tmp_path):
+def test_a_requested_stand_in_is_taken_even_if_there_are_files(tmp_path):
     write_chairs(tmp_path / "files")
     data = settings(tmp_path, folder=str(tmp_path / "files"), source="stand_in")
     assert isinstance(registry.make_builder(data), StandInChairs)
@@ -73,12 +73,12 @@ def test_a_stand_in_that_is_asked_for_is_taken_in_any_case(tmp_path):
         ("kth", {"colored": True}, r"colored=True; allowed: False, .* have 1 channel\."),
     ],
 )
-def test_what_does_not_fit_is_refused(tmp_path, name, changes, message):
+def test_contradictory_settings_are_refused(tmp_path, name, changes, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         registry.make_builder(settings(tmp_path, name, **changes))
 
 
-def test_the_name_of_no_data_is_refused_with_those_that_there_are():
+def test_an_unknown_name_is_refused_and_the_known_ones_are_listed():
     registry.check_name("moving_mnist")
     with pytest.raises(ValueError) as error:
         registry.check_name("kht")

@@ -1,4 +1,4 @@
-"""Stand-ins: the same bytes every time, factors that tell the truth, poses that can be seen."""
+"""Stand-ins: reproducible bytes, true factors, and poses that can be seen."""
 
 import concurrent.futures
 import itertools
@@ -85,7 +85,7 @@ def test_bytes_do_not_depend_on_threads_or_order(builders, made, name):
 def test_splits_share_no_identity(builders, name):
     jobs = builders[name].jobs()
     assert set(jobs) == {"train", "test"}
-    # Of people the person counts, not the scenario.
+    # The identity of people is the person, whatever the scenario.
     end = 1 if name == "kth" else None
     train, test = ({job.arguments[:end] for job in jobs[split]} for split in ("train", "test"))
     assert not train & test
@@ -136,7 +136,7 @@ def test_folders_and_sizes_of_the_full_stand_ins_never_change(name, sizes, tmp_p
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_of_configs_tell_them_apart(name):
+def test_different_settings_have_different_names(name):
     numbers = {key: value for key, value in SETTINGS[name].items() if key != "elevations"}
     changes = [{}, dict(image_size=128), *({key: numbers[key] + 1} for key in numbers)]
     if name in TURNTABLES:
@@ -168,7 +168,7 @@ def test_impossible_settings_are_refused(name, settings, message):
 
 
 def difference(first, second):
-    """Returns the largest change of a pixel of two frames, and the part of pixels that change."""
+    """Returns the largest change of a pixel in two frames, and the fraction that changes."""
     change = abs(first.astype(int) - second.astype(int)).max(-1)
     return change.max(), np.mean(change > 16)
 
@@ -186,14 +186,14 @@ def test_poses_can_be_told_from_pictures(name):
 
 @pytest.mark.parametrize("identity", range(0, 300, 10))
 def test_outlines_of_chairs_differ_front_and_side(identity):
-    # Colors and light aside: the back rises at the rear edge of the seat.
+    # By shape, not by color or light: the back rises at the rear edge of the seat.
     points = chairs.make_chair(0, identity).points()
     top = points[points[:, 1] > points[:, 1].max() - 0.05]
     assert top[:, 2].max() < 0
     assert points[:, 1].min() > -0.02
 
 
-def test_the_camera_goes_to_the_objects_left():
+def test_at_azimuth_90_the_camera_is_on_the_objects_left():
     # A point on the object's own left, x, is on the right of a viewer who sees the front.
     points = np.array([[1.0, 0, 0], [-1, 0, 0], [0, 0, 1], [0, 0, -1], [0, 1, 0]])
     front, left = turntable(points, (0, 90), 0)
@@ -231,7 +231,7 @@ def test_light_stays_with_the_room_or_with_the_camera(builders, monkeypatch, nam
     monkeypatch.setattr(stand_in, "draw", draw)
     builders[name].make(builders[name].jobs()["train"][0])
     lamps = np.array([view.lamp for view in seen[:8]])
-    if name == "norb":  # As a lamp before a turntable: seen from the camera, it stays.
+    if name == "norb":  # A lamp beside a turntable stays where it is, seen from the camera.
         axes = np.array([[view.right, view.up, view.forward] for view in seen[:8]])
         lamps = np.einsum("nij,nj->ni", axes, lamps)
     np.testing.assert_allclose(lamps, np.broadcast_to(lamps[0], lamps.shape), atol=1e-6)
@@ -278,7 +278,7 @@ def test_clips_are_as_long_as_the_action_lasts():
     assert 25 < means[0] < means[1] < means[2] < 100
 
 
-def test_swap_has_the_place_of_one_and_the_pose_of_the_other(builders, made):
+def test_a_true_swap_has_the_place_of_one_clip_and_the_pose_of_the_other(builders, made):
     config, clip, content = builders["kth"].builder_config, made["kth"][1][4], made["kth"][1][0]
     frames = people_stand_in.render_swap(config, clip.factors, clip.factors)
     np.testing.assert_array_equal(frames, clip.frames)
@@ -289,13 +289,13 @@ def test_swap_has_the_place_of_one_and_the_pose_of_the_other(builders, made):
     assert truth.shape == (32, 32, 1)
     # The upper corners show the backdrop alone.
     np.testing.assert_array_equal(truth[:4, :4], content.frames[0, :4, :4])
-    # Content counts by person and scenario alone, pose by the others.
+    # Of the content only person and scenario matter, of the pose only the other factors.
     content_of_pose = dict(pose) | {key: content.factors[key] for key in builders["kth"].CONTENT}
     own = people_stand_in.render_swap(config, content_of_pose, content_of_pose)
     np.testing.assert_array_equal(truth, own[2])
 
 
-def test_people_face_either_side_in_other_clothes_and_places():
+def test_people_differ_in_side_clothes_and_place():
     person, dressed = (people.make_person(0, 4, outfit) for outfit in (0, 1))
     right, left = (people.pose_person(person, "boxing", 0.5, side).points() for side in (1, -1))
     assert right[:, 0].max() > -right[:, 0].min() and left[:, 0].max() < -left[:, 0].min()

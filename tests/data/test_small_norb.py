@@ -33,12 +33,12 @@ def records(split: str) -> list[tuple]:
 
 
 def picture(row: tuple, camera: int) -> np.ndarray:
-    """Returns uint8 `[96, 96]` that no other record has."""
+    """Returns a picture that no other record has, uint8 `[96, 96]`."""
     return np.random.default_rng([*row, camera]).integers(0, 256, (96, 96), np.uint8)
 
 
 def pictures(turn: tuple, camera: int) -> np.ndarray:
-    """Returns uint8 `[18, 96, 96]`, by azimuth."""
+    """Returns the pictures of a turn by azimuth, uint8 `[18, 96, 96]`."""
     category, instance, elevation, light = turn
     return np.stack([picture((category, instance, elevation, a, light), camera) for a in range(18)])
 
@@ -161,11 +161,11 @@ def prepared(tmp_path_factory):
 
 
 @pytest.mark.parametrize("below", ["", "smallnorb", "smallnorb/2.0.0"])
-def test_what_tfds_prepared(prepared, below):
+def test_what_tfds_prepared_is_read(prepared, below):
     check_all(create(prepared / below))
 
 
-def test_something_else_that_tfds_prepared(tmp_path, plain):
+def test_other_data_that_tfds_prepared_are_refused(tmp_path, plain):
     Smallnorb(data_dir=tmp_path, file_format="parquet").download_and_prepare()
     with pytest.raises(ValueError, match=r"was prepared as parquet.*allowed: file_format='array_r"):
         create(tmp_path).jobs()
@@ -175,7 +175,7 @@ def test_something_else_that_tfds_prepared(tmp_path, plain):
         create(other.data_path).jobs()
 
 
-def test_other_files_another_name(folder):
+def test_changed_files_change_the_name(folder):
     names = {create(folder, cameras=cameras).builder_config.name for cameras in ("both", "left")}
     path = max(folder.iterdir())
     path.write_bytes(path.read_bytes() + b"more")
@@ -204,7 +204,7 @@ def test_other_files_another_name(folder):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_bad_files_before_any_work(tmp_path, files, suffix, part, content, message):
+def test_bad_files_are_refused_before_any_work(tmp_path, files, suffix, part, content, message):
     name = f"{STEMS['train']}-{part}.mat"
     folder = write(tmp_path / "bad", files | {name: content(files[name])}, suffix)
     with pytest.raises(ValueError, match=message) as caught:
@@ -222,7 +222,7 @@ def test_bad_files_before_any_work(tmp_path, files, suffix, part, content, messa
         (lambda c: b"<html>Not found</html>", "is truncated or damaged"),
     ],
 )
-def test_damaged_gzip(tmp_path, files, damage, message):
+def test_damaged_gzip_is_refused(tmp_path, files, damage, message):
     folder = write(tmp_path / "zipped", files, ".gz")
     path = folder / f"{STEMS['train']}-dat.mat.gz"
     path.write_bytes(damage(path.read_bytes()))
@@ -231,16 +231,16 @@ def test_damaged_gzip(tmp_path, files, damage, message):
     assert "\n" not in str(caught.value)
 
 
-def test_an_object_in_both_splits(tmp_path, files):
+def test_an_object_in_both_splits_is_refused(tmp_path, files):
     name = f"{STEMS['test']}-info.mat"
     header, rows = files[name][:20], np.frombuffer(files[name][20:], "<i4").reshape(-1, 4).copy()
-    rows[:, 0] = 9  # The instance, of category 3 as one in training.
+    rows[:, 0] = 9  # The instance; with category 3, the object is also in training.
     folder = write(tmp_path / "both", files | {name: header + rows.tobytes()})
     with pytest.raises(ValueError, match="instance 9 of category 3 in both splits"):
         create(folder).jobs()
 
 
-def test_missing_files_and_settings(plain, tmp_path):
+def test_missing_files_and_bad_settings_are_refused(plain, tmp_path):
     (plain / f"{STEMS['test']}-cat.mat").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no .*-testing-cat\.mat, plain or with \.gz"):
         create(plain)

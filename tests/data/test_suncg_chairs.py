@@ -72,7 +72,7 @@ def test_transparency_is_shown_on_white(folder):
     pixels = np.zeros((SIDE, SIDE, 4), np.uint8)
     pixels[..., 0] = 100
     pixels[:4, :, 3] = 255
-    pixels[4:8, :, 3] = 51  # A fifth.
+    pixels[4:8, :, 3] = 51  # Opaque by a fifth.
     Image.fromarray(pixels).save(folder / CHAIRS[0] / ELEVATIONS[0] / "p200-64_7.png")
     builder = create(folder)
     (clip,) = builder.make(builder.jobs()["train"][0])
@@ -123,7 +123,7 @@ def test_a_bad_picture_is_one_unreadable_job(folder, damage, message):
     assert builder.make(other)
 
 
-def test_other_files_another_name(folder):
+def test_changed_files_change_the_name(folder):
     before = create(folder).builder_config.name
     (folder / CHAIRS[0] / ".DS_Store").write_bytes(b"ignored")
     assert create(folder).builder_config.name == before
@@ -132,7 +132,7 @@ def test_other_files_another_name(folder):
     assert before.replace("_", "").isalnum()
 
 
-def test_at_least_two_chairs_one_for_each_split(folder):
+def test_fewer_than_two_chairs_are_refused(folder):
     jobs = create(folder).jobs()
     names = [[job.name for job in jobs[split]] for split in SPLITS]
     assert names == [[f"{name}/{ELEVATIONS[0]}"] for name in (CHAIRS[0], CHAIRS[-1])]

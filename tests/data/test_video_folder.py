@@ -52,7 +52,7 @@ def write_sound(path):
 
 
 def write_twins(folder, suffix, *arguments, **options):
-    """Writes two equal videos, since one alone cannot be split."""
+    """Writes two equal videos, because a single one could not be split."""
     for name in "ab":
         write_video(folder / f"{name}{suffix}", *arguments, **options)
 
@@ -140,7 +140,7 @@ CODECS = {
 
 
 def test_gray_and_size_and_crop(tmp_path):
-    # The middle square is white, what is left and right of it black.
+    # The middle square is white, and the parts left and right of it are black.
     frames = np.zeros((3, 32, 64, 3), np.uint8)
     frames[:, :, 16:48] = 255
     write_video(tmp_path / "wide.avi", frames)
@@ -154,13 +154,13 @@ def test_gray_and_size_and_crop(tmp_path):
     assert create(tmp_path, colored=False).channels == 1 and create(tmp_path).channels == 3
 
 
-def test_frame_rates(tmp_path):
+def test_videos_are_resampled_to_the_frame_rate(tmp_path):
     # Matroska rounds times to milliseconds: 0, 33, 67, 100, ...
     write_twins(tmp_path, ".mkv", smooth(30), rate=30)
     for rate, step in {0: 1, 30: 1, 10: 3, 15: 2}.items():
         np.testing.assert_array_equal(read(tmp_path, "a.mkv", frame_rate=rate), smooth(30)[::step])
     doubled = read(tmp_path, "a.mkv", frame_rate=60)
-    # Each time between two frames is as near to one as to the other.
+    # Each time that lies between two frames is equally near to both.
     assert len(doubled) in (59, 60)
     np.testing.assert_array_equal(doubled[:59:2], smooth(30))
 
@@ -184,13 +184,14 @@ def test_long_videos_are_cut(tmp_path, suffix, rate):
     whole = read(tmp_path, name)
     assert whole.shape == (53, SIDE, SIDE, 3)
     error = np.abs(whole.astype(int) - smooth(53)).mean()
-    assert error < (40 if suffix == ".gif" else 4)  # That GIF has 8 colors on an axis at most.
+    # The palette of these GIFs has at most 8 values per channel.
+    assert error < (40 if suffix == ".gif" else 4)
     builder = create(tmp_path, max_frames=2, frame_rate=rate)
     [named] = [jobs for jobs in builder.jobs().values() if jobs[0].name == name]
     assert [job.name for job in named] == [name, f"{name}, part 2", f"{name}, part 3"]
     clips = [made for job in named for made in builder.make(job)]
     assert {len(made.frames) for made in clips} == {2}
-    # The last of 53 frames alone is too short to be a clip.
+    # The last of the 53 frames would be a clip by itself, which is too short.
     np.testing.assert_array_equal(np.concatenate([made.frames for made in clips]), whole[:52])
     assert [made.name for made in clips][9:12] == [f"{name}#{n}" for n in ("0.9", "1.0", "1.1")]
 
@@ -205,8 +206,8 @@ def test_many_pictures_are_cut(tmp_path):
     np.testing.assert_array_equal(np.concatenate(frames), smooth(44))
 
 
-def test_upright(tmp_path):
-    """MP4 and JPEG files tell how a telephone was held."""
+def test_rotated_files_are_shown_upright(tmp_path):
+    """MP4 and JPEG files note how a phone was held."""
     frames = np.zeros((3, SIDE, SIDE, 3), np.uint8)
     frames[:, :, : SIDE // 2] = 255
     write_twins(tmp_path, ".mp4", frames, "mpeg4", "yuv420p")
@@ -219,7 +220,7 @@ def test_upright(tmp_path):
     path.write_bytes(content[:track] + content[track:].replace(still, turned, 1))
     write_pictures(tmp_path / "a", frames, ["1.JPG", "2.jpeg", "3.jpg"])
     exif = Image.Exif()
-    exif[0x0112] = 6  # To be turned clockwise by a quarter.
+    exif[0x0112] = 6  # To be turned clockwise by 90 degrees.
     Image.fromarray(frames[0]).save(tmp_path / "a" / "1.JPG", exif=exif, quality=95)
     picture, *plain = read(tmp_path, "a")
     # A quarter turn clockwise: left becomes up.
@@ -227,7 +228,7 @@ def test_upright(tmp_path):
         assert frame[: SIDE // 2 - 1].min() > 200 and frame[SIDE // 2 + 1 :].max() < 50
 
 
-def test_sixteen_bits_and_palettes(tmp_path):
+def test_pictures_of_16_bits_and_with_palettes_are_read(tmp_path):
     deep = np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE) * 256
     gray = np.repeat((deep // 256).astype(np.uint8)[..., None], 3, axis=2)
     write_pictures(tmp_path / "a", [deep, gray])
@@ -254,7 +255,7 @@ def test_both_splits_have_a_file(tmp_path):
         assert [len(names[split]) for split in SPLITS] == [4 - num_test, num_test]
 
 
-def test_other_files_another_name(folder):
+def test_changed_files_change_the_name(folder):
     name = create(folder).builder_config.name
     names = {name, create(folder, frame_rate=5).builder_config.name}
     names |= {create(folder, colored=False).builder_config.name}
@@ -281,7 +282,7 @@ def test_links_are_followed_once(folder, tmp_path):
 
 
 def content(replaced: bytes):
-    """Returns what gives a file another content."""
+    """Returns a function that replaces the content of a file."""
     return lambda path: path.write_bytes(replaced)
 
 
@@ -318,7 +319,7 @@ VIDEO, PICTURES = "train/c.avi", "test/walk 3"
         (f"{PICTURES}/cover.png", content(b""), "has no number in its name"),
     ],
 )
-def test_an_unreadable_input(folder, file, spoil, message, capfd):
+def test_an_unreadable_file_is_one_unreadable_job(folder, file, spoil, message, capfd):
     write_video(folder / VIDEO, clip(2))
     spoil(folder / file)
     assert refusal(folder, VIDEO if file == VIDEO else PICTURES).startswith(f"{file} {message}")
@@ -326,7 +327,7 @@ def test_an_unreadable_input(folder, file, spoil, message, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_a_title_that_is_not_unicode(folder):
+def test_a_title_that_is_not_unicode_does_no_harm(folder):
     path = folder / "train" / "c.mkv"
     write_video(path, clip(2), title="Qualle")
     path.write_bytes(path.read_bytes().replace(b"Qualle", b"\xe9ualle"))
@@ -342,10 +343,10 @@ def test_a_truncated_video_keeps_its_start(folder):
     np.testing.assert_array_equal(frames, clip(2, num_frames=20)[: len(frames)])
 
 
-# Bad input: nothing can be made of it.
+# Bad input that stops the whole preparation.
 
 
-def test_files_that_cannot_be_split(folder, tmp_path):
+def test_files_that_cannot_be_split_are_refused(folder, tmp_path):
     shutil.rmtree(folder / "test" / "walk 3")
     with pytest.raises(ValueError, match="test holds no video and no folder of pictures"):
         create(folder).jobs()
@@ -375,7 +376,7 @@ def test_files_that_cannot_be_split(folder, tmp_path):
         (b'file,label\ntrain/c.mkv,"run\n', "is not a table of comma-separated UTF-8 text"),
     ],
 )
-def test_bad_labels(folder, table, message):
+def test_bad_labels_are_refused(folder, table, message):
     (folder / "labels.csv").write_bytes(table)
     with pytest.raises(ValueError, match=message) as caught:
         create(folder)
@@ -394,7 +395,7 @@ def test_bad_labels(folder, table, message):
         ({"folder": "nowhere"}, "no folder 'nowhere', which should hold videos"),
     ],
 )
-def test_bad_settings(folder, settings, message):
+def test_bad_settings_are_refused(folder, settings, message):
     kind = FileNotFoundError if "folder" in settings else ValueError
     with pytest.raises(kind, match=message):
         create(**{"folder": folder} | settings)

@@ -36,7 +36,7 @@ class ToyConfig(ClipConfig):
 class Toy(ClipBuilder, skip_registration=True):
     """A square that moves to the right; everything about a clip follows from its name.
 
-    Notes in `made` which jobs it made; cannot read those with arguments in `unreadable`.
+    Lists in `made` the jobs it made; jobs with arguments in `unreadable` have bad input.
     """
 
     CARD = Card(

@@ -1,4 +1,4 @@
-"""Data sets of tiny clips whose every pixel tells which frame of which clip it is of."""
+"""Data sets of tiny clips in which every pixel tells its clip and its frame."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from tests.helpers import squares
 class ToyConfig(ClipConfig):
     """Settings of the toy data."""
 
-    # Frames of the clips for training; the three for the test are as long as the longest.
+    # Of the training clips, in frames; the three test clips are as long as the longest one.
     lengths: tuple[int, ...]
 
 

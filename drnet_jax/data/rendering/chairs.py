@@ -254,7 +254,7 @@ def _curve(chair: Chair, back: _Back) -> None:
     number, angle = 7, chair.draw(0.5, 1.2)
     radius, gap = back.width / np.sin(angle), chair.draw(0, 0.14)
     material = chair.fabric if chair.chance(0.6) else chair.frame
-    # A little wider than the arc's part, so that no light shows between two boards.
+    # A little wider than its part of the arc, so that no light shows between two boards.
     half = [radius * np.sin(angle / (number - 1)) * 1.08, (back.height - gap) / 2, 0.013]
     for turn in np.linspace(-angle, angle, number):
         place = radius * np.sin(turn), (back.height + gap) / 2, radius * (1 - np.cos(turn))

@@ -133,7 +133,7 @@ def _unit(vector):
 
 
 def _surface(scene: Scene, index, point):
-    """Returns the unit normal and color at each hit: 3 and `channels` arrays `[rays]`."""
+    """Returns unit normal, color and shine at hits: 3, `channels` and 1 arrays `[rays]`."""
     capacity = scene.transforms.shape[1]
     # [kind, capacity, ...] -> [index, ...]
     flat = jax.tree.map(lambda x: x.reshape(3 * capacity, *x.shape[2:]), scene._replace(counts=()))
@@ -153,7 +153,7 @@ def _surface(scene: Scene, index, point):
     normal = _unit([_dot([matrix[:, i, j] for i in range(3)], local) for j in range(3)])
     wave = flat.waves[index]
     along = _dot([wave[:, i] for i in range(3)], (x, y, z))
-    # A wave in the wave makes stripes of unequal width, as grain has.
+    # A wave in the phase makes stripes of unequal width, like grain.
     stripes = 1 + flat.contrast[index] * jnp.sin(along + 0.8 * jnp.sin(0.37 * along))
     colors = flat.colors[index]
     color = [colors[:, i] ** GAMMA * stripes for i in range(colors.shape[1])]
@@ -172,7 +172,7 @@ def _lamp(view: View, offset):
     """Returns three scalars: the direction to the point `offset` of the lamp."""
     lamp = view.lamp
     side = _unit([lamp[2], 0.0, -lamp[0] + 1e-6])
-    # The cross product of the two.
+    # The cross product of `lamp` and `side`.
     rise = [lamp[i - 2] * side[i - 1] - lamp[i - 1] * side[i - 2] for i in range(3)]
     spread = view.lamp_size
     return _unit([lamp[i] + spread * (offset[0] * side[i] + offset[1] * rise[i]) for i in range(3)])
