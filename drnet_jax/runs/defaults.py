@@ -28,30 +28,7 @@ def settings() -> ml_collections.ConfigDict:
         normalize=False,  # True: poses are scaled to unit length.
         discriminator_width=100,  # Units of each hidden layer of the discriminator.
     )
-    # First stage: encoders, decoder and discriminator.
-    config.drnet = dict(
-        batch_size=100,  # Clips in a batch; 2 or more.
-        num_steps=120_000,  # 200 epochs of 600 steps.
-        learning_rate=0.002,  # Of Adam.
-        schedule="constant",  # Of the learning rate: constant, cosine.
-        warmup_steps=0,  # Steps in which the learning rate rises from 0.
-        beta1=0.5,  # Of Adam; 0 or more, below 1.
-        similarity_weight=1.0,  # alpha; 0 switches the similarity term off.
-        adversarial_weight=0.1,  # beta; 0 switches the adversarial term off.
-    )
-    # Second stage: pose predictor.
-    config.predictor = dict(
-        num_observed=5,  # Frames that are seen before the first prediction.
-        num_predicted=10,  # Frames that training predicts.
-        hidden_dim=256,  # Units of an LSTM layer.
-        num_layers=2,  # LSTM layers.
-        batch_size=100,  # Clips in a batch.
-        num_steps=60_000,
-        learning_rate=0.002,  # Of Adam.
-        schedule="constant",  # Of the learning rate: constant, cosine.
-        warmup_steps=0,  # Steps in which the learning rate rises from 0.
-        beta1=0.9,  # Of Adam; 0 or more, below 1.
-    )
+    config.update(_stages())
     # Evaluation.
     config.evaluation = dict(
         num_clips=500,  # Test clips of the swap scores.
@@ -75,6 +52,35 @@ def settings() -> ml_collections.ConfigDict:
     config.checkpoint_every_steps = 1_000  # 0: at the end only.
     config.keep_checkpoints = 3  # Newest checkpoints that are kept.
     return config
+
+
+def _stages() -> dict[str, Any]:
+    """Returns the settings of both stages of training."""
+    # Encoders, decoder and discriminator.
+    drnet = dict(
+        batch_size=100,  # Clips in a batch; 2 or more.
+        num_steps=120_000,  # 200 epochs of 600 steps.
+        learning_rate=0.002,  # Of Adam.
+        schedule="constant",  # Of the learning rate: constant, cosine.
+        warmup_steps=0,  # Steps in which the learning rate rises from 0.
+        beta1=0.5,  # Of Adam; 0 or more, below 1.
+        similarity_weight=1.0,  # alpha; 0 switches the similarity term off.
+        adversarial_weight=0.1,  # beta; 0 switches the adversarial term off.
+    )
+    # Pose predictor.
+    predictor = dict(
+        num_observed=5,  # Frames that are seen before the first prediction.
+        num_predicted=10,  # Frames that training predicts.
+        hidden_dim=256,  # Units of an LSTM layer.
+        num_layers=2,  # LSTM layers.
+        batch_size=100,  # Clips in a batch.
+        num_steps=60_000,
+        learning_rate=0.002,  # Of Adam.
+        schedule="constant",  # Of the learning rate: constant, cosine.
+        warmup_steps=0,  # Steps in which the learning rate rises from 0.
+        beta1=0.9,  # Of Adam; 0 or more, below 1.
+    )
+    return dict(drnet=drnet, predictor=predictor)
 
 
 def clips(**own: Any) -> dict[str, Any]:
