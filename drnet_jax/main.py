@@ -123,6 +123,7 @@ def _parse(argv: Sequence[str]) -> list[str]:
         # The file is loaded by now: the flag --config takes the settings themselves.
         argv = [a for a in argv if not a.startswith(("--config=", "-config="))]
         config_flags.DEFINE_config_dict("config", config, _CONFIG_HELP, sys_argv=argv)
+        flags.FLAGS["config"].default_as_str = None  # Settings in full say little in --help.
         arguments = flags.FLAGS(argv)
         if len(arguments) > 1:
             raise InputError(f"Unexpected arguments: {' '.join(arguments[1:])}.")
@@ -144,6 +145,8 @@ def _load_config(values: Mapping[str, str]) -> ml_collections.ConfigDict:
     """Returns the settings in --config, or else those that --mode uses; empty if it has none."""
     if "config" in values:
         path, _, variant = values["config"].partition(":")
+        if pathlib.PurePath(path).name == "stored.py":  # In version 0.1: those of a workdir.
+            return _load_trained(variant)
         path = _settings_file(path)
         spec = importlib.util.spec_from_file_location("settings_file", path)
         module = importlib.util.module_from_spec(spec)
@@ -151,15 +154,17 @@ def _load_config(values: Mapping[str, str]) -> ml_collections.ConfigDict:
         return module.get_config(variant) if variant else module.get_config()
     match values.get("mode"):
         case "evaluate" | "generate":
-            from drnet_jax.runs.workdir import trained_settings
-
-            with input_errors():
-                return ml_collections.ConfigDict(
-                    trained_settings(values.get("workdir", _WORKDIR.default))
-                )
+            return _load_trained(values.get("workdir", _WORKDIR.default))
         case "import_torch":
             return _load_config({"config": "configs/mnist.py"})
     return ml_collections.ConfigDict()
+
+
+def _load_trained(workdir: str) -> ml_collections.ConfigDict:
+    from drnet_jax.runs.workdir import trained_settings  # Imports JAX.
+
+    with input_errors():
+        return ml_collections.ConfigDict(trained_settings(workdir))
 
 
 def _settings_file(path: str) -> pathlib.Path:

@@ -25,6 +25,7 @@ MISTAKES = {
     (SMOKE, "--config.drnet.num_steps=0"): "config.drnet.num_steps=0; allowed: above 0.",
     (SMOKE, "--mode=generate"): "nothing has been trained there",
     ("--mode=evaluate",): "nothing has been trained there",
+    ("--mode=evaluate", "--config=configs/stored.py:x"): "No config.json in x: nothing has been",
     ("--mode=import_torch",): "--torch_checkpoint is missing",
     ("--config=configs/video_folder.py:smoke", "--config.data.folder=no where"): (
         "There is no folder no where: set config.data.folder to the files."
@@ -61,6 +62,7 @@ def test_help_names_every_flag_and_is_quick():
     assert "Trains, evaluates and samples DrNET models." in result.stdout
     for text in ("--config:", "--mode:", "--workdir:", "configs/mnist.py:quick"):
         assert text in result.stdout
+    assert "{}" not in result.stdout
 
 
 def test_data_are_prepared_ahead_once_from_any_folder(tmp_path):
