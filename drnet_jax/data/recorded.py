@@ -242,9 +242,9 @@ class RecordedTruth(GroundTruth):
     def swap_targets(
         self, split: str, content: RecordedClips, pose: RecordedClips, time: int
     ) -> np.ndarray | None:
-        """Returns one target per pair, `[batch, 1, ...]`, or None if there are no true swaps.
+        """Returns one target per pair, `[batch, 1, ...]`, or None if they are unknown.
 
-        There are if the clips are full turns of equal length, or if the builder draws swaps.
+        They are known for full turns of equal length, and where the builder can draw swaps.
         """
         store = self._stores[split]
         times = pose.starts + time

@@ -77,7 +77,7 @@ def test_factors_survive_unpacking(tmp_path):
 
 @pytest.mark.parametrize("damaged", ["train.frames", "train.index"])
 @pytest.mark.parametrize("damage", ["changed", "truncated", "empty", "missing"])
-def test_damaged_files_are_written_anew(builder, damaged, damage):
+def test_damaged_files_are_written_again(builder, damaged, damage):
     check(ClipStore(builder, "train", 0))
     path = pathlib.Path(builder.data_path / damaged)
     stored = path.read_bytes()
@@ -91,7 +91,7 @@ def test_damaged_files_are_written_anew(builder, damaged, damage):
     assert path.read_bytes() == stored
 
 
-def test_files_of_other_records_are_written_anew(builder):
+def test_files_of_other_records_are_written_again(builder):
     check(ClipStore(builder, "train", 0))
     for name in ("frames", "index"):
         (builder.data_path / f"train.{name}").copy(builder.data_path / f"test.{name}")

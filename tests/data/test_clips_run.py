@@ -47,7 +47,7 @@ def test_everything_is_scored_and_reported(finished):
     for name in ("model", "copy_content_frame", "copy_pose_frame", "mean_frame"):
         psnr = record["swap"][name]["psnr"]
         assert psnr["low"] <= psnr["mean"] <= psnr["high"]
-    # The position and scenario of people are known, but no judge exists except for digits.
+    # The position and scenario of people are known, but only digits have a judge.
     assert record["judge"] is None and record["rollout"]["identity"] is None
     assert {probe["factor"] for probe in record["leakage"]["probes"]} >= {"scenario", "position"}
     assert record["blocks"]["mig_by_factor"].keys() >= {"scenario", "position"}

@@ -1,4 +1,4 @@
-"""Digits from files, from the package and from mirrors that a local server plays."""
+"""Digits from files, from the package and from mirrors on a local server."""
 
 import contextlib
 import functools
@@ -27,7 +27,7 @@ TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 
 @pytest.fixture(autouse=True)
 def no_mirrors(monkeypatch):
-    """Leaves one mirror, where no server is; tests that need mirrors call `make_mirrors`."""
+    """Leaves one mirror, which has no server; tests that need mirrors call `make_mirrors`."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(mnist_mirrors, "MIRRORS", ("http://127.0.0.1:1/",))
 
@@ -93,7 +93,7 @@ def labels_file(*labels: int) -> bytes:
 
 
 def small_files() -> dict[str, bytes]:
-    """Returns three training digits and two test digits, file by file."""
+    """Returns the files of three training digits and two test digits, by name."""
     return {
         TRAIN_IMAGES: images_file(3),
         TRAIN_LABELS: labels_file(7, 0, 9),
@@ -295,7 +295,7 @@ def test_auto_does_not_wait_for_a_hanging_network(data_dir, silent, monkeypatch,
     assert f"Digits: {found.note}" in caplog.messages
 
 
-def test_a_connection_that_falls_silent_is_given_up(tmp_path, silent, monkeypatch):
+def test_a_silent_connection_is_given_up(tmp_path, silent, monkeypatch):
     monkeypatch.setattr(mnist_mirrors, "_STALL_SECONDS", 0.1)
     with pytest.raises(ConnectionError, match="timed out"):
         mnist_mirrors.download(epath.Path(tmp_path), first=silent)

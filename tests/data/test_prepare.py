@@ -42,7 +42,7 @@ def kill_while(stage, folder):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A complete data set, which tests only read."""
+    """A complete data set; tests only read it."""
     builder = create(tmp_path_factory.mktemp("undisturbed"))
     assert not builder.data_path.exists()
     assert prepare_clips(builder) == builder.data_path
@@ -86,7 +86,7 @@ def test_bytes_do_not_depend_on_the_threads(tmp_path, undisturbed, workers, caps
 
 def test_a_complete_data_set_is_left_alone(prepared, undisturbed, capsys):
     again = create(prepared.data_path.parent.parent.parent)
-    prepare._parts(again).mkdir()  # As after a crash between the last two steps.
+    prepare._parts(again).mkdir()  # Left by a crash between the last two steps.
     assert contents(prepare_clips(again)) == undisturbed
     assert not prepare._parts(again).exists()
     assert again.made == []
@@ -109,7 +109,7 @@ def test_a_killed_preparation_resumes_to_the_same_bytes(tmp_path, undisturbed):
     assert {path.name for path in folder.iterdir()} == {"1.0.0", ".1.0.0.lock"}
 
 
-def test_damaged_parts_are_made_anew(tmp_path, undisturbed):
+def test_damaged_parts_are_made_again(tmp_path, undisturbed):
     builder = create(tmp_path)
     intact, *damaged = builder.jobs()["train"]
     for job in (intact, *damaged):
@@ -242,7 +242,7 @@ def test_a_full_disk_while_making_is_an_error(tmp_path, monkeypatch):
 
 def test_a_full_disk_while_writing_is_an_error(tmp_path, monkeypatch, undisturbed):
     builder = create(tmp_path)
-    writer = unittest.mock.Mock()  # Fails as that of ArrayRecord does.
+    writer = unittest.mock.Mock()  # Fails as ArrayRecord's writer does.
     error = RuntimeError("write() failed: No space left on device; writing x.array_record; at")
     writer.return_value.write.side_effect = error
     with monkeypatch.context() as patch:

@@ -29,7 +29,8 @@ def cast(scene, origin, direction):
 
 def first_hits(scene, origins, directions):
     """Returns distance and index of the first hit of rays `[n, 3]`, and the normals there."""
-    rays = [np.resize(np.float32(x), (200, 3)) for x in (origins, directions)]  # One program.
+    # Always 200 rays, so that one compiled program serves all tests.
+    rays = [np.resize(np.float32(x), (200, 3)) for x in (origins, directions)]
     return [np.asarray(x)[: len(origins)] for x in cast(scene, *rays)]
 
 
@@ -146,7 +147,7 @@ def test_shadow_lies_where_the_light_points():
     rows, places = np.nonzero(dark & (columns < 0.3))
     np.testing.assert_allclose(columns[places].mean(), 0, atol=0.03)
     np.testing.assert_allclose(columns[rows].mean(), 0, atol=0.03)
-    # A disc, stretched by the slant of the light to 1 / sin 45.
+    # A disc that the slanted light stretches by 1 / sin 45.
     np.testing.assert_allclose(np.ptp(columns[places]), 0.3 * np.sqrt(2), atol=2 * 2 / SIZE)
 
 
@@ -157,7 +158,8 @@ def test_brightness_follows_the_cosine():
         scene = scene_of("box", [0, 0, 0], [0.9, 0.1, 0.9])
         frames.append(picture(scene, light, elevation=90))
     middle = [frame[SIZE // 2, SIZE // 2] ** raycast.GAMMA for frame in frames]
-    np.testing.assert_allclose(middle[0], 0.8 * 0.5**raycast.GAMMA, rtol=0.15)  # And a highlight.
+    # The tolerance of the first leaves room for a highlight.
+    np.testing.assert_allclose(middle[0], 0.8 * 0.5**raycast.GAMMA, rtol=0.15)
     np.testing.assert_allclose(middle[1], 0.8 * 0.5**raycast.GAMMA * 0.5, rtol=0.05)
 
 

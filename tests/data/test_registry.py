@@ -39,7 +39,7 @@ def test_without_files_the_stand_in_is_taken_with_a_warning(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("where", ["given", "usual"])
-def test_files_that_are_there_are_taken(tmp_path, where, caplog):
+def test_existing_files_are_taken(tmp_path, where, caplog):
     usual = tmp_path / "prepared" / "downloads" / "manual" / "suncg"
     folder = tmp_path / "my files" if where == "given" else usual
     write_chairs(folder)

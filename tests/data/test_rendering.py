@@ -26,7 +26,7 @@ LIGHT = Light(azimuth=40, elevation=55)
 
 
 def config_of(name, image_size=32, **changes):
-    """Returns the small settings of a stand-in, changed."""
+    """Returns the config of a stand-in with small settings and the changes."""
     config_class = registry.STAND_INS[name][1]
     return config_class(image_size=image_size, **SETTINGS[name] | changes)
 
@@ -47,7 +47,7 @@ def made(builders):
 
 
 def track(config, **changes):
-    """Returns factors of a clip that is not rendered."""
+    """Returns the factors of a clip without rendering it."""
     which = dict(person=1, scenario=0, repeat=0, action=0) | changes
     return which | people_stand_in._track(config, **which)
 
@@ -193,7 +193,7 @@ def test_outlines_of_chairs_differ_front_and_side(identity):
     assert points[:, 1].min() > -0.02
 
 
-def test_at_azimuth_90_the_camera_is_on_the_objects_left():
+def test_at_azimuth_90_the_camera_sees_the_left_side():
     # A point on the object's own left, x, is on the right of a viewer who sees the front.
     points = np.array([[1.0, 0, 0], [-1, 0, 0], [0, 0, 1], [0, 0, -1], [0, 1, 0]])
     front, left = turntable(points, (0, 90), 0)
@@ -287,7 +287,7 @@ def test_a_true_swap_has_the_place_of_one_clip_and_the_pose_of_the_other(builder
     pose = track(config, person=2, scenario=1, action=3)
     truth = builders["kth"].swap_truth(content.factors, pose, 2)
     assert truth.shape == (32, 32, 1)
-    # The upper corners show the backdrop alone.
+    # The upper corners show only the backdrop.
     np.testing.assert_array_equal(truth[:4, :4], content.frames[0, :4, :4])
     # Of the content only person and scenario matter, of the pose only the other factors.
     content_of_pose = dict(pose) | {key: content.factors[key] for key in builders["kth"].CONTENT}

@@ -20,7 +20,7 @@ TURNS = {"train": ((0, 4, 0, 0), (0, 4, 3, 5), (3, 9, 8, 1)), "test": ((3, 0, 2,
 
 
 def matrix(magic: int, *shape: int) -> bytes:
-    """Returns the header of a matrix, which has three sizes at least."""
+    """Returns the header of a matrix, which always has at least three sizes."""
     sizes = (*shape, *[1] * (3 - len(shape)))
     return np.array([magic, len(shape), *sizes], "<i4").tobytes()
 

@@ -36,7 +36,7 @@ def chairs(tmp_path_factory):
 
 @pytest.fixture
 def folder(chairs, tmp_path):
-    """The first chair and the last, at one elevation, that a test may change."""
+    """The first and the last chair at one elevation, for a test to change."""
     for name in (CHAIRS[0], CHAIRS[-1]):
         view = f"{name}/{ELEVATIONS[0]}"
         shutil.copytree(chairs / view, tmp_path / "chairs" / view)
@@ -72,7 +72,7 @@ def test_transparency_is_shown_on_white(folder):
     pixels = np.zeros((SIDE, SIDE, 4), np.uint8)
     pixels[..., 0] = 100
     pixels[:4, :, 3] = 255
-    pixels[4:8, :, 3] = 51  # Opaque by a fifth.
+    pixels[4:8, :, 3] = 51  # One fifth opaque.
     Image.fromarray(pixels).save(folder / CHAIRS[0] / ELEVATIONS[0] / "p200-64_7.png")
     builder = create(folder)
     (clip,) = builder.make(builder.jobs()["train"][0])
@@ -89,7 +89,7 @@ def encoded(pixels: np.ndarray, form: str) -> bytes:
 
 
 SMALL = encoded(np.zeros((8, 8, 3), np.uint8), "png")
-# How the picture at azimuth 7 is damaged, or the name of another file that is added or missing.
+# How the picture at azimuth 7 is damaged, or which other file is added or missing.
 DAMAGES = {
     "cut": (lambda c: c[:-300], "p200-64_7.png is not a readable picture"),
     "bomb": (  # Promises 60,000 x 60,000 pixels.

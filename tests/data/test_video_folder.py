@@ -260,7 +260,7 @@ def test_changed_files_change_the_name(folder):
     names = {name, create(folder, frame_rate=5).builder_config.name}
     names |= {create(folder, colored=False).builder_config.name}
     path = folder / "train" / "c.mkv"
-    path.write_bytes(path.read_bytes())  # The same size, another time.
+    path.write_bytes(path.read_bytes())  # The same content and size at a later time.
     names.add(create(folder).builder_config.name)
     (folder / "labels.csv").write_text("file,label\n")
     config = VideoFolderConfig(folder=str(folder), **SETTINGS)

@@ -140,7 +140,7 @@ class KthActions(builder.ClipBuilder):
         return clips
 
     def _decode(self, name: str, place: str | None) -> np.ndarray:
-        """Returns the frames of a video; of a damaged one, those before the damage."""
+        """Returns the frames of a video, up to the first damage if there is any."""
         folder = _folder(self.builder_config)
         if place is None:
             raise builder.UnreadableError(

@@ -162,7 +162,7 @@ def _lights(toy: _Toy, width: float, height: float, front: float) -> None:
 
 
 def _truck(toy: _Toy) -> None:
-    """Adds a truck with its load; its front is at positive z, as of all vehicles."""
+    """Adds a truck with its load; its front is at positive z, like that of all vehicles."""
     length, width, radius = toy.draw(0.42, 0.56), toy.draw(0.14, 0.19), toy.draw(0.065, 0.095)
     cab, tall, low = toy.draw(0.1, 0.15), toy.draw(0.13, 0.19), radius * 1.5
     toy.box([0, radius * 1.3, 0], [width * 0.8, 0.03, length], _DARK)
