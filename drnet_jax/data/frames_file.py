@@ -19,7 +19,7 @@ ClipRecords = list[dict[str, Any]]
 class FramesFile:
     """Two files beside the records of a split: its frames, and the rest of its records.
 
-    The file of frames gives access to single frames; a record, only to a whole clip. The files can
+    The file of frames gives access to single frames; a record only to a whole clip. The files can
     be deleted at any time: they are written again when they are missing, damaged or outdated.
     """
 

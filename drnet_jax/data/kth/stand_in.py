@@ -26,7 +26,7 @@ FRAMES_PER_SECOND = 25
 # distance of a person whose scale is 1. People are up to 1.9 m tall and have some room above.
 _HALF_HEIGHT, _HALF_WIDTH, _DISTANCE = 1.36, 1.36 * 4 / 3, 8.0
 _CAMERA = Camera((0.0, 1.07, 0.0), 0, 3, _DISTANCE, _HALF_WIDTH, _HALF_HEIGHT)
-# In picture widths, how near a person's middle comes to an edge: all limbs stay visible.
+# Least distance of a person's middle from an edge, in picture widths: limbs stay visible.
 _EDGE = 0.1
 
 

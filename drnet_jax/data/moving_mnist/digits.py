@@ -18,8 +18,8 @@ SOURCES = ("auto", "full", "embedded")
 
 _EMBEDDED_FOLDER = importlib.resources.files("drnet_jax.data.moving_mnist") / "embedded_digits"
 _ADVICE = (
-    "name a folder with the four MNIST files with config.data.digits_dir=..., "
-    "or take the digits that ship with drnet_jax with config.data.digits=embedded"
+    "set config.data.digits_dir=... to a folder with the four MNIST files, "
+    "or config.data.digits=embedded to use the digits that ship with drnet_jax"
 )
 
 

@@ -33,7 +33,7 @@ class Framing:
 
 
 def check_picture(name: str, width: int, height: int) -> None:
-    """Raises UnreadableError if pictures in the file `name` are empty, too large or too long."""
+    """Raises UnreadableError if pictures in the file `name` are empty, too large or too narrow."""
     if width < 1 or height < 1 or width * height > _MAX_PIXELS:
         raise UnreadableError(
             f"{name} holds pictures of {width}x{height}; allowed: 1 to {_MAX_PIXELS:,} pixels."

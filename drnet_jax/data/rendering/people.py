@@ -36,7 +36,7 @@ class Gait:
     knee: float  # Greatest bend of the knees.
     lean: float  # Forward lean of the trunk.
     elbow: float  # Constant bend of the elbows.
-    bounce: float  # Rise of the body in a step, as a fraction of its height.
+    bounce: float  # Rise of the body in a step, as a fraction of the height.
 
 
 # Slower than real people, so that they do not cross the picture too soon.
