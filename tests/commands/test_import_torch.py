@@ -13,7 +13,8 @@ from drnet_jax.base.errors import InputError
 from drnet_jax.commands import evaluate, generate, import_torch
 from drnet_jax.runs.workdir import stored_settings
 from tests.golden.reader import Golden
-from tests.interop.test_interop import Tensor, create_checkpoint, write
+from tests.helpers.torch_files import Tensor, write
+from tests.interop.test_interop import create_checkpoint
 
 GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 SAMPLES = sorted(GOLDEN.glob("checkpoint_small*.pth"))

@@ -8,7 +8,6 @@ import http.server
 import logging
 import pathlib
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from drnet_jax.data.moving_mnist import digits, idx, mnist_mirrors
+from tests.helpers.idx_files import images_file, labels_file
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 TEST_IMAGES, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -81,15 +81,6 @@ def refused(error, message):
     with pytest.raises(error, match=message) as caught:
         yield lambda: str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def images_file(num: int, height: int = 28, width: int = 28, first: int = 0) -> bytes:
-    pixels = bytes((first + i) % 251 for i in range(num * height * width))
-    return struct.pack(">IIII", 2051, num, height, width) + pixels
-
-
-def labels_file(*labels: int) -> bytes:
-    return struct.pack(">II", 2049, len(labels)) + bytes(labels)
 
 
 def small_files() -> dict[str, bytes]:

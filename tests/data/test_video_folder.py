@@ -4,7 +4,6 @@ import shutil
 import struct
 import unicodedata
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,64 +11,11 @@ from PIL import Image
 from drnet_jax.data.preparation.builder import SPLITS, UnreadableError
 from drnet_jax.data.preparation.prepare import prepare_clips
 from drnet_jax.data.video_folder.builder import VideoFolder, VideoFolderConfig
+from tests.helpers import videos
+from tests.helpers.videos import SIDE, clip, write_pictures, write_video
 
-SIDE = 16
 SETTINGS = dict(colored=True, crop="center", frame_rate=0.0, min_frames=2, max_frames=300)
 SETTINGS |= dict(image_size=SIDE, test_fraction=0.15)
-
-
-def clip(seed: int, num_frames: int = 6, height: int = SIDE, width: int = SIDE) -> np.ndarray:
-    """Returns uint8 `[time, height, width, 3]`."""
-    shape = (num_frames, height, width, 3)
-    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-
-
-def smooth(num_frames: int) -> np.ndarray:
-    """Returns a clip that encoders keep well: the color tells the time."""
-    frames = np.zeros((num_frames, SIDE, SIDE, 3), np.uint8)
-    return frames + (np.arange(num_frames, dtype=np.uint8) * 4)[:, None, None, None]
-
-
-def write_video(path, frames, codec="ffv1", form="bgr0", rate=25, times=None, title="", **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        container.metadata["title"] = title
-        stream = container.add_stream(codec, rate=rate, options=options)
-        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], form
-        for number, array in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(format=form)
-            frame.pts = number if times is None else times[number]
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-
-
-def write_sound(path):
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
-        frame.sample_rate = 8000
-        container.mux(stream.encode(frame))
-
-
-def write_twins(folder, suffix, *arguments, **options):
-    """Writes two equal videos, because a single one could not be split."""
-    for name in "ab":
-        write_video(folder / f"{name}{suffix}", *arguments, **options)
-
-
-def write_pictures(folder, frames, names=None):
-    folder.mkdir(parents=True, exist_ok=True)
-    names = names or [f"{i}.png" for i in range(len(frames))]
-    for name, frame in zip(names, frames, strict=True):
-        Image.fromarray(frame).save(folder / name, quality=95)
-
-
-def write_empty(folder, num: int):
-    """Writes files that are listed although they hold no videos; returns `folder`."""
-    folder.mkdir(exist_ok=True)
-    for number in range(num):
-        (folder / f"clip{number}.mp4").write_bytes(b"")
-    return folder
 
 
 def create(folder, data_dir="unused", **settings) -> VideoFolder:
@@ -156,21 +102,23 @@ def test_gray_and_size_and_crop(tmp_path):
 
 def test_videos_are_resampled_to_the_frame_rate(tmp_path):
     # Matroska rounds times to milliseconds: 0, 33, 67, 100, ...
-    write_twins(tmp_path, ".mkv", smooth(30), rate=30)
+    videos.write_twins(tmp_path, ".mkv", videos.smooth(30), rate=30)
     for rate, step in {0: 1, 30: 1, 10: 3, 15: 2}.items():
-        np.testing.assert_array_equal(read(tmp_path, "a.mkv", frame_rate=rate), smooth(30)[::step])
+        np.testing.assert_array_equal(
+            read(tmp_path, "a.mkv", frame_rate=rate), videos.smooth(30)[::step]
+        )
     doubled = read(tmp_path, "a.mkv", frame_rate=60)
     # Each time that lies between two frames is equally near to both.
     assert len(doubled) in (59, 60)
-    np.testing.assert_array_equal(doubled[:59:2], smooth(30))
+    np.testing.assert_array_equal(doubled[:59:2], videos.smooth(30))
 
 
 def test_variable_frame_rate(tmp_path):
-    write_twins(tmp_path, ".mkv", smooth(4), rate=10, times=[0, 1, 5, 6])
+    videos.write_twins(tmp_path, ".mkv", videos.smooth(4), rate=10, times=[0, 1, 5, 6])
     frames = read(tmp_path, "a.mkv", frame_rate=10)
     assert (frames[:, 0, 0, 0] // 4).tolist() == [0, 1, 1, 1, 2, 2, 3]
     assert len(read(tmp_path, "a.mkv")) == 4
-    write_twins(tmp_path, ".mkv", smooth(2), rate=10, times=[0, 2000])
+    videos.write_twins(tmp_path, ".mkv", videos.smooth(2), rate=10, times=[0, 2000])
     expected = "a.mkv shows one frame for 200 s; allowed: at most 60 s."
     assert refusal(tmp_path, "a.mkv", frame_rate=10) == expected
 
@@ -179,11 +127,11 @@ def test_variable_frame_rate(tmp_path):
 def test_long_videos_are_cut(tmp_path, suffix, rate):
     # Few key frames, so that a part begins between two.
     options = dict(bit_rate="1000000", g="12")
-    write_twins(tmp_path, f": 50%{suffix}", smooth(53), *CODECS[suffix], **options)
+    videos.write_twins(tmp_path, f": 50%{suffix}", videos.smooth(53), *CODECS[suffix], **options)
     name = f"a: 50%{suffix}"
     whole = read(tmp_path, name)
     assert whole.shape == (53, SIDE, SIDE, 3)
-    error = np.abs(whole.astype(int) - smooth(53)).mean()
+    error = np.abs(whole.astype(int) - videos.smooth(53)).mean()
     # The palette of these GIFs has at most 8 values per channel.
     assert error < (40 if suffix == ".gif" else 4)
     builder = create(tmp_path, max_frames=2, frame_rate=rate)
@@ -198,19 +146,19 @@ def test_long_videos_are_cut(tmp_path, suffix, rate):
 
 def test_many_pictures_are_cut(tmp_path):
     for name in "ab":
-        write_pictures(tmp_path / name, smooth(45))
+        write_pictures(tmp_path / name, videos.smooth(45))
     builder = create(tmp_path, max_frames=2)
     jobs = builder.jobs()
     assert [len(split) for split in jobs.values()] == [3, 3]
     frames = [made.frames for job in jobs["test"] for made in builder.make(job)]
-    np.testing.assert_array_equal(np.concatenate(frames), smooth(44))
+    np.testing.assert_array_equal(np.concatenate(frames), videos.smooth(44))
 
 
 def test_rotated_files_are_shown_upright(tmp_path):
     """MP4 and JPEG files note how a phone was held."""
     frames = np.zeros((3, SIDE, SIDE, 3), np.uint8)
     frames[:, :, : SIDE // 2] = 255
-    write_twins(tmp_path, ".mp4", frames, "mpeg4", "yuv420p")
+    videos.write_twins(tmp_path, ".mp4", frames, "mpeg4", "yuv420p")
     path = tmp_path / "a.mp4"
     content = path.read_bytes()
     one = 1 << 16
@@ -242,7 +190,7 @@ def test_pictures_of_16_bits_and_with_palettes_are_read(tmp_path):
 
 
 def test_split_by_file_is_stable(tmp_path):
-    few, more = (names_of(create(write_empty(tmp_path / str(num), num))) for num in (30, 40))
+    few, more = (names_of(create(videos.write_empty(tmp_path / str(num), num))) for num in (30, 40))
     assert 1 <= len(few["test"]) < 10
     for split in SPLITS:
         assert set(few[split]) <= set(more[split])
@@ -251,7 +199,7 @@ def test_split_by_file_is_stable(tmp_path):
 
 def test_both_splits_have_a_file(tmp_path):
     for fraction, num_test in {0.001: 1, 0.999: 3}.items():
-        names = names_of(create(write_empty(tmp_path, 4), test_fraction=fraction))
+        names = names_of(create(videos.write_empty(tmp_path, 4), test_fraction=fraction))
         assert [len(names[split]) for split in SPLITS] == [4 - num_test, num_test]
 
 
@@ -301,7 +249,7 @@ VIDEO, PICTURES = "train/c.avi", "test/walk 3"
             lambda path: path.write_bytes(path.read_bytes().replace(b"FFV1", b"XQZ1")),
             "has a codec that FFmpeg cannot decode.",
         ),
-        (VIDEO, write_sound, "holds no pictures."),
+        (VIDEO, videos.write_sound, "holds no pictures."),
         (VIDEO, lambda path: write_video(path, clip(0, 1)), "has 1 frame; allowed: at least 2"),
         (
             VIDEO,
@@ -350,7 +298,7 @@ def test_files_that_cannot_be_split_are_refused(folder, tmp_path):
     shutil.rmtree(folder / "test" / "walk 3")
     with pytest.raises(ValueError, match="test holds no video and no folder of pictures"):
         create(folder).jobs()
-    one = write_empty(tmp_path / "one", 1)
+    one = videos.write_empty(tmp_path / "one", 1)
     with pytest.raises(ValueError, match="holds 1 video or folder of pictures; expected at least"):
         create(one).jobs()
     for form in ("NFC", "NFD"):
