@@ -4,6 +4,7 @@ import importlib.util
 import os
 import pathlib
 
+import filelock
 import jax
 import pytest
 
@@ -39,9 +40,16 @@ def load_config(variant: str):
 
 
 @pytest.fixture(scope="session")
-def data_dir(tmp_path_factory):
+def shared_dir(tmp_path_factory, worker_id):
+    """A folder that all workers of this test run have in common."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder if worker_id == "master" else folder.parent
+
+
+@pytest.fixture(scope="session")
+def data_dir(shared_dir):
     """A folder for prepared digits, shared by all tests."""
-    return tmp_path_factory.mktemp("data")
+    return shared_dir / "data"
 
 
 TINY = {
@@ -92,10 +100,11 @@ def training_only(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory, data_dir):
+def trained(shared_dir, data_dir):
     """A workdir with a finished tiny run; tests only read it, or copy it first."""
     from drnet_jax.commands import train
 
-    workdir = tmp_path_factory.mktemp("trained")
-    train.run(tiny_config(data_dir), workdir)
+    workdir = shared_dir / "trained"
+    with filelock.FileLock(shared_dir / "trained.lock"):  # The first worker trains it.
+        train.run(tiny_config(data_dir), workdir)
     return workdir

@@ -45,11 +45,11 @@ def test_imported_workdir_is_evaluated_and_drawn(config, tmp_path):
 
 
 def as_tensor(array):
-    is_integer = np.issubdtype(array.dtype, np.integer)
-    return Tensor(array, "LongStorage" if is_integer else "FloatStorage")
+    array = np.asarray(array, order="C")
+    return Tensor(array, strides=tuple(n // array.itemsize for n in array.strides))
 
 
-def test_the_lstm_of_its_own_file_joins_the_model(config, tmp_path, monkeypatch):
+def test_the_lstm_of_its_own_file_joins_the_model(config, tmp_path):
     _, _, variables, file = create_checkpoint("dcgan", "dcgan", "dcgan", 16, channels=3)
     networks = {
         name: {key: as_tensor(array) for key, array in state.items()}
@@ -57,8 +57,8 @@ def test_the_lstm_of_its_own_file_joins_the_model(config, tmp_path, monkeypatch)
         if name != "opt"
     }
     lstm = {"lstm": networks.pop("lstm")}
-    write(monkeypatch, tmp_path / "model.pth", networks | {"opt": file["opt"]})
-    write(monkeypatch, tmp_path / "lstm.pth", lstm)
+    write(tmp_path / "model.pth", networks | {"opt": file["opt"]})
+    write(tmp_path / "lstm.pth", lstm)
     import_torch.run(config, tmp_path / "run", tmp_path / "model.pth", tmp_path / "lstm.pth")
     model = drnet_jax.load(tmp_path / "run")
     for name, expected in variables.items():

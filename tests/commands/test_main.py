@@ -151,7 +151,6 @@ def test_one_device_and_eight_have_the_same_losses(tmp_path, data_dir):
             *settings,
             program=_ONLY_TRAIN,
             JAX_NUM_CPU_DEVICES=devices,
-            XLA_FLAGS="",  # Compiled as users compile, unlike other tests.
         )
         assert result.returncode == 0, result.stderr
         assert json.loads((workdir / "environment.json").read_text())["devices"][0] == devices

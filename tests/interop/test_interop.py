@@ -198,17 +198,17 @@ def test_lists_within_themselves_are_refused(tmp_path):
     assert "nested more than" in load_error(tmp_path / "a.pth")
 
 
-def create_checkpoint(*family):
+def create_checkpoint(*family, channels=2):
     """Returns settings and variables of small networks, and a file's content for them."""
     names = ("content_encoder", "pose_encoder", "decoder", "image_size")
     model = SETTINGS | dict(zip(names, family, strict=True))
-    model |= {"content_dim": 5, "pose_dim": 4, "normalize": True}
+    model |= {"channels": channels, "content_dim": 5, "pose_dim": 4, "normalize": True}
     del model["dtype"]  # Of the computation; a file does not tell it.
     predictor = {"pose_dim": 4, "hidden_dim": 6, "num_layers": 2, "normalize": True}
     networks = registry.create_networks(**model, dtype=jnp.float32)
     lstm = PoseLSTM(**predictor, dtype=jnp.float32)
     image_size = model["image_size"]
-    frames, poses = jnp.zeros((1, image_size, image_size, 2)), jnp.zeros((1, 4))
+    frames, poses = jnp.zeros((1, image_size, image_size, channels)), jnp.zeros((1, 4))
     variables = {
         "content_encoder": draw_variables(networks.content_encoder, frames, train=False),
         "pose_encoder": draw_variables(networks.pose_encoder, frames, train=False),
