@@ -44,8 +44,16 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
     print(f"Data: {run.source.note}")
     write_json(run.workdir / "environment.json", environment.describe(run.source.note))
     with _stop_requests() as stop_requested:
-        drnet = _fit(run, drnet_stage(run), drnet, None, stop_requested)
-        predictor = _fit(run, predictor_stage(run, drnet), drnet, predictor, stop_requested)
+
+        def write_grid(state: DrnetState, name: str) -> None:
+            generate.write_sample(run, state, None, name)
+
+        drnet = _fit(run, drnet_stage(run), drnet, write_grid, stop_requested)
+
+        def write_rollout(state: PredictorState, name: str) -> None:
+            generate.write_sample(run, drnet, state, name)
+
+        predictor = _fit(run, predictor_stage(run, drnet), predictor, write_rollout, stop_requested)
     print(f"Scoring {run.config.evaluation.num_clips} held-out clips.")
     evaluate.write(run, drnet, predictor)
     rollout = run.config.rollout
@@ -112,19 +120,16 @@ def _restore_or_init(run: Run) -> list[Any]:
 def _fit(
     run: Run,
     stage: Stage,
-    drnet: DrnetState,
-    predictor: PredictorState | None,
+    state: Any,
+    write_sample: Callable[[Any, str], None],
     stop_requested: Callable[[], bool],
 ) -> Any:
-    """Trains `stage` in the run's folder: `predictor` when there is one, else `drnet`."""
-    state = drnet if predictor is None else predictor
+    """Returns `state` after the last step of `stage`; logs and checkpoints go to the run's folder.
+
+    `write_sample` takes a state and the name of the picture to write.
+    """
     if state.step == stage.num_steps:
         return state
-
-    def write_sample(step: int, state: Any) -> None:
-        states = (state, None) if predictor is None else (drnet, state)
-        generate.write_sample(run, *states, f"{stage.name}/step_{step:07d}.png")
-
     config = run.config
     intervals = Intervals(
         log=config.log_every_steps,
@@ -135,7 +140,14 @@ def _fit(
         run.checkpoints(stage.name) as checkpoints,
         MetricsWriter(run.workdir, stage.name, int(state.step)) as writer,
     ):
-        callbacks = Callbacks(writer.write, write_sample, checkpoints.save, stop_requested)
+        callbacks = Callbacks(
+            log=writer.write,
+            write_sample=lambda step, state: write_sample(
+                state, f"{stage.name}/step_{step:07d}.png"
+            ),
+            save=checkpoints.save,
+            stop_requested=stop_requested,
+        )
         return fit(stage, state, intervals, callbacks)
 
 
