@@ -151,7 +151,10 @@ def _load_config(values: Mapping[str, str]) -> ml_collections.ConfigDict:
         spec = importlib.util.spec_from_file_location("settings_file", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        return module.get_config(variant) if variant else module.get_config()
+        config = module.get_config(variant) if variant else module.get_config()
+        present = renamed.present_settings(config.to_dict())
+        # Only files for version 0.1 are copied: a copy no longer has references to other settings.
+        return config if present == config.to_dict() else ml_collections.ConfigDict(present)
     match values.get("mode"):
         case "evaluate" | "generate":
             return _load_trained(values.get("workdir", _WORKDIR.default))

@@ -6,6 +6,7 @@ import time
 import chex
 import pytest
 
+from drnet_jax import main
 from drnet_jax.runs.run import create_run
 from tests.conftest import TINY, tiny_config
 from tests.helpers import command_line
@@ -80,6 +81,22 @@ def test_data_are_prepared_ahead_once_from_any_folder(tmp_path):
     result = command_line.run(*arguments, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert before == {path: path.stat().st_mtime_ns for path in files[0].parent.iterdir()}
+
+
+def test_a_settings_file_of_version_0_1_is_read_under_todays_names(tmp_path):
+    path = tmp_path / "old.py"
+    path.write_text(
+        "from drnet_jax import defaults\n\n\n"
+        "def get_config():\n"
+        "    config = defaults.settings()\n"
+        "    config.data = defaults.clips(name='kth', max_step=5, coloured=False)\n"
+        "    config.data.procedural = dict(num_people=2)\n"
+        "    defaults.shrink(config)\n"
+        "    return config\n"
+    )
+    data = main._load_config({"config": str(path)}).data
+    assert (data.max_frame_gap, data.colored, data.stand_in.num_people) == (5, False, 2)
+    assert not {"max_step", "coloured", "procedural"} & set(data)
 
 
 # The process kills itself, so that the kill always comes at the same step.
