@@ -12,6 +12,7 @@ import sys
 import threading
 import unittest.mock
 
+import jax
 import numpy as np
 import pytest
 from array_record.python import array_record_module
@@ -69,6 +70,15 @@ def test_what_is_prepared_is_read_back(prepared):
             assert record["person"].decode() == clip.factors["person"]
     names = {path.name for path in prepared.data_path.parent.iterdir()}
     assert names == {"1.0.0", ".1.0.0.lock"}
+
+
+def test_tfds_itself_prepares_the_same_clips(prepared, tmp_path):
+    builder = create(tmp_path)
+    builder.download_and_prepare(file_format="array_record")
+    for split in SPLITS:
+        clips = zip(*(b.as_data_source(split) for b in (prepared, builder)), strict=True)
+        for expected, actual in clips:
+            jax.tree.map(np.testing.assert_array_equal, actual, expected)
 
 
 def test_records_are_those_of_the_first_version(prepared):

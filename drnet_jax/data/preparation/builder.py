@@ -5,7 +5,8 @@ Builders never import TensorFlow; `prepare.py` runs them and `data/clip_store.py
 
 import abc
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -109,8 +110,7 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
         Raises:
           Exception: whichever tfds raises when a value does not fit its feature.
         """
-        values = {"frames": clip.frames, "length": len(clip.frames), "name": clip.name}
-        record = self.info.features.serialize_example(values | clip.factors)
+        record = self.info.features.serialize_example(_values(clip))
         # tfds orders the features differently in each process.
         example = tf_example_pb2.Example.FromString(record)
         return example.SerializeToString(deterministic=True)
@@ -136,12 +136,24 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
         )
 
     def _shard_iterators_per_split(self, dl_manager: tfds.download.DownloadManager) -> dict:
-        raise NotImplementedError("Prepare this data set with prepare_clips().")
+        # tfds' own `download_and_prepare` gets here: one file a split, no card, nothing resumed.
+        del dl_manager
+        return {
+            split: [functools.partial(self._examples, jobs)] for split, jobs in self.jobs().items()
+        }
+
+    def _examples(self, jobs: list[Job]) -> Iterator[tuple[int, dict[str, Any]]]:
+        yield from enumerate(_values(clip) for job in jobs for clip in self.make(job))
 
     def _create_builder_config(self, builder_config, version) -> tfds.core.BuilderConfig:
         # tfds would warn that the class does not list these settings.
         del version
         return builder_config
+
+
+def _values(clip: Clip) -> dict[str, Any]:
+    """Returns the values of a clip's record by feature."""
+    return {"frames": clip.frames, "length": len(clip.frames), "name": clip.name} | clip.factors
 
 
 def without_frames(record: dict[str, Any]) -> dict[str, Any]:
