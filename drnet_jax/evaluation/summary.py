@@ -1,11 +1,8 @@
 """The scores of a run as text for a terminal."""
 
-import functools
 from typing import Any
 
-import jinja2
-
-from drnet_jax.base import wording
+from drnet_jax.base import templates, wording
 
 
 def text(record: dict[str, Any]) -> str:
@@ -15,23 +12,14 @@ def text(record: dict[str, Any]) -> str:
         for probe in record["leakage"]["probes"] or []
         if probe["code"] == "content"
     }
-    page = _template().render(record, answers=wording.ANSWERS, content=content)
-    return "\n".join(line for line in page.splitlines() if line.strip())
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("drnet_jax.evaluation", ""),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
-    environment.filters |= {
+    filters = {
         "interval": wording.interval,
         "number": lambda value, digits: f"{value:.{digits}f}",
         "table": _table,
     }
-    return environment.get_template("summary.txt.jinja")
+    template = templates.load("drnet_jax.evaluation", "summary.txt.jinja", filters)
+    page = template.render(record, answers=wording.ANSWERS, content=content)
+    return "\n".join(line for line in page.splitlines() if line.strip())
 
 
 def _table(block: str) -> str:

@@ -1,35 +1,19 @@
 """Pages from jinja2 templates, and the way numbers are written on them."""
 
 import base64
-import functools
 import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
-import jinja2
-
-from drnet_jax.base import wording
+from drnet_jax.base import templates, wording
 
 _MINUS = "\N{MINUS SIGN}"
 
 
 def render(template: str, **values: Any) -> str:
     """Returns the page that a template of this package makes of `values`, which are escaped."""
-    return _environment().get_template(template).render(values)
-
-
-@functools.cache  # Templates are compiled once for all pages.
-def _environment() -> jinja2.Environment:
-    """Returns the loader of templates, with the filters that they use."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("drnet_jax.report", ""),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    filters = {
         "base64": lambda data: base64.b64encode(data).decode(),
         "count": count,
         "number": number,
@@ -39,7 +23,8 @@ def _environment() -> jinja2.Environment:
         "settings_groups": settings_groups,
         "signed": lambda value: f"{value:+.2f}".replace("-", _MINUS),
     }
-    return environment
+    page = templates.load("drnet_jax.report", template, filters, autoescape=True)
+    return page.render(values)
 
 
 def number(value: float, digits: int = 3) -> str:

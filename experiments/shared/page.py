@@ -1,19 +1,15 @@
 """One page with the figures that scripts left in a folder, in the style of a run's report."""
 
 import importlib.resources
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import jinja2
 from etils import epath
 from PIL import Image
 
-from drnet_jax.base import files
+from drnet_jax.base import files, templates
 from drnet_jax.report.inputs import read_json
 from experiments.shared import figure
-
-_TEMPLATE = pathlib.Path(__file__).parent / "page.html"
 
 
 def write(out: epath.PathLike, titles: Mapping[str, str], environment: Mapping[str, Any]) -> Any:
@@ -34,9 +30,7 @@ def write(out: epath.PathLike, titles: Mapping[str, str], environment: Mapping[s
         if outcome or figures:  # Scripts started by hand leave figures without an outcome.
             sections.append(dict(name=name, title=title, outcome=outcome, figures=figures))
     style = importlib.resources.files("drnet_jax.report") / "style.css"
-    template = jinja2.Template(
-        _TEMPLATE.read_text(encoding="utf-8"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    template = templates.load("experiments.shared", "page.html", autoescape=True)
     text = template.render(
         style=style.read_text(encoding="utf-8"), sections=sections, environment=environment
     )

@@ -1,15 +1,14 @@
 """The card of a prepared data set, `card.md`, which tells people what is in it."""
 
 import dataclasses
-import functools
 import importlib.metadata
 from typing import Any
 
-import jinja2
 import numpy as np
 import tensorflow_datasets as tfds
 
 from drnet_jax import __version__
+from drnet_jax.base import templates
 from drnet_jax.data.preparation.builder import ClipBuilder
 
 # The libraries that decode, render or write frames.
@@ -33,7 +32,8 @@ def text(builder: ClipBuilder, contents: Contents) -> str:
     records = [record for split in contents.splits.values() for record in split]
     hidden = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)} | {"folder"}
     settings = [field.name for field in dataclasses.fields(config) if field.name not in hidden]
-    return _template().render(
+    template = templates.load("drnet_jax.data.preparation", "card.md.jinja")
+    card = template.render(
         about=builder.CARD,
         stand_in=STAND_IN,
         lengths={split: _lengths(clips) for split, clips in contents.splits.items()},
@@ -49,18 +49,7 @@ def text(builder: ClipBuilder, contents: Contents) -> str:
         version=__version__,
         libraries=", ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES),
     )
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        # Markdown is not escaped; it may contain the names of a user's files as they are.
-        loader=jinja2.PackageLoader("drnet_jax.data.preparation", ""),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("card.md.jinja")
+    return card + "\n"  # A template loses the newline at its end.
 
 
 def factor_text(feature: tfds.features.FeatureConnector, value: Any) -> str:
