@@ -31,6 +31,8 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         colored=True,  # False: white digits.
         speeds=(-4, 3),  # Least and greatest speed on each axis, in pixels per step.
         zero_speeds=True,  # False: no digit stands still on either axis.
+        motion="clamp",  # clamp: digits stop at the border for a step; reflect: they bounce off it.
+        blending="occlude",  # occlude: one digit hides the others; add: their gray levels add up.
         max_frame_gap=20,  # K: two frames that training compares are at most this far apart.
         consecutive=False,  # True: they follow each other, as in the authors' PyTorch code.
     )

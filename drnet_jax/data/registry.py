@@ -125,6 +125,8 @@ def _moving_mnist(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -
         colored=data["colored"],
         speeds=tuple(data["speeds"]),
         zero_speeds=data["zero_speeds"],
+        motion=data["motion"],
+        blending=data["blending"],
     )
     found = digits.load(
         data["digits"],

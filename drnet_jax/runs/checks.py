@@ -56,6 +56,11 @@ CHOICES = {
     "drnet.schedule": ("constant", "cosine"),
     "predictor.schedule": ("constant", "cosine"),
 }
+MOVING_MNIST_CHOICES = {
+    "data.digits": ("auto", "full", "embedded"),
+    "data.motion": ("clamp", "reflect"),
+    "data.blending": ("occlude", "add"),
+}
 
 OPEN = {"dtype": "auto", "data.digits": "auto", "data.source": "auto", "data.fingerprint": ""}
 """Settings that may be left open, by the value that does so; a run stores what was decided."""
@@ -110,7 +115,7 @@ def check(config: Mapping[str, Any]) -> None:
     require(("evaluation.probe_clips",), lambda value: value >= 60, "60 and above, to fit probes")
     require(("data.consecutive",), lambda value: isinstance(value, bool), "True, False")
     if flat["data.name"] == "moving_mnist":
-        require_choices({"data.digits": ("auto", "full", "embedded")})
+        require_choices(MOVING_MNIST_CHOICES)
         require(("data.validation",), lambda value: isinstance(value, bool), "True, False")
         require(("data.digit_size", "data.num_digits"), lambda value: value > 0, "above 0")
         require(

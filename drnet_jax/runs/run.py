@@ -19,7 +19,13 @@ from drnet_jax.models.registry import Networks, create_networks
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs import checks, renamed
 from drnet_jax.runs.checkpoint import Checkpoints
-from drnet_jax.runs.workdir import STAGES, checkpoint_folder, stored_settings, trained_settings
+from drnet_jax.runs.workdir import (
+    STAGES,
+    checkpoint_folder,
+    complete_data,
+    stored_settings,
+    trained_settings,
+)
 from drnet_jax.training.init import (
     abstract_on_all_devices,
     init_drnet,
@@ -132,8 +138,10 @@ def create_run(
       ValueError: for impossible settings, or a workdir of another run.
       OSError: for missing or unreadable data, or a workdir that cannot be used.
     """
-    config = ml_collections.ConfigDict(renamed.present_settings(config.to_dict()))
-    registry.check_name(config.data.name)
+    settings = renamed.present_settings(config.to_dict())
+    registry.check_name(settings["data"]["name"])
+    settings["data"] = complete_data(settings["data"])
+    config = ml_collections.ConfigDict(settings)
     checks.check(config.to_dict())
     workdir = epath.Path(workdir)
     stored = stored_settings(workdir)

@@ -1,6 +1,7 @@
 """A run's folder: the settings stored in it, and how far it has come."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from etils import epath
@@ -29,11 +30,15 @@ def stored_settings(workdir: epath.PathLike) -> dict[str, Any] | None:
     today = defaults.settings().to_dict()
     added = {name: today[name] | stored.get(name, {}) for name in ("evaluation", "rollout")}
     added["steps_at_once"] = stored.get("steps_at_once", today["steps_at_once"])
-    # What older runs did before these were settings.
-    data = {"consecutive": False}
-    if stored["data"]["name"] == registry.MOVING_MNIST:
-        data["validation"] = False
-    return stored | added | {"data": data | stored["data"]}
+    return stored | added | {"data": complete_data(stored["data"])}
+
+
+def complete_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `config.data` of any version with what was done before there were such settings."""
+    added = {"consecutive": False}
+    if data["name"] == registry.MOVING_MNIST:
+        added |= {"validation": False, "motion": "clamp", "blending": "occlude"}
+    return added | dict(data)
 
 
 def trained_settings(workdir: epath.PathLike) -> dict[str, Any]:

@@ -23,32 +23,38 @@ PICTURES[:, :6] = 0  # Background to look through.
 
 def make(**changes):
     settings = dict(image_size=64, digit_size=32, num_digits=2, colored=True)
-    return MovingMnist(**settings | dict(speeds=(-4, 3), zero_speeds=True) | changes)
+    settings |= dict(speeds=(-4, 3), zero_speeds=True, motion="clamp", blending="occlude")
+    return MovingMnist(**settings | changes)
 
 
 def numpy_clip(generator, pictures, tracks, clip, num_frames):
-    """Returns frames and the track of clip number `clip`, pixel by pixel and step by step."""
+    """Returns frames and positions of clip number `clip`, pixel by pixel and step by step."""
     digits, front = pictures[np.asarray(tracks.digits[clip])], int(tracks.front[clip])
     size, side = generator.image_size, generator.digit_size
-    limit = size - side
+    reflect, add = generator.motion == "reflect", generator.blending == "add"
+    last = size - side if reflect else size - side - 1
     position, velocity = np.array(tracks.positions[clip]), np.array(tracks.velocities[clip])
     frames, track = [], []
     for _ in range(num_frames):
-        track.append((position.copy(), velocity.copy()))
+        track.append(position.copy())
         layers = np.zeros((size, size, generator.num_digits), np.uint8)
         for n in range(generator.num_digits):
             y, x = position[n]
             layers[y : y + side, x : x + side, n] = digits[n]
-        covered = layers[:, :, front] > 0
-        layers[covered] *= np.arange(generator.num_digits) == front
+        if not add:
+            covered = layers[:, :, front] > 0
+            layers[covered] *= np.arange(generator.num_digits) == front
         if generator.colored:
             frames.append(np.pad(layers, ((0, 0), (0, 0), (0, 3 - generator.num_digits))))
+        elif add:
+            frames.append(np.clip(layers.astype(int).sum(axis=2, keepdims=True), 0, 255))
         else:
             frames.append(layers.max(axis=2, keepdims=True))
         for n, axis in np.ndindex(generator.num_digits, 2):
             moved = position[n, axis] + velocity[n, axis]
-            if moved < 0 or moved >= limit:
-                moved = 0 if moved < 0 else limit - 1
+            if moved < 0 or moved > last:
+                border = 0 if moved < 0 else last
+                moved = 2 * border - moved if reflect else border
                 velocity[n, axis] *= -1
             position[n, axis] = moved
     return np.stack(frames), track
@@ -56,14 +62,21 @@ def numpy_clip(generator, pictures, tracks, clip, num_frames):
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
 def clips(generator, digits, seed, times):
-    """Returns random tracks, positions and velocities, and frames; times are `[batch, time]`."""
+    """Returns random tracks, positions, and frames; times are `[batch, time]`."""
     tracks = generator.sample(jax.random.key(seed), len(times), len(digits))
     return tracks, generator.positions(tracks, times), generator.render(digits, tracks, times)
 
 
+PDE_SEP = dict(motion="reflect", blending="add")
+"""The laws of Dona et al. 2021."""
+
 CASES = [
     dict(num_digits=n, colored=colored, image_size=size, digit_size=size // 2)
     for n, colored, size in itertools.product((1, 2, 3), (True, False), (64, 128))
+] + [
+    dict(num_digits=n, colored=colored, image_size=36, digit_size=28, speeds=(-4, 4), **options)
+    for n, colored in [(2, True), (3, False)]
+    for options in (dict(motion="reflect"), dict(blending="add"), PDE_SEP)
 ]
 
 
@@ -72,19 +85,19 @@ def test_frames_and_tracks_equal_numpy(case):
     generator = make(**case)
     digits = generator.resize(PICTURES)
     times = np.broadcast_to(np.arange(24), (3, 24))
-    tracks, (positions, velocities), frames = clips(generator, digits, 1, times)
+    tracks, positions, frames = clips(generator, digits, 1, times)
+    assert frames.dtype == np.uint8
     for i in range(3):
         expected, track = numpy_clip(generator, digits, tracks, i, 24)
         np.testing.assert_array_equal(frames[i], expected)
-        np.testing.assert_array_equal(positions[i], [p for p, _ in track])
-        np.testing.assert_array_equal(velocities[i], [v for _, v in track])
+        np.testing.assert_array_equal(positions[i], track)
 
 
 @pytest.mark.parametrize("num_digits", [1, 2, 3])
 def test_both_ways_to_place_digits_are_equal(num_digits):
     generator = make(image_size=32, digit_size=16, num_digits=num_digits)
     digits, times = generator.resize(PICTURES), np.broadcast_to(np.arange(30), (4, 30))
-    tracks, (corners, _), _ = clips(generator, digits, 3, times)
+    tracks, corners, _ = clips(generator, digits, 3, times)
     by_products, by_look_up = (
         jax.jit(layers)(digits, tracks.digits, corners)
         for layers in (generator.layers_by_products, generator.layers_by_look_up)
@@ -94,8 +107,9 @@ def test_both_ways_to_place_digits_are_equal(num_digits):
     np.testing.assert_array_equal(by_look_up, by_products)
 
 
-def test_distant_times_equal_numpy():
-    generator = make(image_size=32, digit_size=16, speeds=(-3, 3))
+@pytest.mark.parametrize("options", [{}, PDE_SEP], ids=str)
+def test_distant_times_equal_numpy(options):
+    generator = make(image_size=32, digit_size=16, speeds=(-3, 3), **options)
     digits = generator.resize(PICTURES)
     times = np.array([[0, 1000], [517, 3]])
     tracks, _, frames = clips(generator, digits, 2, times)
@@ -108,8 +122,21 @@ def test_a_motion_repeats_at_the_largest_time():
     # Speed 1 over 5 positions: 0 1 2 3 4 4 3 2 1 0, then the same again.
     tracks = tracks_lib.Tracks(*map(jnp.asarray, ([[0]], [[[0, 2]]], [[[1, -1]]], [0])))
     last = tracks_lib.NUM_TIMES - 1
-    near, far = (tracks_lib.at_times(tracks, np.array([[t]]), 5, 1) for t in (last % 10, last))
+    near, far = (
+        tracks_lib.clamped_positions(tracks, np.array([[t]]), 5, 1) for t in (last % 10, last)
+    )
     np.testing.assert_array_equal(far, near)
+    # From border to border in every step, which reaches both but stays at neither.
+    fast = tracks.replace(velocities=jnp.full((1, 1, 2), -4))
+    times = np.array([[0, 1, 2, last - 1, last]])
+    bounced = tracks_lib.reflected_positions(
+        fast.replace(positions=jnp.full((1, 1, 2), 4)), times, 5
+    )
+    np.testing.assert_array_equal(bounced[0, :, 0, 0], [4, 0, 4, 4, 0])
+
+
+def test_digits_of_the_right_size_are_not_resized():
+    np.testing.assert_array_equal(make(digit_size=28).resize(PICTURES), PICTURES)
 
 
 def test_resize_equals_pillow():
@@ -128,6 +155,10 @@ def test_sampled_clips_fill_their_ranges(zero_speeds):
     assert set(np.unique(tracks.positions)) == set(range(32))
     assert set(np.unique(tracks.digits)) == set(range(50))
     assert set(np.unique(tracks.front)) == {0, 1, 2}
+    one_more = jax.jit(make(motion="reflect").sample, static_argnums=(1, 2))(
+        jax.random.key(0), 2000, 9
+    )
+    assert set(np.unique(one_more.positions)) == set(range(33))
 
 
 def test_clips_do_not_depend_on_how_the_batch_is_sharded():
@@ -156,12 +187,13 @@ def test_impossible_settings_are_refused(changes, message):
         make(**changes)
 
 
-def test_digits_are_found_where_they_are():
+@pytest.mark.parametrize("motion", ["clamp", "reflect"])
+def test_digits_are_found_where_they_are(motion):
     # The digit in front always, the other one in frames that show all of it.
-    generator = make(image_size=32, digit_size=12, speeds=(-3, 3))
+    generator = make(image_size=32, digit_size=12, speeds=(-3, 3), motion=motion)
     digits = generator.resize(np.random.default_rng(1).integers(0, 256, (7, 28, 28), np.uint8))
     times = np.broadcast_to(np.arange(10), (8, 10))
-    tracks, (positions, _), frames = jax.device_get(clips(generator, digits, 3, times))
+    tracks, positions, frames = jax.device_get(clips(generator, digits, 3, times))
     found = np.asarray(jax.jit(generator.locate)(digits, tracks, frames / np.float32(255)))
     for i, front in enumerate(tracks.front):
         np.testing.assert_array_equal(found[i, :, front], positions[i, :, front])

@@ -92,7 +92,7 @@ def test_truth_of_a_swap_is_a_digits_on_b_tracks(tiny_run):
     batch, (a, b) = jax.device_get(swaps.held_out_batch(run, jax.random.key(3), 4))
     generator, later = run.source.generator, 4 + np.array([[10, 95, 500]] * 4)
     digits = np.asarray(run.source._images["test"])
-    places = np.asarray(jax.jit(generator.positions)(b, later)[0])
+    places = np.asarray(jax.jit(generator.positions)(b, later))
     for clip, time, (i, order) in itertools.product(
         range(4), range(3), enumerate([(0, 1), (1, 0)])
     ):

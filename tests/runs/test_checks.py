@@ -16,6 +16,8 @@ from drnet_jax.runs import checks
         ("drnet.similarity_weight", -1.0, r"similarity_weight=-1.0; allowed: 0 and above"),
         ("predictor.beta1", 1.0, r"beta1=1.0; allowed: 0 up to, not including, 1"),
         ("data.digits", "some", r"config.data.digits='some'; allowed: auto, full, embedded"),
+        ("data.motion", "bounce", r"config.data.motion='bounce'; allowed: clamp, reflect"),
+        ("data.blending", "max", r"config.data.blending='max'; allowed: occlude, add"),
         ("dtype", "float16", r"config.dtype='float16'; allowed: auto, float32, bfloat16"),
         ("drnet.schedule", "linear", r"config.drnet.schedule='linear'; allowed: constant, cosine"),
         ("seed", 2**32, r"config.seed=4294967296; allowed: below 2\*\*32"),

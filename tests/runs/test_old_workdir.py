@@ -34,6 +34,7 @@ def workdir(tmp_path):
 def test_the_archive_has_the_old_names(workdir):
     stored = json.loads((workdir / "config.json").read_text())
     assert {"coloured", "max_step"} <= stored["data"].keys()
+    assert not {"motion", "blending"} & stored["data"].keys()
     checkpoint = workdir / "checkpoints" / "drnet" / "6" / "default"
     assert '"main"' in (checkpoint / "_METADATA").read_text()
 

@@ -4,13 +4,14 @@ Source: drnet-py, data/moving_mnist/generator.py; Denton & Birodkar 2017, sectio
 """
 
 import dataclasses
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from drnet_jax.data.moving_mnist.tracks import Tracks, at_times
+from drnet_jax.data.moving_mnist.tracks import Tracks, clamped_positions, reflected_positions
 
 MARGIN = 2
 """Pixels around a digit in `cut_out`."""
@@ -21,11 +22,13 @@ class MovingMnist:
     """The settings of the generator; every method is pure and can be jitted."""
 
     image_size: int  # Side of a frame in pixels.
-    digit_size: int  # Side of a digit in pixels; it moves over `image_size - digit_size` positions.
+    digit_size: int  # Side of a digit in pixels.
     num_digits: int  # Number of digits in a clip, 1 to 3.
     colored: bool  # Whether digit n is drawn in color channel n of 3; else all share a gray one.
     speeds: tuple[int, int]  # Lowest and highest velocity on an axis in pixels per step, inclusive.
     zero_speeds: bool  # Whether a digit may stand still on an axis.
+    motion: Literal["clamp", "reflect"]  # What happens at the border; see tracks.py.
+    blending: Literal["occlude", "add"]  # Gray levels of digits that overlap: the front one's; sum.
 
     def __post_init__(self):
         if not 1 <= self.num_digits <= 3:
@@ -47,10 +50,14 @@ class MovingMnist:
     @property
     def span(self) -> int:
         """Number of positions of a digit on an axis."""
-        return self.image_size - self.digit_size
+        # The authors' generator never uses the last position that fits in.
+        return self.image_size - self.digit_size + (self.motion == "reflect")
 
     def resize(self, images: np.ndarray) -> np.ndarray:
-        """Returns uint8 digits `[n, digit_size, digit_size]` from `[n, 28, 28]`, bilinear."""
+        """Returns uint8 digits `[n, digit_size, digit_size]` from `[n, 28, 28]`, bilinear.
+
+        Digits that have that size already stay what they are.
+        """
         size = (self.digit_size, self.digit_size)
         resized = [Image.fromarray(i).resize(size, Image.Resampling.BILINEAR) for i in images]
         return np.stack([np.asarray(image) for image in resized])
@@ -68,9 +75,11 @@ class MovingMnist:
             front=jax.random.randint(keys[3], shape[:1], 0, self.num_digits),
         )
 
-    def positions(self, tracks: Tracks, times: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Returns positions, velocities `[batch, time, num_digits, 2]`; times `[batch, time]`."""
-        return at_times(tracks, times, self.span, max(abs(v) for v in self.speeds))
+    def positions(self, tracks: Tracks, times: jax.Array) -> jax.Array:
+        """Returns positions, int32 `[batch, time, num_digits, 2]`; `times` are `[batch, time]`."""
+        if self.motion == "reflect":
+            return reflected_positions(tracks, times, self.span)
+        return clamped_positions(tracks, times, self.span, max(abs(v) for v in self.speeds))
 
     def render(self, digits: jax.Array, tracks: Tracks, times: jax.Array) -> jax.Array:
         """Returns uint8 frames `[batch, time, image_size, image_size, channels]`.
@@ -80,16 +89,20 @@ class MovingMnist:
           tracks: the clips.
           times: int32 `[batch, time]`.
         """
-        corners, _ = self.positions(tracks, times)
+        corners = self.positions(tracks, times)
         ways = dict(cuda=self.layers_by_look_up, default=self.layers_by_products)
         layers = jax.lax.platform_dependent(digits, tracks.digits, corners, **ways)
-        is_front = jnp.arange(self.num_digits) == tracks.front[:, None]  # [batch, num_digits]
-        is_front = is_front[:, None, None, None]  # [batch, 1, 1, 1, num_digits]
-        front = jnp.max(jnp.where(is_front, layers, 0), axis=-1, keepdims=True)
-        layers = jnp.where(is_front | (front == 0), layers, 0)
+        if self.blending == "occlude":
+            is_front = jnp.arange(self.num_digits) == tracks.front[:, None]  # [batch, num_digits]
+            is_front = is_front[:, None, None, None]  # [batch, 1, 1, 1, num_digits]
+            front = jnp.max(jnp.where(is_front, layers, 0), axis=-1, keepdims=True)
+            layers = jnp.where(is_front | (front == 0), layers, 0)
         if self.colored:
             empty = 3 - self.num_digits
             return jnp.pad(layers, ((0, 0),) * 4 + ((0, empty),))
+        if self.blending == "add":
+            total = jnp.sum(layers, axis=-1, keepdims=True, dtype=jnp.int32)
+            return jnp.minimum(total, 255).astype(jnp.uint8)
         return jnp.max(layers, axis=-1, keepdims=True)
 
     def layers_by_products(

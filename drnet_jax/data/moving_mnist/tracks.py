@@ -1,12 +1,10 @@
-"""The motion law of Moving MNIST: exact positions at any time, without stepping through it.
+"""The laws of motion of Moving MNIST: exact positions at any time, without stepping there.
 
 On each axis a digit has an integer position in `[0, span)` and an integer velocity. A step adds the
-velocity; where that leaves the range, the position is clamped and the velocity flips. Position and
-velocity are therefore a small finite state, and a table look-up gives its successor. A look-up
-could give the state after any number of steps, but would need large tables. Instead, a time is
-written in base 32, and the table of each place advances a state by the steps of that place.
+velocity; the laws differ in what happens where that leaves the range.
 
-Source: drnet-py, data/moving_mnist/generator.py.
+Sources: `clamped_positions`: drnet-py, data/moving_mnist/generator.py. `reflected_positions`: Dona
+et al. 2021, "PDE-driven spatiotemporal disentanglement", and its code.
 """
 
 import flax.struct
@@ -56,10 +54,13 @@ def jump_tables(span: int, max_speed: int) -> np.ndarray:
     return np.array(tables, np.int32)
 
 
-def at_times(
-    tracks: Tracks, times: jax.Array, span: int, max_speed: int
-) -> tuple[jax.Array, jax.Array]:
-    """Returns positions and velocities, both int32 `[batch, time, num_digits, 2]`.
+def clamped_positions(tracks: Tracks, times: jax.Array, span: int, max_speed: int) -> jax.Array:
+    """Returns positions, int32 `[batch, time, num_digits, 2]`, that stop at the border for a step.
+
+    Where a step leaves the range, the position is clamped and the velocity flips. Position and
+    velocity are therefore a small finite state, and a table look-up gives its successor. A look-up
+    could give the state after any number of steps, but would need large tables. Instead, a time is
+    written in base 32, and the table of each place advances a state by the steps of that place.
 
     `times` are int32 `[batch, time]` in `[0, NUM_TIMES)`; an axis has `span` positions.
     """
@@ -71,4 +72,17 @@ def at_times(
     tables = jnp.asarray(jump_tables(span, max_speed))
     for i, table in enumerate(tables):
         state = table[times >> (i * PLACE_BITS) & (2**PLACE_BITS - 1), state]
-    return state // num_velocities, state % num_velocities - max_speed
+    return state // num_velocities
+
+
+def reflected_positions(tracks: Tracks, times: jax.Array, span: int) -> jax.Array:
+    """Returns positions, int32 `[batch, time, num_digits, 2]`, that bounce as a ray of light does.
+
+    They are `start + velocity * time` reflected into the range, a triangle wave. The arguments are
+    those of `clamped_positions`.
+    """
+    last = span - 1
+    # [batch, digits, 2] and [batch, time] -> [batch, time, digits, 2]
+    unfolded = tracks.positions[:, None] + tracks.velocities[:, None] * times[:, :, None, None]
+    unfolded %= 2 * last
+    return jnp.minimum(unfolded, 2 * last - unfolded)

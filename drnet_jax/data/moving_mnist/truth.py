@@ -48,13 +48,13 @@ class MovingMnistTruth(GroundTruth):
         return jnp.stack(frames, axis=1)
 
     def factors(self, split: str, clips: Tracks, times: np.ndarray) -> Factors | None:
-        """Returns the classes of the digits, which one is in front, and their positions."""
+        """Returns the classes of the digits, which one hides the others, and their positions."""
         if (objects := self.objects(split, clips, times)) is None:
             return None
         numbers = range(self._generator.num_digits)
         content = {f"digit {n + 1}": objects.classes[:, n] for n in numbers}
         num_classes = dict.fromkeys(content, NUM_CLASSES)
-        if len(numbers) > 1:
+        if len(numbers) > 1 and self._generator.blending == "occlude":
             content["front"] = np.asarray(clips.front)
             num_classes["front"] = len(numbers)
         pose = {f"position {n + 1}": objects.positions[:, :, n] for n in numbers}
@@ -65,7 +65,7 @@ class MovingMnistTruth(GroundTruth):
         if not generator.separable:
             return None
         times = np.asarray(times, np.int32)
-        positions, _ = generator.positions(clips, times)
+        positions = generator.positions(clips, times)
         digits = np.asarray(clips.digits)
         frames = np.asarray(self._render(self._images[split], clips, times))
         frames = frames[..., : generator.num_digits]  # Digit n has channel n to itself.
