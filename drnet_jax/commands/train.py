@@ -20,6 +20,7 @@ from drnet_jax.runs.workdir import STAGES, is_finished
 from drnet_jax.training import stages
 from drnet_jax.training.due import Intervals
 from drnet_jax.training.loop import Callbacks, fit
+from drnet_jax.training.pose_clips import pose_feed
 from drnet_jax.training.stages import Stage
 
 
@@ -82,17 +83,26 @@ def drnet_stage(run: Run) -> Stage:
 def predictor_stage(run: Run, drnet: DrnetState) -> Stage:
     """Returns the second stage of `run`: the pose LSTM, on the finished encoders."""
     config = run.config.predictor
-    return stages.predictor_stage(
+    feed = pose_feed(
+        run.source,
         run.networks,
+        drnet.autoencoder,
+        run.mesh,
+        batch_size=config.batch_size,
+        num_frames=config.num_observed + config.num_predicted,
+        num_observed=config.num_observed,
+        batches_per_set=config.batches_per_set,
+        passes_per_set=config.passes_per_set,
+        max_bytes=run.config.data.get("in_memory_gb", 0) * 1e9,
+    )
+    return stages.predictor_stage(
         run.predictor,
         run.predictor_tx,
-        drnet.autoencoder,
-        run.source,
-        run.mesh,
+        feed,
+        run.key,
         num_steps=config.num_steps,
-        batch_size=config.batch_size,
         num_observed=config.num_observed,
-        num_predicted=config.num_predicted,
+        teacher_forcing_steps=config.teacher_forcing_steps,
         max_steps_per_call=run.config.steps_at_once,
     )
 

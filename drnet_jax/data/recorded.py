@@ -9,11 +9,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from drnet_jax.base import prng, sharding
+from drnet_jax.base.arrays import Tree
 from drnet_jax.data import pipeline
 from drnet_jax.data.clip_store import ClipStore
 from drnet_jax.data.ground_truth import Factors, GroundTruth
 from drnet_jax.data.preparation.builder import SPLITS, ClipBuilder
-from drnet_jax.data.source import ClipBatch, HostSource
+from drnet_jax.data.source import HostSource, LookUp
 
 ENDLESS = 2**20
 """The length that is reported for a periodic clip, in frames."""
@@ -95,16 +96,18 @@ class RecordedSource(HostSource):
 
         yield from self._batches(make, first, batch_size)
 
-    def train_clips(self, first: int, batch_size: int, num_frames: int) -> Iterator[ClipBatch]:
-        def make(number: int, rows: slice) -> ClipBatch:
+    def train_clips(
+        self, first: int, batch_size: int, num_frames: int, look_up: LookUp
+    ) -> Iterator[tuple[Tree, jax.Array]]:
+        def make(number: int, rows: slice) -> tuple[Tree, np.ndarray]:
             store = self.stores["train"]
             rng = prng.host_stream(self._seed, "predictor frames", number)
             numbers = self._shuffled("predictor order", number, batch_size)
             starts = self._starts(store.lengths[numbers], num_frames, rng)
             clips = RecordedClips(numbers[rows], starts[rows])
-            frames = self.frames("train", clips, np.arange(num_frames))
+            frame_numbers = self.frame_numbers("train", clips, np.arange(num_frames))
             lengths = np.minimum(self.lengths("train", clips), num_frames)
-            return ClipBatch(frames, lengths.astype(np.int32))
+            return look_up(clips.numbers, frame_numbers), lengths.astype(np.int32)
 
         yield from self._batches(make, first, batch_size)
 

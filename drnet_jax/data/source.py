@@ -1,10 +1,9 @@
 """The interface between a data set and training, evaluation and generation."""
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import flax.struct
 import jax
 import numpy as np
 
@@ -15,14 +14,9 @@ Clips = Any
 """Clips that a source has sampled: a pytree of arrays, each with one row per clip."""
 
 
-@flax.struct.dataclass
-class ClipBatch:
-    """Consecutive frames of a batch of clips."""
-
-    frames: jax.Array  # uint8 `[batch, time, height, width, channels]`.
-    # int32 `[batch]`, the number of real frames of each clip; the frames after them repeat the
-    # last one. None if all frames are real.
-    lengths: jax.Array | None = None
+LookUp = Callable[[np.ndarray, np.ndarray], Tree]
+"""From the numbers of clips, int `[batch]`, and frame numbers within them, int `[batch, time]`, to
+arrays with one row per clip."""
 
 
 class Source(abc.ABC):
@@ -116,8 +110,15 @@ class HostSource(Source):
         """
 
     @abc.abstractmethod
-    def train_clips(self, first: int, batch_size: int, num_frames: int) -> Iterator[ClipBatch]:
-        """Yields batches number `first`, `first + 1`, ... of consecutive frames."""
+    def train_clips(
+        self, first: int, batch_size: int, num_frames: int, look_up: LookUp
+    ) -> Iterator[tuple[Tree, jax.Array]]:
+        """Yields batches number `first`, `first + 1`, ... of `num_frames` consecutive frames.
+
+        A batch is what `look_up` returns for its clips, split over the devices, and int32
+        `[batch]`, the number of real frames of each clip; those after them repeat the last one.
+        Clips are numbered as in `all_clips("train")`. `look_up` is called from several threads.
+        """
 
 
 class DeviceSource(Source):
@@ -141,8 +142,8 @@ class DeviceSource(Source):
     @abc.abstractmethod
     def draw_clips(
         self, arrays: Tree, number: jax.Array | int, batch_size: int, num_frames: int
-    ) -> ClipBatch:
-        """Returns batch `number`, as `HostSource.train_clips` would yield it."""
+    ) -> jax.Array:
+        """Returns batch `number`: frames 0, 1, ... of random clips, shaped as in `draw_frames`."""
 
 
 def num_clips(clips: Clips) -> int:

@@ -17,6 +17,10 @@ _UNROLL = 16
 """Time steps in one iteration of the loop: on a GPU an iteration costs more than a step."""
 
 
+_MAX_POSE = 0.9999
+"""Poses end at 1, where the inverse of tanh is infinite."""
+
+
 def _uniform(fan_in: int) -> nn.initializers.Initializer:
     """Returns the initializer U(-a, a) with a = fan_in^-1/2, PyTorch's for these layers."""
 
@@ -70,7 +74,18 @@ class Layer(nn.Module):
 class PoseLSTM(nn.Module):
     """Maps a pose and the content of its clip to the next pose.
 
-    Source: PyTorch release, models/lstm.py: linear embedding, cells, linear, tanh.
+    Attributes:
+      pose_dim: length of the pose vector.
+      hidden_dim: units of a layer.
+      num_layers: layers.
+      use_content: False ignores the content.
+      residual: whether the output is added to the pose, before the tanh that bounds it. The LSTM
+        then has to learn the motion only, and a pose that it feeds back does not drift.
+      normalize: whether poses have unit length.
+      dtype: what it computes in; state and poses stay float32.
+
+    Source: PyTorch release, models/lstm.py: linear embedding, cells, linear, tanh. There
+    `use_content` is True and `residual` False.
     """
 
     pose_dim: int
@@ -78,6 +93,8 @@ class PoseLSTM(nn.Module):
     num_layers: int
     normalize: bool
     dtype: Dtype
+    use_content: bool = True
+    residual: bool = False
 
     def initial_carry(self, batch_size: int) -> Carry:
         """Returns the state before the first frame, all zeros; it needs no variables."""
@@ -97,7 +114,9 @@ class PoseLSTM(nn.Module):
           The new state, and for each input the pose one frame later, float32
           `[batch, (time,) pose_dim]` in (-1, 1).
         """
-        x = self._dense(self.hidden_dim, inputs.shape[-1], "embed")(inputs)
+        last_pose = at_least_float32(inputs[..., : self.pose_dim])
+        x = inputs if self.use_content else last_pose
+        x = self._dense(self.hidden_dim, x.shape[-1], "embed")(x)
         # [batch, time, hidden_dim], with a time of 1 for a single frame.
         x = x.reshape(len(x), -1, self.hidden_dim)
         states = []
@@ -106,7 +125,10 @@ class PoseLSTM(nn.Module):
             states.append(state)
         x = x.reshape(*inputs.shape[:-1], self.hidden_dim)
         x = self._dense(self.pose_dim, self.hidden_dim, "output")(x)
-        pose = nn.tanh(at_least_float32(x))
+        x = at_least_float32(x)
+        if self.residual:
+            x += jnp.arctanh(jnp.clip(last_pose, -_MAX_POSE, _MAX_POSE))
+        pose = nn.tanh(x)
         return tuple(states), unit_length(pose) if self.normalize else pose
 
     def _dense(self, features: int, fan_in: int, name: str) -> nn.Dense:
@@ -132,3 +154,27 @@ def teacher_forced(
     contents = jnp.broadcast_to(content[:, None], (*poses.shape[:2], content.shape[-1]))
     inputs = jnp.concatenate([poses, contents], axis=-1)
     return predictor.apply(variables, predictor.initial_carry(len(poses)), inputs)
+
+
+def partly_forced(
+    predictor: PoseLSTM, variables: Tree, poses: jax.Array, content: jax.Array, given: jax.Array
+) -> jax.Array:
+    """Predicts every pose from the one before: the true one where `given`, else the prediction.
+
+    Takes the arguments of `teacher_forced`, and bool `[batch, time]`, True at time 0; returns its
+    predictions.
+    """
+
+    def step(state, inputs):
+        carry, predicted = state
+        pose, is_given = inputs
+        pose = jnp.where(is_given[:, None], pose, predicted)
+        carry, predicted = predictor.apply(
+            variables, carry, jnp.concatenate([pose, content], axis=-1)
+        )
+        return (carry, predicted), predicted
+
+    start = predictor.initial_carry(len(poses)), poses[:, 0]
+    # The loop runs over time, the first axis.
+    _, predicted = jax.lax.scan(step, start, (poses.swapaxes(0, 1), given.T), unroll=4)
+    return predicted.swapaxes(0, 1)

@@ -23,6 +23,8 @@ POSITIVE = (
     "predictor.num_layers",
     "predictor.num_steps",
     "predictor.learning_rate",
+    "predictor.batches_per_set",
+    "predictor.passes_per_set",
     "evaluation.num_clips",
     "evaluation.batch_size",
     "evaluation.horizon",
@@ -46,6 +48,8 @@ NOT_NEGATIVE = (
     "drnet.adversarial_weight",
     "drnet.warmup_steps",
     "predictor.warmup_steps",
+    "predictor.max_grad_norm",
+    "predictor.teacher_forcing_steps",
     "steps_at_once",
     "sample_every_steps",
     "checkpoint_every_steps",
@@ -113,7 +117,8 @@ def check(config: Mapping[str, Any]) -> None:
     require(("drnet.batch_size",), lambda value: value >= 2, "2 and above, to pair clips")
     require(("seed",), lambda value: value < 2**32, "below 2**32")
     require(("evaluation.probe_clips",), lambda value: value >= 60, "60 and above, to fit probes")
-    require(("data.consecutive",), lambda value: isinstance(value, bool), "True, False")
+    switches = ("data.consecutive", "predictor.use_content", "predictor.residual")
+    require(switches, lambda value: isinstance(value, bool), "True, False")
     if flat["data.name"] == "moving_mnist":
         require_choices(MOVING_MNIST_CHOICES)
         require(("data.validation",), lambda value: isinstance(value, bool), "True, False")

@@ -73,12 +73,21 @@ def _stages() -> dict[str, Any]:
         num_predicted=10,  # Frames that training predicts.
         hidden_dim=256,  # Units of an LSTM layer.
         num_layers=2,  # LSTM layers.
+        use_content=True,  # False: the LSTM sees poses alone.
+        residual=False,  # True: it predicts by how much a pose changes.
         batch_size=100,  # Clips in a batch.
         num_steps=60_000,
         learning_rate=0.002,  # Of Adam.
         schedule="constant",  # Of the learning rate: constant, cosine.
         warmup_steps=0,  # Steps in which the learning rate rises from 0.
         beta1=0.9,  # Of Adam; 0 or more, below 1.
+        max_grad_norm=0.0,  # Longer gradients are scaled down to it; 0: none is.
+        # The share of true poses among the LSTM's inputs after the observed frames falls from 1 to
+        # 0 over this many steps; the others are its own predictions. 0: the share is always 1.
+        teacher_forcing_steps=0,
+        # Endless clips are encoded in sets.
+        batches_per_set=100,  # Batches in a set.
+        passes_per_set=1,  # Times that training uses a set before it draws the next.
     )
     return dict(drnet=drnet, predictor=predictor)
 

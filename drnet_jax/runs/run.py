@@ -72,7 +72,8 @@ class Run:
     @functools.cached_property
     def predictor_tx(self) -> optax.GradientTransformation:
         """Optimizer of the pose LSTM."""
-        return _make_adam(self.config.predictor)
+        adam, max_norm = _make_adam(self.config.predictor), self.config.predictor.max_grad_norm
+        return optax.chain(optax.clip_by_global_norm(max_norm), adam) if max_norm else adam
 
     def init_drnet(self) -> DrnetState:
         """Returns the first stage's state at step 0, a copy on every device."""
@@ -215,6 +216,8 @@ def _build_networks(config: ml_collections.ConfigDict) -> tuple[Networks, PoseLS
         num_layers=config.predictor.num_layers,
         normalize=config.model.normalize,
         dtype=jnp.dtype(config.dtype),
+        use_content=config.predictor.use_content,
+        residual=config.predictor.residual,
     )
 
 

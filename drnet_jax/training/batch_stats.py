@@ -123,7 +123,7 @@ def recompute_batch_stats(
         return recompute(state, feed.batch(inputs, number))
 
     step = jax.jit(step, donate_argnums=0)
-    with contextlib.closing(feed.inputs(first)) as all_inputs:
+    with contextlib.closing(feed.inputs(first, 1)) as all_inputs:
         for number, inputs in zip(range(first, first + NUM_BATCHES), all_inputs, strict=False):
             state = step(state, inputs, number)
     return state

@@ -27,10 +27,13 @@ def is_due(step: int, every_steps: int, num_steps: int) -> bool:
     return every_steps > 0 and step > 0 and step % every_steps == 0
 
 
-def steps_per_call(first: int, num_steps: int, intervals: Intervals, most: int) -> int:
+def steps_per_call(
+    first: int, num_steps: int, intervals: Intervals, *, most: int, steps_per_input: int
+) -> int:
     """Returns how many steps one program runs, from step `first` on: at most `most`.
 
-    Nothing may fall due in the middle of a program, so the number divides every interval.
+    Nothing may fall due in the middle of a program, nor may its input change, so the number divides
+    every interval, and `steps_per_input` (0 if inputs never change).
     """
-    between = math.gcd(first, num_steps, *dataclasses.astuple(intervals))
+    between = math.gcd(first, num_steps, steps_per_input, *dataclasses.astuple(intervals))
     return max(n for n in range(1, most + 1) if between % n == 0)

@@ -10,13 +10,13 @@ import optax
 
 from drnet_jax.base import prng, sharding
 from drnet_jax.base.arrays import Metrics, Tree
-from drnet_jax.data.source import ClipBatch, Source
+from drnet_jax.data.source import Source
 from drnet_jax.models.pose_lstm import PoseLSTM
 from drnet_jax.models.registry import Networks
-from drnet_jax.models.state import DrnetState, NetworkState, PredictorState
+from drnet_jax.models.state import DrnetState
 from drnet_jax.training import steps
 from drnet_jax.training.batch_stats import recompute_batch_stats
-from drnet_jax.training.feed import Feed, clips_feed, frames_feed
+from drnet_jax.training.feed import Feed, frames_feed
 from drnet_jax.training.optim import DrnetOptimizers
 
 MAX_STEPS_PER_CALL = 100
@@ -33,8 +33,9 @@ class Stage:
       max_steps_per_call: the most steps that one call of `step` may run.
       step: compiled `step(num_steps, state, inputs) -> (state, metrics)`. It donates `state`;
         metrics are `[num_steps]` each, and `num_steps` is static.
-      inputs: `inputs(first)` yields what `step` takes from step `first` on.
-      waits_for_input: whether inputs are made on the host, so that waiting for them is measured.
+      inputs: `inputs(first, steps_per_call)` yields what the calls of `step` take from step `first`
+        on.
+      steps_per_input: as in `Feed`; a call of `step` does not run across a change of inputs.
       finish: maps the state after the last step, which it may donate, to the one to keep.
     """
 
@@ -42,8 +43,8 @@ class Stage:
     num_steps: int
     max_steps_per_call: int
     step: Callable[[int, Any, Any], tuple[Any, Metrics]]
-    inputs: Callable[[int], Iterator[Any]]
-    waits_for_input: bool
+    inputs: Callable[[int, int], Iterator[Any]]
+    steps_per_input: int
     finish: Callable[[Any], Any] = lambda state: state
 
 
@@ -84,29 +85,28 @@ def drnet_stage(
 
 
 def predictor_stage(
-    networks: Networks,
     predictor: PoseLSTM,
     tx: optax.GradientTransformation,
-    autoencoder: NetworkState,
-    source: Source,
-    mesh: jax.sharding.Mesh,
+    feed: Feed,
+    key: jax.Array,
     *,
     num_steps: int,
-    batch_size: int,
     num_observed: int,
-    num_predicted: int,
+    teacher_forcing_steps: int,
     max_steps_per_call: int = 0,
 ) -> Stage:
-    """Returns the second stage: the pose LSTM, on the finished encoders in `autoencoder`."""
-    learn = steps.make_predictor_step(networks, predictor, tx, num_observed=num_observed)
+    """Returns the second stage: the pose LSTM, on the clips of a `pose_feed`.
 
-    def step(
-        state: PredictorState, batch: ClipBatch, autoencoder: NetworkState
-    ) -> tuple[PredictorState, Metrics]:
-        return learn(state, batch.frames, autoencoder, batch.lengths)
-
-    feed = clips_feed(source, mesh, batch_size, num_observed + num_predicted)
-    return _make_stage("predictor", num_steps, max_steps_per_call, feed, step, autoencoder)
+    `key` is the root key of the run. Over `teacher_forcing_steps` the share of true poses among the
+    LSTM's inputs falls from 1 to 0; with 0 steps it is 1 throughout.
+    """
+    teacher_forcing = None
+    if teacher_forcing_steps:
+        teacher_forcing = optax.linear_schedule(1.0, 0.0, teacher_forcing_steps)
+    step = steps.make_predictor_step(
+        predictor, tx, num_observed=num_observed, teacher_forcing=teacher_forcing
+    )
+    return _make_stage("predictor", num_steps, max_steps_per_call, feed, step, key)
 
 
 def _make_stage(
@@ -120,8 +120,6 @@ def _make_stage(
     """Returns the stage of pure `step(state, batch, constants) -> (state, metrics)`."""
     if not max_steps_per_call:
         max_steps_per_call = 1 if jax.default_backend() == "cpu" else MAX_STEPS_PER_CALL
-    if not feed.on_device:
-        max_steps_per_call = 1  # The host hands over one batch at a time.
 
     def run(num_steps: int, state: Any, inputs: Any, constants: Tree) -> tuple[Any, Metrics]:
         def run_one(state: Any, _) -> tuple[Any, Metrics]:
@@ -141,5 +139,5 @@ def _make_stage(
         max_steps_per_call=max_steps_per_call,
         step=lambda num_steps, state, inputs: program(num_steps, state, inputs, constants),
         inputs=feed.inputs,
-        waits_for_input=not feed.on_device,
+        steps_per_input=feed.steps_per_input,
     )

@@ -21,13 +21,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array, Metrics, Tree, as_float
-from drnet_jax.models.pose_lstm import PoseLSTM, teacher_forced
+from drnet_jax.models.pose_lstm import PoseLSTM, partly_forced, teacher_forced
 from drnet_jax.models.registry import Networks
-from drnet_jax.models.state import DrnetState, NetworkState, PredictorState
+from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.training import losses
 from drnet_jax.training.batch_stats import apply_in_turn, train_pass, train_passes
 from drnet_jax.training.optim import DrnetOptimizers
+from drnet_jax.training.pose_clips import PoseClips
 
 NUM_FRAMES = 4
 """Frames of each clip that a step of the first stage sees; `make_drnet_step` says what for."""
@@ -176,79 +178,57 @@ def make_drnet_step(
     return step
 
 
-def _make_frozen_encoders(networks: Networks, freeze_statistics: bool) -> tuple[Callable, Callable]:
-    """Returns `encode(name, autoencoder, frames)` and `encode_poses(autoencoder, frames)`."""
-
-    def encode(name: str, autoencoder: NetworkState, frames: jax.Array):
-        module, variables = getattr(networks, name), autoencoder.variables(name)
-        if freeze_statistics:
-            return module.apply(variables, frames, train=False)
-        return train_pass(module, variables, frames)[0]
-
-    def encode_poses(autoencoder: NetworkState, frames_BxTxHxWxC: jax.Array) -> jax.Array:
-        batch_size, num_frames = frames_BxTxHxWxC.shape[:2]
-        if freeze_statistics:
-            # Every frame is encoded alone, so batch and time may become one axis.
-            frames = frames_BxTxHxWxC.reshape(-1, *frames_BxTxHxWxC.shape[2:])
-            return encode("pose_encoder", autoencoder, frames).reshape(batch_size, num_frames, -1)
-        # One time at a time: the statistics of a pass are those of one point in time.
-        times = [frames_BxTxHxWxC[:, t] for t in range(num_frames)]
-        return jnp.stack([encode("pose_encoder", autoencoder, x) for x in times], axis=1)
-
-    return encode, encode_poses
-
-
 def make_predictor_step(
-    networks: Networks,
     predictor: PoseLSTM,
     tx: optax.GradientTransformation,
     *,
     num_observed: int,
-    freeze_statistics: bool = True,
+    teacher_forcing: Callable[[jax.Array], jax.Array] | None = None,
 ) -> Callable[..., tuple[PredictorState, Metrics]]:
-    """Returns pure `step(state, frames, autoencoder, lengths) -> (state, metrics)`.
+    """Returns pure `step(state, clips, key) -> (state, metrics)`; `clips` are `PoseClips`.
 
-    `frames` are `[batch, time, height, width, channels]`; `autoencoder` is the `NetworkState` of
-    the frozen encoders; `lengths`, int32 `[batch]`, counts the real frames of each clip, and the
-    padding after them is not learned from. None (the default) means that all frames are real.
-
-    The LSTM is teacher-forced: it sees the content of the last observed frame and, at t, the true
-    pose of t - 1, and predicts the pose of t. The loss is the sum over t of mean squared errors;
-    the metric `prediction` is their mean.
+    The LSTM sees the content of the last observed frame and, at t, the pose of t - 1, and predicts
+    the pose of t. The pose of t - 1 is the true one if the frame is observed or by chance, with
+    the probability `teacher_forcing` of the step; otherwise it is the LSTM's own prediction. The
+    loss is the sum over t of mean squared errors; the metric `prediction` is their mean. Padding
+    after the end of a clip is not learned from.
 
     Args:
-      networks: with the encoders.
       predictor: the LSTM.
       tx: its optimizer.
-      num_observed: frames that a rollout observes; the content is that of the last of them.
-      freeze_statistics: False normalizes with each batch's own statistics, as the authors' script
-        does; a rollout then depends on the other clips of its batch.
+      num_observed: frames that a rollout observes.
+      teacher_forcing: maps steps to probabilities; None, as in the paper, means 1 at every step,
+        which needs no `key`.
 
-    Source: Denton & Birodkar 2017, Figure 2; drnet-py, train_lstm.py.
+    Source: Denton & Birodkar 2017, Figure 2; drnet-py, train_lstm.py. Scheduled sampling: Bengio et
+    al. 2015, "Scheduled sampling for sequence prediction with recurrent neural networks".
     """
 
-    encode, encode_poses = _make_frozen_encoders(networks, freeze_statistics)
-
-    def loss_fn(params: Tree, poses_BxTxP: jax.Array, content: jax.Array, lengths: Array | None):
+    def loss_fn(params: Tree, clips: PoseClips, is_given_BxT: jax.Array | None):
         variables = {"params": params["predictor"]}
-        _, predicted = teacher_forced(predictor, variables, poses_BxTxP[:, :-1], content)
-        times = jnp.arange(1, poses_BxTxP.shape[1])
-        is_real_BxT = None if lengths is None else times < lengths[:, None]
-        errors_T = losses.pose_prediction(predicted, poses_BxTxP[:, 1:], is_real_BxT)
+        inputs_BxTxP, targets_BxTxP = clips.poses[:, :-1], clips.poses[:, 1:]
+        if is_given_BxT is None:
+            _, predicted = teacher_forced(predictor, variables, inputs_BxTxP, clips.content)
+        else:
+            predicted = partly_forced(
+                predictor, variables, inputs_BxTxP, clips.content, is_given_BxT
+            )
+        times = jnp.arange(1, clips.poses.shape[1])
+        is_real_BxT = None if clips.lengths is None else times < clips.lengths[:, None]
+        errors_T = losses.pose_prediction(predicted, targets_BxTxP, is_real_BxT)
         return jnp.sum(errors_T), errors_T
 
     def step(
-        state: PredictorState,
-        frames: Array,
-        autoencoder: NetworkState,
-        lengths: Array | None = None,
+        state: PredictorState, clips: PoseClips, key: jax.Array | None = None
     ) -> tuple[PredictorState, Metrics]:
-        frames_BxTxHxWxC = as_float(frames)
-        last_observed = frames_BxTxHxWxC[:, num_observed - 1]
-        content = encode("content_encoder", autoencoder, last_observed).vector
-        poses_BxTxP = encode_poses(autoencoder, frames_BxTxHxWxC)
+        is_given_BxT = None
+        if teacher_forcing is not None:
+            key = prng.stream(key, "teacher forcing", state.step)
+            shape = clips.poses[:, 1:, 0].shape
+            is_given_BxT = jax.random.bernoulli(key, teacher_forcing(state.step), shape)
+            is_given_BxT |= jnp.arange(shape[1]) < num_observed
         grads, errors_T = jax.grad(loss_fn, has_aux=True)(
-            state.predictor.params, poses_BxTxP, content, lengths
+            state.predictor.params, clips, is_given_BxT
         )
         predictor_state = state.predictor.apply_gradients(tx, grads)
         return PredictorState(state.step + 1, predictor_state), {"prediction": jnp.mean(errors_T)}

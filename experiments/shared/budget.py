@@ -65,7 +65,7 @@ def steps_that_fit(config: ml_collections.ConfigDict, workdir: epath.Path, budge
     """Returns how many compiled training steps this machine makes in `budget` seconds."""
     run = create_run(config, workdir)
     stage = drnet_stage(run)
-    with contextlib.closing(stage.inputs(0)) as inputs:
+    with contextlib.closing(stage.inputs(0, 1)) as inputs:
         state = _advance(stage, run.init_drnet(), inputs, _WARM_STEPS)
         started, num_steps = time.monotonic(), 0
         while (passed := time.monotonic() - started) < _SHARE_TO_MEASURE * budget:
@@ -83,10 +83,10 @@ def fit(
     """
     run = create_run(config, workdir)
     stage, state = drnet_stage(run), run.init_drnet()
-    with contextlib.closing(stage.inputs(0)) as inputs:
+    with contextlib.closing(stage.inputs(0, 1)) as inputs:
         _advance(stage, run.init_drnet(), inputs, 1)  # Compiles, which does not count.
     step, seconds, scores = 0, 0.0, []
-    with contextlib.closing(stage.inputs(0)) as inputs:
+    with contextlib.closing(stage.inputs(0, 1)) as inputs:
         for share in SHARES:
             due = max(1, round(share * stage.num_steps))
             started = time.monotonic()

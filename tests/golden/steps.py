@@ -15,6 +15,7 @@ from drnet_jax.models import state as states
 from drnet_jax.models.pose_lstm import PoseLSTM, teacher_forced
 from drnet_jax.training import steps
 from drnet_jax.training.optim import DrnetOptimizers
+from drnet_jax.training.pose_clips import PoseClips
 from tests.golden.compare import running_statistics
 from tests.golden.limits import DRNET, LSTM
 from tests.helpers.networks import create_networks
@@ -277,16 +278,12 @@ def predictor(check):
     autoencoder = states.NetworkState.create(autoencoder, optax.identity())
     lstm = {"predictor": check.networks["lstm"].variables}
     state = states.PredictorState(states.first_step(), states.NetworkState.create(lstm, tx))
-    step = jax.jit(
-        steps.make_predictor_step(
-            networks, module, tx, num_observed=config["n_past"], freeze_statistics=frozen
-        )
-    )
+    step = jax.jit(steps.make_predictor_step(module, tx, num_observed=config["n_past"]))
     passes = _compiled_passes(networks, frozen=frozen)
     predict = jax.jit(functools.partial(teacher_forced, module))
     for iteration in range(config["steps"]):
-        before, (state, metrics) = state, step(state, np.swapaxes(check.frames, 0, 1), autoencoder)
         content, poses, autoencoder = _encode(passes, autoencoder, check.frames, config["n_past"])
+        before, (state, metrics) = state, step(state, PoseClips(poses, content))
         variables = {"params": before.predictor.params["predictor"]}
         _, predicted = predict(variables, poses[:, :-1], content)
         if iteration == 0:

@@ -29,7 +29,7 @@ def test_several_steps_in_one_program_equal_single_ones(run, name):
 
     def advance(lengths):
         state, rows = start(), []
-        for num_steps, inputs in zip(lengths, stage.inputs(0), strict=False):
+        for num_steps, inputs in zip(lengths, stage.inputs(0, max(lengths)), strict=False):
             state, metrics = stage.step(num_steps, state, inputs)
             rows.append(jax.device_get(metrics))
         return state, jax.tree.map(lambda *values: np.concatenate(values), *rows)
@@ -75,11 +75,17 @@ def test_the_second_stage_keeps_its_state_as_it_is(run):
         ({"log": 15}, 100, 0, 5),
         ({"checkpoint": 0, "sample": 0}, 100, 0, 100),
         ({"log": 7_000}, 100, 0, 100),
+        ({"input": 1}, 100, 0, 1),
+        ({"input": 250}, 100, 0, 50),
+        ({"input": 250}, 100, 250, 50),
     ],
 )
 def test_a_call_runs_as_many_steps_as_fit(changes, most, first, expected):
+    changes = dict(changes)
+    steps_per_input = changes.pop("input", 0)
     intervals = Intervals(**{"log": 100, "sample": 5_000, "checkpoint": 5_000} | changes)
-    assert steps_per_call(first, 120_000, intervals, most) == expected
+    steps = steps_per_call(first, 120_000, intervals, most=most, steps_per_input=steps_per_input)
+    assert steps == expected
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import numpy as np
 import optax
 import pytest
 
-from drnet_jax.base import sharding
+from drnet_jax.base import prng, sharding
 from drnet_jax.training import batch_stats, losses, steps
 from drnet_jax.training.optim import DrnetOptimizers
+from drnet_jax.training.pose_clips import PoseClips
 from tests.helpers.networks import tiny_networks, tiny_predictor, tiny_predictor_state, tiny_state
 
 WEIGHTS = dict(similarity_weight=0.7, adversarial_weight=0.3)
@@ -180,30 +181,35 @@ def test_two_devices_agree_with_one(networks, batch):
     chex.assert_trees_all_close(metrics, expected_metrics, rtol=1e-5)
 
 
-def test_predictor_step_is_teacher_forced_and_leaves_the_encoders_alone(networks):
-    tx = optax.sgd(1.0)
-    autoencoder = tiny_state(optax.sgd(1.0)).autoencoder
+def random_clips(batch_size, num_frames, lengths=None):
+    rng = np.random.default_rng(3)
+    poses = rng.uniform(-1, 1, (batch_size, num_frames, 3)).astype(np.float32)
+    return PoseClips(poses, rng.random((batch_size, 4), np.float32), lengths)
+
+
+@pytest.mark.parametrize("share", [None, 1.0, 0.0, 0.5])
+def test_predictor_is_given_observed_poses_and_a_share_of_the_others(share):
+    tx, key = optax.sgd(1.0), jax.random.key(1)
     predictor, state = tiny_predictor(), tiny_predictor_state(tx)
-    frames = np.random.default_rng(3).random((5, 6, 8, 8, 3), np.float32)
-    step = steps.make_predictor_step(networks, predictor, tx, num_observed=3)
-    new, metrics = jax.jit(step)(state, frames, autoencoder)
-
-    def encode(name, x):
-        return jax.jit(functools.partial(getattr(networks, name).apply, train=False))(
-            autoencoder.variables(name), x
-        )
-
-    content = encode("content_encoder", frames[:, 2]).vector
-    poses = [encode("pose_encoder", frames[:, t]) for t in range(6)]
+    clips = random_clips(5, 6)
+    schedule = None if share is None else lambda step: share
+    step = steps.make_predictor_step(predictor, tx, num_observed=3, teacher_forcing=schedule)
+    new, metrics = jax.jit(step)(state, clips, key)
+    given = np.ones((5, 5), bool)
+    if share is not None:
+        chance = jax.random.bernoulli(prng.stream(key, "teacher forcing", 0), share, (5, 5))
+        given[:, 3:] = chance[:, 3:]
+        assert given.all() == (share == 1)
 
     @jax.jit
     @jax.value_and_grad
     def loss(params):
-        carry, terms = predictor.initial_carry(5), []
+        carry, terms, predicted = predictor.initial_carry(5), [], jnp.zeros((5, 3))
         for t in range(5):
-            inputs = jnp.concatenate([poses[t], content], axis=1)
+            pose = jnp.where(given[:, t, None], clips.poses[:, t], predicted)
+            inputs = jnp.concatenate([pose, clips.content], axis=1)
             carry, predicted = predictor.apply({"params": params}, carry, inputs)
-            terms.append(jnp.mean((predicted - poses[t + 1]) ** 2))
+            terms.append(jnp.mean((predicted - clips.poses[:, t + 1]) ** 2))
         return sum(terms)
 
     params = state.predictor.params["predictor"]
@@ -213,22 +219,19 @@ def test_predictor_step_is_teacher_forced_and_leaves_the_encoders_alone(networks
     chex.assert_trees_all_close(new.predictor.params["predictor"], expected, atol=1e-6)
 
 
-def test_predictor_does_not_learn_from_frames_that_pad_a_clip(networks):
+def test_predictor_does_not_learn_from_poses_that_pad_a_clip():
     tx = optax.sgd(1.0)
-    autoencoder = tiny_state(optax.sgd(1.0)).autoencoder
     predictor, state = tiny_predictor(), tiny_predictor_state(tx)
-    frames = np.random.default_rng(3).random((4, 5, 8, 8, 3), np.float32)
-    step = jax.jit(steps.make_predictor_step(networks, predictor, tx, num_observed=2))
+    step = jax.jit(steps.make_predictor_step(predictor, tx, num_observed=2))
     lengths = np.array([5, 3, 4, 2], np.int32)
-    expected, _ = step(state, frames, autoencoder, lengths)
+    clips = random_clips(4, 5, lengths)
+    expected, _ = step(state, clips)
     padding = np.arange(5) >= lengths[:, None]
-    other, _ = step(
-        state, np.where(padding[..., None, None, None], 0.5, frames), autoencoder, lengths
-    )
+    other, _ = step(state, clips.replace(poses=np.where(padding[..., None], 0.5, clips.poses)))
     chex.assert_trees_all_equal(other, expected)
     # The same clips at full length: all errors count, as without lengths.
-    full, _ = step(state, frames, autoencoder, np.full(4, 5, np.int32))
-    plain, _ = step(state, frames, autoencoder)
+    full, _ = step(state, clips.replace(lengths=np.full(4, 5, np.int32)))
+    plain, _ = step(state, clips.replace(lengths=None))
     chex.assert_trees_all_close(full, plain, atol=1e-6)
 
 

@@ -12,7 +12,7 @@ from drnet_jax.data.moving_mnist.digits import Digits
 from drnet_jax.data.moving_mnist.generator import MovingMnist
 from drnet_jax.data.moving_mnist.tracks import NUM_TIMES, Tracks
 from drnet_jax.data.moving_mnist.truth import MovingMnistTruth
-from drnet_jax.data.source import ClipBatch, DeviceSource
+from drnet_jax.data.source import DeviceSource
 
 VALIDATION_EVERY = 10
 """One in this many training digits is held out for a validation split."""
@@ -78,11 +78,11 @@ class MovingMnistSource(DeviceSource):
 
     def draw_clips(
         self, arrays: jax.Array, number: jax.Array | int, batch_size: int, num_frames: int
-    ) -> ClipBatch:
+    ) -> jax.Array:
         key = prng.stream(self._key, "predictor frames", number)
         tracks = self.generator.sample(key, batch_size, len(arrays))
         times = jnp.broadcast_to(jnp.arange(num_frames), (batch_size, num_frames))
-        return ClipBatch(self.generator.render(arrays, tracks, times))
+        return self.generator.render(arrays, tracks, times)
 
     def _draw_times(self, key, batch_size, num_times):
         return jax.random.randint(key, (batch_size, num_times), 0, self._max_frame_gap + 1)
