@@ -5,6 +5,7 @@ from collections.abc import Mapping
 ANSWERS = {
     "model": "this model",
     "truth": "real frames",
+    "true_poses": "true poses",
     "copy_content_frame": "copy content frame",
     "copy_pose_frame": "copy pose frame",
     "copy_last_frame": "copy last frame",

@@ -1,7 +1,7 @@
 """Long rollouts of held-out clips against the frames that really followed, step by step."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -81,6 +81,7 @@ def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
     at = np.searchsorted(decoded, steps)  # Where `decoded` has the scored steps.
     batch_size = max(1, min(num_clips, _FRAMES_AT_ONCE // len(decoded)))
     roll_out = _make_rollout(run, state, predictor, num_steps, decoded)
+    draw_true_poses = _make_oracle(run, state)
     measure = jax.jit(functools.partial(_measure_frames, at=at))
     batches = []
     for number in range(-(-num_clips // batch_size)):
@@ -95,9 +96,11 @@ def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
         since_last = np.insert(times, 0, num_observed - 1, axis=1)
         objects = source.truth.objects("test", clips, since_last)
         if objects is not None:
-            values |= _measure_objects(run, clips, objects, frames, truth, at + 1)
+            drawn = {"model": frames, "truth": as_float(truth)}
+            drawn["true_poses"] = draw_true_poses(observed[:, -1], truth)
+            values |= _measure_objects(run, clips, objects, drawn, at + 1)
             if judge is not None:
-                answers = {"model": frames[:, at], "truth": as_float(truth)[:, at]}
+                answers = {name: frames[:, at] for name, frames in drawn.items()}
                 values |= _judge(judge, objects, answers, observed[:, -1:], at + 1)
         batches.append(jax.device_get(values))
     values = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_clips], *batches)
@@ -123,6 +126,21 @@ def _make_rollout(
 
     variables = predictor.variables
     return functools.partial(roll_out, state.autoencoder, variables)
+
+
+def _make_oracle(run: Run, state: DrnetState) -> Callable[[Array, Array], jax.Array]:
+    """Returns a function from last observed frames and true later ones to decoded frames.
+
+    Poses are those of the true frames: what a perfect predictor would draw.
+    """
+
+    @jax.jit
+    def draw(autoencoder, last: Array, truth: Array) -> jax.Array:
+        content = inference.encode_content(run.networks, autoencoder, last)
+        poses = inference.encode_pose(run.networks, autoencoder, truth)
+        return inference.decode_each(run.networks, autoencoder, content, poses)
+
+    return functools.partial(draw, state.autoencoder)
 
 
 def _measure_frames(
@@ -153,11 +171,12 @@ def _measure_frames(
 
 
 def _measure_objects(
-    run: Run, clips: Clips, objects: Objects, frames: jax.Array, truth: Array, at: np.ndarray
+    run: Run, clips: Clips, objects: Objects, drawn: Mapping[str, Array], at: np.ndarray
 ) -> dict[str, Any]:
     """Returns the errors of the places and speeds at which objects are drawn.
 
-    `objects` begin with the last observed frame; `at` are the scored ones among their times.
+    `drawn` are frames by answer. `objects` begin with the last observed frame; `at` are the scored
+    ones among their times.
     """
     start, positions = objects.positions[:, :1], objects.positions
 
@@ -171,11 +190,9 @@ def _measure_objects(
     def speed(track: np.ndarray) -> np.ndarray:
         return np.linalg.norm(track[:, at] - track[:, at - 1], axis=-1)
 
-    tracks = {
-        "model": track(frames),
+    tracks = {name: track(frames) for name, frames in drawn.items()} | {
         "copy_last_frame": np.broadcast_to(start, positions.shape),
         "another_clip": np.roll(positions, 1, axis=0),
-        "truth": track(truth),
     }
     moving = ("model", "copy_last_frame", "truth")
     return {

@@ -40,8 +40,8 @@ _CURVE_OPTIONS: dict[str, dict[str, Any]] = {
 _ROLLOUTS = (
     # Key of the score, title, answers, range of the y axis.
     ("psnr", "PSNR (dB)", ("model", "copy_last_frame", "mean_frame"), None),
-    ("identity", "Identity kept, by the judge", ("model", "truth"), (0, 1)),
-    ("position_error", "Position error (px)", ("model", "copy_last_frame", "another_clip"), None),
+    ("identity", "Identity kept, by the judge", ("model", "true_poses", "truth"), (0, 1)),
+    ("position_error", "Position error (px)", ("model", "true_poses", "another_clip"), None),
     ("speed_error", "Speed error (px per step)", ("model", "copy_last_frame"), None),
     ("inception", "Inception score, by the judge", ("model", "truth"), None),
     ("sharpness", "Sharpness (real frames: 1)", ("model", "mean_frame"), None),
@@ -54,6 +54,7 @@ _CODES = {"content": "first", "pose": "second"}
 _STYLES = {
     "model": "first",
     "truth": "second",
+    "true_poses": "trivial",
     "copy_last_frame": "trivial",
     "mean_frame": "faint",
     "another_clip": "faint",
