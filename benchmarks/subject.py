@@ -41,7 +41,8 @@ class Subject:
 
     def optimizers(self) -> DrnetOptimizers:
         """Returns Adam for both optimizers, without a schedule."""
-        tx = make_adam(self.stage.learning_rate, self.stage.beta1, "constant", 0, 1)
+        rates = dict(beta1=self.stage.beta1, schedule="constant", warmup_steps=0, num_steps=1)
+        tx = make_adam(self.stage.learning_rate, **rates)
         return DrnetOptimizers(tx, tx)
 
     def step(self):

@@ -57,11 +57,13 @@ def _quick(config: ml_collections.ConfigDict) -> None:
     # Most of a frame is black, so its reconstruction error is small: with the paper's weights the
     # other terms would dominate, and content would collapse.
     config.drnet.update(similarity_weight=1e-4, adversarial_weight=0.05)
-    # Long clips and its own predictions teach the predictor to keep track (docs/recipe.md).
-    config.predictor.update(batch_size=32, num_steps=2_000, hidden_dim=96, learning_rate=0.01)
-    config.predictor.update(num_predicted=55, schedule="cosine", warmup_steps=100)
-    config.predictor.update(use_content=False, residual=True, max_grad_norm=1.0)
-    config.predictor.update(teacher_forcing_steps=1_200, passes_per_set=20)
+    # Long clips, and more and more of its own predictions as inputs, teach the predictor to keep
+    # track for hundreds of steps.
+    config.predictor.update(num_predicted=55, use_content=False, residual=True)
+    config.predictor.update(hidden_dim=64, batch_size=32, num_steps=4_000)
+    config.predictor.update(teacher_forcing_steps=2_800, passes_per_set=40)
+    config.predictor.update(learning_rate=0.015, schedule="cosine", warmup_steps=100)
+    config.predictor.update(beta2=0.98, max_grad_norm=1.0)
     config.update(sample_every_steps=1_000, checkpoint_every_steps=500)
 
 
@@ -69,4 +71,5 @@ def _smoke(config: ml_collections.ConfigDict) -> None:
     """Seconds: everything once."""
     defaults.smoke(config)
     config.data.update(digits="embedded", image_size=32, digit_size=16)
+    config.predictor.update(use_content=False, residual=True, teacher_forcing_steps=10)
     config.evaluation.update(batch_size=250)

@@ -49,12 +49,13 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
         def write_grid(state: DrnetState, name: str) -> None:
             generate.write_sample(run, state, None, name)
 
-        drnet = _fit(run, drnet_stage(run), drnet, write_grid, stop_requested)
+        drnet = fit_stage(run, drnet_stage(run), drnet, write_grid, stop_requested)
 
         def write_rollout(state: PredictorState, name: str) -> None:
             generate.write_sample(run, drnet, state, name)
 
-        predictor = _fit(run, predictor_stage(run, drnet), predictor, write_rollout, stop_requested)
+        stage = predictor_stage(run, drnet)
+        predictor = fit_stage(run, stage, predictor, write_rollout, stop_requested)
     print(f"Scoring {run.config.evaluation.num_clips} held-out clips.")
     evaluate.write(run, drnet, predictor)
     rollout = run.config.rollout
@@ -127,12 +128,12 @@ def _restore_or_init(run: Run) -> list[Any]:
     return states
 
 
-def _fit(
+def fit_stage(
     run: Run,
     stage: Stage,
     state: Any,
-    write_sample: Callable[[Any, str], None],
-    stop_requested: Callable[[], bool],
+    write_sample: Callable[[Any, str], None] = lambda state, name: None,
+    stop_requested: Callable[[], bool] = lambda: False,
 ) -> Any:
     """Returns `state` after the last step of `stage`; logs and checkpoints go to the run's folder.
 

@@ -230,7 +230,8 @@ def _records(values: dict[str, Any], steps: np.ndarray, seed: int) -> dict[str, 
         "frozen": {name: interval(v) for name, v in frozen.items()},
         "frozen_rate": {name: interval(v.mean(axis=1)) for name, v in frozen.items()},
     }
-    optional = ("position_error", "speed_error", "lost_at", "never_lost", "identity", "inception")
+    optional = ("position_error", "speed_error", "lost_at", "never_lost", "on_track")
+    optional += ("identity", "inception")
     record |= dict.fromkeys(optional)
     if "distance" in values:
         for name in ("position_error", "speed_error"):
@@ -238,6 +239,7 @@ def _records(values: dict[str, Any], steps: np.ndarray, seed: int) -> dict[str, 
         lost = lost_at(values["distance"].max(axis=2), steps, values["size"][0] / 2)
         record["lost_at"] = interval(np.where(lost > 0, lost, steps[-1]))
         record["never_lost"] = interval(lost == 0)
+        record["on_track"] = {"model": interval((lost == 0)[:, None] | (lost[:, None] > steps))}
     if "judged" in values:
         classes, in_view, judged = values["classes"][:, None], values["in_view"], values["judged"]
         record["identity"] = {"chance": values["chance"]} | {

@@ -42,6 +42,7 @@ _ROLLOUTS = (
     ("psnr", "PSNR (dB)", ("model", "copy_last_frame", "mean_frame"), None),
     ("identity", "Identity kept, by the judge", ("model", "true_poses", "truth"), (0, 1)),
     ("position_error", "Position error (px)", ("model", "true_poses", "another_clip"), None),
+    ("on_track", "Clips with all objects on their true tracks", ("model",), (0, 1)),
     ("speed_error", "Speed error (px per step)", ("model", "copy_last_frame"), None),
     ("inception", "Inception score, by the judge", ("model", "truth"), None),
     ("sharpness", "Sharpness (real frames: 1)", ("model", "mean_frame"), None),

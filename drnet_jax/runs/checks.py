@@ -54,7 +54,7 @@ NOT_NEGATIVE = (
     "sample_every_steps",
     "checkpoint_every_steps",
 )
-BELOW_ONE = ("drnet.beta1", "predictor.beta1")
+BELOW_ONE = ("drnet.beta1", "predictor.beta1", "predictor.beta2")
 CHOICES = {
     "dtype": ("auto", "float32", "bfloat16"),
     "drnet.schedule": ("constant", "cosine"),

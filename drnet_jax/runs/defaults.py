@@ -81,6 +81,7 @@ def _stages() -> dict[str, Any]:
         schedule="constant",  # Of the learning rate: constant, cosine.
         warmup_steps=0,  # Steps in which the learning rate rises from 0.
         beta1=0.9,  # Of Adam; 0 or more, below 1.
+        beta2=0.999,  # Of Adam; 0 or more, below 1.
         max_grad_norm=0.0,  # Longer gradients are scaled down to it; 0: none is.
         # The share of true poses among the LSTM's inputs after the observed frames falls from 1 to
         # 0 over this many steps; the others are its own predictions. 0: the share is always 1.

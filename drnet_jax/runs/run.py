@@ -72,8 +72,8 @@ class Run:
     @functools.cached_property
     def predictor_tx(self) -> optax.GradientTransformation:
         """Optimizer of the pose LSTM."""
-        adam, max_norm = _make_adam(self.config.predictor), self.config.predictor.max_grad_norm
-        return optax.chain(optax.clip_by_global_norm(max_norm), adam) if max_norm else adam
+        config = self.config.predictor
+        return _make_adam(config, beta2=config.beta2, max_grad_norm=config.max_grad_norm)
 
     def init_drnet(self) -> DrnetState:
         """Returns the first stage's state at step 0, a copy on every device."""
@@ -244,7 +244,12 @@ def _num_channels(data: ml_collections.ConfigDict) -> int:
     return 3 if data.colored else 1
 
 
-def _make_adam(stage: ml_collections.ConfigDict) -> optax.GradientTransformation:
+def _make_adam(stage: ml_collections.ConfigDict, **options: float) -> optax.GradientTransformation:
     return make_adam(
-        stage.learning_rate, stage.beta1, stage.schedule, stage.warmup_steps, stage.num_steps
+        stage.learning_rate,
+        beta1=stage.beta1,
+        schedule=stage.schedule,
+        warmup_steps=stage.warmup_steps,
+        num_steps=stage.num_steps,
+        **options,
     )

@@ -21,16 +21,25 @@ class DrnetOptimizers:
 
 
 def make_adam(
-    learning_rate: float, beta1: float, schedule: str, warmup_steps: int, num_steps: int
+    learning_rate: float,
+    *,
+    beta1: float,
+    schedule: str,
+    warmup_steps: int,
+    num_steps: int,
+    beta2: float = 0.999,
+    max_grad_norm: float = 0.0,
 ) -> optax.GradientTransformation:
-    """Returns Adam, which trains all networks of DrNET.
+    """Returns Adam, which trains all networks of DrNET, with an epsilon of 1e-8.
 
     Args:
       learning_rate: the highest one; with `constant` and no warm-up, that of every step.
-      beta1: decay of the gradient's running mean. beta2 is 0.999 and epsilon 1e-8.
+      beta1: decay of the gradient's running mean.
       schedule: `constant` (the paper's) or `cosine`, which ends at 0 after `num_steps`.
       warmup_steps: steps over which the learning rate rises linearly from 0; the paper has none.
       num_steps: length of the stage.
+      beta2: decay of the gradient's running mean square.
+      max_grad_norm: longer gradients are scaled down to this length; 0 leaves all as they are.
 
     Raises:
       ValueError: for an unknown schedule.
@@ -39,10 +48,11 @@ def make_adam(
     """
     if schedule not in SCHEDULES:
         raise ValueError(f"Unknown schedule {schedule!r}; known: {', '.join(SCHEDULES)}.")
-    decay = optax.constant_schedule(learning_rate)
+    rate = optax.constant_schedule(learning_rate)
     if schedule == "cosine":
-        decay = optax.cosine_decay_schedule(learning_rate, max(num_steps - warmup_steps, 1))
-    if not warmup_steps:
-        return optax.adam(decay, b1=beta1)
-    warmup = optax.linear_schedule(0.0, learning_rate, warmup_steps)
-    return optax.adam(optax.join_schedules([warmup, decay], [warmup_steps]), b1=beta1)
+        rate = optax.cosine_decay_schedule(learning_rate, max(num_steps - warmup_steps, 1))
+    if warmup_steps:
+        warmup = optax.linear_schedule(0.0, learning_rate, warmup_steps)
+        rate = optax.join_schedules([warmup, rate], [warmup_steps])
+    adam = optax.adam(rate, b1=beta1, b2=beta2)
+    return optax.chain(optax.clip_by_global_norm(max_grad_norm), adam) if max_grad_norm else adam

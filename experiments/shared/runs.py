@@ -10,6 +10,7 @@ from etils import epath
 from drnet_jax import api
 from drnet_jax.commands import evaluate, generate, train
 from drnet_jax.evaluation.score import SCHEMA_VERSION
+from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.report.inputs import read_json
 from drnet_jax.runs import checks as settings
 from drnet_jax.runs import renamed
@@ -97,6 +98,18 @@ def finish(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Traine
         evaluate.run(config, workdir)
     run = create_run(config, workdir)
     return Trained(run, api.Model(run), difference)
+
+
+def finish_drnet(run: Run) -> DrnetState:
+    """Returns the first stage of `run` alone, trained as far as it is not yet."""
+    state = run.restore_stage("drnet")
+    return train.fit_stage(run, drnet_stage(run), state or run.init_drnet())
+
+
+def finish_predictor(run: Run, drnet: DrnetState) -> PredictorState:
+    """Returns the second stage of `run`, trained on the encoders of any finished first stage."""
+    state = run.restore_stage("predictor")
+    return train.fit_stage(run, train.predictor_stage(run, drnet), state or run.init_predictor())
 
 
 def check_same_data(trained: Sequence[Trained]) -> None:

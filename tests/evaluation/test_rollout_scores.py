@@ -76,6 +76,8 @@ def test_the_truth_scores_best(scores_of, judge):
     assert 1 < np.min(rollout["inception"]["model"]["mean"]) < 10
     assert np.mean(rollout["position_error"]["model"]["mean"]) < 0.5
     assert np.mean(rollout["position_error"]["another_clip"]["mean"]) > 1
+    np.testing.assert_array_equal(rollout["on_track"]["model"]["mean"], 1)
+    assert rollout["never_lost"]["mean"] == 1
 
 
 def test_a_standstill_is_frozen(scores_of):
@@ -87,6 +89,8 @@ def test_a_standstill_is_frozen(scores_of):
     errors = rollout["position_error"]
     np.testing.assert_allclose(errors["model"]["mean"], errors["copy_last_frame"]["mean"], atol=0.5)
     assert rollout["identity"] is None and rollout["inception"] is None
+    on_track = rollout["on_track"]["model"]["mean"]
+    assert np.all(np.diff(on_track) <= 0) and on_track[-1] == rollout["never_lost"]["mean"] < 1
 
 
 def test_scores_of_a_sure_judge_are_those_of_counting():
