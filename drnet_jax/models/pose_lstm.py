@@ -13,12 +13,17 @@ from drnet_jax.ops.norm import unit_length
 # For every layer the hidden and the cell state, `[batch, hidden_dim]`.
 Carry = tuple[tuple[jax.Array, jax.Array], ...]
 
-_UNROLL = 16
-"""Time steps in one iteration of the loop: on a GPU an iteration costs more than a step."""
-
 
 _MAX_POSE = 0.9999
 """Poses end at 1, where the inverse of tanh is infinite."""
+
+
+def _unroll() -> int:
+    """Returns how many time steps one iteration of a loop runs.
+
+    On a GPU an iteration costs more than a step; on a CPU, unrolled steps take twice as long.
+    """
+    return 1 if jax.default_backend() == "cpu" else 16
 
 
 def _uniform(fan_in: int) -> nn.initializers.Initializer:
@@ -67,7 +72,7 @@ class Layer(nn.Module):
             return (hidden, cell), hidden
 
         # The loop runs over the first axis: [time, batch, gates] in, [time, batch, hidden_dim] out.
-        state, hidden = jax.lax.scan(advance, state, gates.swapaxes(0, 1), unroll=_UNROLL)
+        state, hidden = jax.lax.scan(advance, state, gates.swapaxes(0, 1), unroll=_unroll())
         return state, hidden.swapaxes(0, 1)
 
 
@@ -176,5 +181,6 @@ def partly_forced(
 
     start = predictor.initial_carry(len(poses)), poses[:, 0]
     # The loop runs over time, the first axis.
-    _, predicted = jax.lax.scan(step, start, (poses.swapaxes(0, 1), given.T), unroll=4)
+    inputs = poses.swapaxes(0, 1), given.T
+    _, predicted = jax.lax.scan(step, start, inputs, unroll=_unroll())
     return predicted.swapaxes(0, 1)
