@@ -94,7 +94,7 @@ def test_only_the_state_after_the_last_step_is_finished(config, tmp_path, stoppe
     stage = dataclasses.replace(train.drnet_stage(run), finish=finish)
     stops = pytest.raises(StoppedError) if stopped else contextlib.nullcontext()
     with stops:
-        train._fit(run, stage, run.init_drnet(), lambda *_: None, lambda: stopped)
+        train.fit_stage(run, stage, run.init_drnet(), stop_requested=lambda: stopped)
     assert finished == ([] if stopped else [config.drnet.num_steps])
     with run.checkpoints("drnet") as checkpoints:
         saved = checkpoints.restore(run.init_drnet())

@@ -68,7 +68,7 @@ def clock(monkeypatch):
     def stage(run):
         return types.SimpleNamespace(
             step=step,
-            inputs=lambda first: (number for number in range(10**6)),
+            inputs=lambda first, _: (number for number in range(10**6)),
             num_steps=run.config.drnet.num_steps,
         )
 
