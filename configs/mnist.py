@@ -6,6 +6,7 @@
 full: networks, batch, optimizer, lengths and K of the authors' code; dimensions, alpha and beta
 of the paper, as recalled. Both stages take 8.5 minutes on an NVIDIA H200; 22.2 dB swap PSNR,
 3.6 dB above the best trivial answer; 86 % of swapped digits are recognized (docs/results.md).
+long: full with a predictor that is trained to keep track for hundreds of steps; not trained yet.
 quick: small networks; 24.7 dB swap PSNR, 5 dB above the best trivial answer (docs/recipe.md).
 smoke: everything once, for tests.
 """
@@ -16,7 +17,7 @@ from drnet_jax.runs import defaults
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
-    """Returns the settings of a variant: full, quick or smoke."""
+    """Returns the settings of a variant: full, long, quick or smoke."""
     config = defaults.settings()
     # Data.
     config.data = dict(
@@ -40,7 +41,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.num_slots = 2  # One for each digit, in the networks of quick.
     # Logs and checkpoints.
     config.checkpoint_every_steps = 5_000  # Seconds on a GPU.
-    return defaults.vary(config, variant, "configs/mnist.py", quick=_quick, smoke=_smoke)
+    return defaults.vary(
+        config, variant, "configs/mnist.py", long=_long, quick=_quick, smoke=_smoke
+    )
 
 
 def _quick(config: ml_collections.ConfigDict) -> None:
@@ -57,14 +60,16 @@ def _quick(config: ml_collections.ConfigDict) -> None:
     # Most of a frame is black, so its reconstruction error is small: with the paper's weights the
     # other terms would dominate, and content would collapse.
     config.drnet.update(similarity_weight=1e-4, adversarial_weight=0.05)
-    # Long clips, and more and more of its own predictions as inputs, teach the predictor to keep
-    # track for hundreds of steps.
-    config.predictor.update(num_predicted=55, use_content=False, residual=True)
-    config.predictor.update(hidden_dim=64, batch_size=32, num_steps=4_000)
-    config.predictor.update(teacher_forcing_steps=2_800, passes_per_set=40)
-    config.predictor.update(learning_rate=0.015, schedule="cosine", warmup_steps=100)
-    config.predictor.update(beta2=0.98, max_grad_norm=1.0)
+    config.predictor.update(batch_size=16, num_steps=8_000, hidden_dim=64, learning_rate=0.01)
+    config.predictor.update(batches_per_set=200, passes_per_set=40)
+    defaults.keep_track(config)
     config.update(sample_every_steps=1_000, checkpoint_every_steps=500)
+
+
+def _long(config: ml_collections.ConfigDict) -> None:
+    """The first stage of full, and a predictor that keeps track, with sizes for a GPU."""
+    config.predictor.update(num_steps=20_000, hidden_dim=128, learning_rate=0.005)
+    defaults.keep_track(config)
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:

@@ -67,3 +67,11 @@ def test_every_variant_is_possible(name, variant):
 def test_unknown_variants_are_refused(name):
     with pytest.raises(ValueError, match=rf"Unknown variant 'huge' of configs/{name}.py; known: "):
         load(name, "huge")
+
+
+def test_long_is_full_with_another_predictor():
+    long, full = load("mnist", "long"), load("mnist")
+    checks.check(long.to_dict())
+    assert long.predictor.num_steps != full.predictor.num_steps
+    long.predictor = full.predictor
+    assert long == full

@@ -133,6 +133,18 @@ def vary(
     return config
 
 
+def keep_track(config: ml_collections.ConfigDict) -> None:
+    """Makes the predictor keep track for hundreds of steps, rather than train as the paper's.
+
+    It sees poses alone, predicts how they change, and learns more and more from its own
+    predictions. docs/recipe.md has the evidence.
+    """
+    predictor = config.predictor
+    predictor.update(num_predicted=55, use_content=False, residual=True)
+    predictor.update(schedule="cosine", warmup_steps=100, beta2=0.98, max_grad_norm=1.0)
+    predictor.teacher_forcing_steps = 7 * predictor.num_steps // 10
+
+
 def quick(config: ml_collections.ConfigDict) -> None:
     """Makes `config` a run of minutes on two CPU cores: DCGAN, a quarter of the paper's width."""
     config.dtype = "float32"  # bfloat16 is untested in runs this short.
