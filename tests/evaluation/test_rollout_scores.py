@@ -8,6 +8,7 @@ import pytest
 from drnet_jax.base.arrays import as_float
 from drnet_jax.evaluation import rollouts
 from drnet_jax.evaluation.judges import objects, scores
+from drnet_jax.models import inference
 from drnet_jax.runs.run import create_run
 from tests.conftest import tiny_config
 
@@ -28,7 +29,10 @@ def test_a_track_is_lost_where_it_stays_lost():
 
 @pytest.fixture
 def scores_of(model, monkeypatch):
-    """Returns the scores of rollouts that show the real frames at `times(decoded)`."""
+    """Returns the scores of rollouts that show the real frames at `times(decoded)`.
+
+    `draw`, if given, makes generated frames of the last observed and these real ones.
+    """
     run, sampled = model[0], []
     sample = run.source.sample
 
@@ -36,9 +40,11 @@ def scores_of(model, monkeypatch):
         sampled.append(sample(*args, **settings))
         return sampled[-1]
 
-    def scores_of(times, judge):
+    def scores_of(times, judge, draw=lambda last, real: as_float(real)):
         def make_rollout(_run, _state, _predictor, _num_steps, decoded):
-            return lambda _: as_float(run.source.frames("test", sampled[-1], times(decoded)))
+            return lambda observed: draw(
+                observed[:, -1], run.source.frames("test", sampled[-1], times(decoded))
+            )
 
         monkeypatch.setattr(run.source, "sample", remember)
         monkeypatch.setattr(rollouts, "_make_rollout", make_rollout)
@@ -78,6 +84,29 @@ def test_the_truth_scores_best(scores_of, judge):
     assert np.mean(rollout["position_error"]["another_clip"]["mean"]) > 1
     np.testing.assert_array_equal(rollout["on_track"]["model"]["mean"], 1)
     assert rollout["never_lost"]["mean"] == 1
+
+
+def test_a_predictor_without_errors_scores_as_the_true_poses(scores_of, model):
+    run, state, _ = model
+
+    @jax.jit
+    def draw(last, real):
+        content = inference.encode_content(run.networks, state.autoencoder, last)
+        frames = [
+            inference.decode(
+                run.networks,
+                state.autoencoder,
+                content,
+                inference.encode_pose(run.networks, state.autoencoder, real[:, t]),
+            )
+            for t in range(real.shape[1])
+        ]
+        return jnp.stack(frames, axis=1)
+
+    rollout = scores_of(lambda decoded: 4 + decoded, None, draw)["rollout"]
+    errors = rollout["position_error"]
+    np.testing.assert_allclose(errors["model"]["mean"], errors["true_poses"]["mean"], atol=0.2)
+    assert np.mean(errors["truth"]["mean"]) < np.mean(errors["true_poses"]["mean"])
 
 
 def test_a_standstill_is_frozen(scores_of):
