@@ -76,5 +76,4 @@ def _smoke(config: ml_collections.ConfigDict) -> None:
     """Seconds: everything once."""
     defaults.smoke(config)
     config.data.update(digits="embedded", image_size=32, digit_size=16)
-    config.predictor.update(use_content=False, residual=True, teacher_forcing_steps=10)
     config.evaluation.update(batch_size=250)

@@ -7,7 +7,6 @@ import pytest
 
 from drnet_jax.commands import train
 from drnet_jax.runs.run import create_run
-from drnet_jax.runs.workdir import STAGES
 from drnet_jax.training import batch_stats
 from drnet_jax.training.due import Intervals, steps_per_call
 
@@ -18,8 +17,18 @@ def run(config, tmp_path):
     return create_run(config, tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_several_steps_in_one_program_equal_single_ones(run, name):
+KEEP_TRACK = dict(
+    teacher_forcing_steps=2, residual=True, use_content=False, max_grad_norm=0.1, passes_per_set=2
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"), [("drnet", {}), ("predictor", {}), ("predictor", KEEP_TRACK)]
+)
+def test_several_steps_in_one_program_equal_single_ones(config, tmp_path, name, changes):
+    config.dtype = "float32"
+    config.predictor.update(changes)
+    run = create_run(config, tmp_path / "run")
     drnet = run.init_drnet()
     stage = {
         "drnet": lambda: train.drnet_stage(run),
