@@ -60,6 +60,18 @@ class GroundTruth:
         takes which pose.
         """
 
+    def turn_length(self, split: str) -> int | None:
+        """Returns the number of frames of a turn, if every clip of `split` is one full turn.
+
+        Frames then repeat after so many times, and `azimuths` answers.
+        """
+
+    def azimuths(self, split: str, clips: Any, times: np.ndarray) -> np.ndarray | None:
+        """Returns the azimuth in each frame, float `[batch, time]` in degrees, if clips are turns.
+
+        `times` may be int `[time]` as well, the same for every clip.
+        """
+
     def objects(self, split: str, clips: Any, times: np.ndarray) -> Objects | None:
         """Returns the objects at `times`; if known, `locate` and `cut_out` answer as well."""
 

@@ -210,10 +210,9 @@ class RecordedTruth(GroundTruth):
             name: np.searchsorted(values, [clip[name] for clip in known])
             for name, values in self._classes.items()
         }
-        rows = self._source.frame_numbers(split, clips, times)
         pose = {}
         for name in self._tracks:
-            track = np.stack([clip[name][row] for clip, row in zip(known, rows, strict=True)])
+            track = self._values(name, split, clips, times)
             if name in _RADIANS:
                 # An angle itself would jump from 360 degrees to 0.
                 angle = track * _RADIANS[name]
@@ -233,6 +232,21 @@ class RecordedTruth(GroundTruth):
     def _tracks(self) -> list[str]:
         """The names of the factors that have a value for every frame."""
         return [name for name, value in self._stores["train"].factors[0].items() if np.ndim(value)]
+
+    def _values(self, name: str, split: str, clips: RecordedClips, times: np.ndarray) -> np.ndarray:
+        """Returns the values of a factor in the frames at `times`, `[batch, time]`."""
+        rows = self._source.frame_numbers(split, clips, times)
+        known = (self._stores[split].factors[number][name] for number in clips.numbers)
+        return np.stack([track[row] for track, row in zip(known, rows, strict=True)])
+
+    def turn_length(self, split: str) -> int | None:
+        lengths = np.unique(self._stores[split].lengths)
+        turns = not self._source.clips_end and "azimuth" in self._tracks
+        return int(lengths[0]) if turns and len(lengths) == 1 else None
+
+    def azimuths(self, split: str, clips: RecordedClips, times: np.ndarray) -> np.ndarray | None:
+        known = self.turn_length(split) is not None
+        return self._values("azimuth", split, clips, times) if known else None
 
     def labels(self, split: str, clips: RecordedClips) -> tuple[np.ndarray, list[str]] | None:
         label, features = self._builder.LABEL, self._builder.info.features

@@ -133,10 +133,18 @@ def _resample(num_clips: int, seed: int) -> np.ndarray:
 
 
 def bootstrap_median(values: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns the median of `values`, `[clips]`, and its interval; `mean` is the median."""
+    """Returns the medians over clips of `values`, `[clips, ...]`, and their intervals.
+
+    `mean` is the median; if `values` have more axes, each entry is a list.
+    """
     rows = np.random.default_rng(seed).integers(len(values), size=(NUM_RESAMPLES, len(values)))
-    low, high = np.percentile(np.median(values[rows], axis=1), [2.5, 97.5])
-    return {"mean": float(np.median(values)), "low": float(low), "high": float(high)}
+
+    def ends(column: np.ndarray) -> np.ndarray:
+        return np.percentile(np.median(column[rows], axis=1), [2.5, 97.5])
+
+    low, high = np.apply_along_axis(ends, 0, values)
+    median = np.median(values, axis=0)
+    return {"mean": median.tolist(), "low": low.tolist(), "high": high.tolist()}
 
 
 def majority_share(classes: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array, as_float
 from drnet_jax.data.ground_truth import Objects
 from drnet_jax.data.source import Clips
-from drnet_jax.evaluation import metrics
+from drnet_jax.evaluation import azimuths, metrics
 from drnet_jax.evaluation.judges import scores as judge_scores
 from drnet_jax.evaluation.judges.classifier import Judge
 from drnet_jax.models import inference
@@ -41,11 +41,13 @@ def score(
     prediction: picture scores, their mean over the first `config.evaluation.horizon` steps.
     rollout: scores at each of `scored_steps`, up to `config.evaluation.rollout_steps` or the end of
       the clips. If the true positions of objects are known, these include how far from them the
-      objects are drawn, and which classes the judge sees in them.
+      objects are drawn, and which classes the judge sees in them; if clips are full turns, how far
+      the azimuths are off.
     """
     config = run.config.evaluation
     values = _measure(run, state, predictor, judge, mean_frame)
     steps, pictures = values.pop("steps"), values.pop("pictures")
+    turn = run.source.truth.turn_length("test")
     interval = functools.partial(metrics.bootstrap, seed=run.config.seed)
     near = steps <= config.horizon
     prediction = {
@@ -56,18 +58,31 @@ def score(
     rollout = {
         "num_clips": config.rollout_clips,
         "steps": steps.tolist(),
-        "horizons": [h for h in HORIZONS if h <= steps[-1]],
+        "horizons": [h for h in _horizons(turn) if h <= steps[-1]],
     }
     for key in ("psnr", "ssim", "mse", "mae"):
         rollout[key] = {name: interval(scores[key]) for name, scores in pictures.items()}
-    rollout |= _records(values, steps, run.config.seed)
+    rollout |= _records(values, steps, run.config.seed) | dict.fromkeys(azimuths.NAMES)
+    if turn:
+        rollout |= azimuths.records(values["azimuths"], steps, turn, run.config.seed)
     return {"prediction": prediction, "rollout": rollout}
 
 
-def scored_steps(num_steps: int) -> np.ndarray:
-    """Returns the steps that are scored, ascending: every step at first, then fewer and fewer."""
+def scored_steps(num_steps: int, turn: int | None = None) -> np.ndarray:
+    """Returns the steps that are scored, ascending: every step at first, then fewer and fewer.
+
+    If clips are turns of `turn` frames, these include every step of some turns.
+    """
     steps = {*range(1, 21), *range(25, 101, 5), *range(120, num_steps + 1, 20), *HORIZONS}
+    if turn:
+        steps |= azimuths.turn_steps(turn)
     return np.array(sorted(step for step in steps | {num_steps} if step <= num_steps))
+
+
+def _horizons(turn: int | None) -> list[int]:
+    """Returns the steps that tables show, for turns of `turn` frames with the ends of some."""
+    ends = {number * turn for number in azimuths.TURNS} if turn else set()
+    return sorted({*HORIZONS, *ends})
 
 
 def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
@@ -75,7 +90,8 @@ def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
     config, source = run.config, run.source
     num_observed, num_clips = config.predictor.num_observed, config.evaluation.rollout_clips
     num_steps = min(config.evaluation.rollout_steps, source.max_frames - num_observed)
-    steps = scored_steps(num_steps)
+    turn = source.truth.turn_length("test")
+    steps = scored_steps(num_steps, turn)
     # Speeds and frozen frames also need the frame before each scored one. Step 0 is observed.
     decoded = np.unique(np.concatenate([steps - 1, steps]))[1:]
     at = np.searchsorted(decoded, steps)  # Where `decoded` has the scored steps.
@@ -95,13 +111,16 @@ def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
         # The objects in the last observed frame come before those in the decoded ones.
         since_last = np.insert(times, 0, num_observed - 1, axis=1)
         objects = source.truth.objects("test", clips, since_last)
-        if objects is not None:
-            drawn = {"model": frames, "truth": as_float(truth)}
+        drawn = {"model": frames, "truth": as_float(truth)}
+        if turn or objects is not None:
             drawn["true_poses"] = draw_true_poses(observed[:, -1], truth)
+        scored = {name: frames[:, at] for name, frames in drawn.items()}
+        if turn:
+            values["azimuths"] = azimuths.measure(run, clips, scored, steps)
+        if objects is not None:
             values |= _measure_objects(run, clips, objects, drawn, at + 1)
             if judge is not None:
-                answers = {name: frames[:, at] for name, frames in drawn.items()}
-                values |= _judge(judge, objects, answers, observed[:, -1:], at + 1)
+                values |= _judge(judge, objects, scored, observed[:, -1:], at + 1)
         batches.append(jax.device_get(values))
     values = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_clips], *batches)
     if judge is not None:

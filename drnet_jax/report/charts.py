@@ -44,6 +44,8 @@ _ROLLOUTS = (
     ("position_error", "Position error (px)", ("model", "true_poses", "another_clip"), None),
     ("on_track", "Clips with all objects on their true tracks", ("model",), (0, 1)),
     ("speed_error", "Speed error (px per step)", ("model", "copy_last_frame"), None),
+    ("azimuth_error", "Azimuth error, median (degrees)", ("model", "true_poses"), (0, 180)),
+    ("azimuth_within_30", "Azimuth within 30 degrees", ("model", "true_poses"), (0, 1)),
     ("inception", "Inception score, by the judge", ("model", "truth"), None),
     ("sharpness", "Sharpness (real frames: 1)", ("model", "mean_frame"), None),
     ("ssim", "SSIM", ("model", "copy_last_frame", "mean_frame"), None),

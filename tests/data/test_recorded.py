@@ -188,6 +188,20 @@ def test_factors_are_those_of_the_frames_that_were_sampled(folder):
     np.testing.assert_allclose(factors.pose["azimuth"], expected, atol=1e-6)
 
 
+def test_turns_have_azimuths_if_all_are_equally_long(folder):
+    source = make(folder, Known, lengths=(4, 4, 4))
+    clips = source.sample("test", jax.random.key(0), 3)
+    times = np.array([0, 1, 6])
+    values = toy_clips.read(source.frames("test", clips, times))
+    assert source.truth.turn_length("test") == 4
+    np.testing.assert_array_equal(source.truth.azimuths("test", clips, times), 90 * (values % 20))
+    # Training turns of 3, 5, 8 and 4 frames; clips without azimuths; clips that end.
+    assert make(folder, Known).truth.turn_length("train") is None
+    assert make(folder, toy_clips.ToyTurn).truth.turn_length("test") is None
+    ending = make(folder)
+    assert ending.truth.azimuths("test", clips, times) is None
+
+
 def test_nothing_is_known_about_clips_without_factors(folder):
     source = make(folder)
     clips = source.sample("test", jax.random.key(0), 3)

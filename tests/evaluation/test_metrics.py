@@ -73,6 +73,9 @@ def test_interval_of_a_median():
     # The standard error of the median of a normal variable is 1.2533 / sqrt(n).
     error = 1.2533 / np.sqrt(400)
     assert score["high"] - score["low"] == pytest.approx(2 * 1.96 * error, rel=0.3)
+    table = metrics.bootstrap_median(np.stack([values, values + 3], axis=1), seed=1)
+    for end, value in score.items():
+        assert table[end] == pytest.approx([value, value + 3])
 
 
 def test_sharpness_falls_with_blur_and_equals_the_variance_of_the_laplacian():

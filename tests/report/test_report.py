@@ -149,13 +149,13 @@ def test_any_file_may_be_missing_or_broken(workdir, name):
 
 def test_long_rollouts_judged_swaps_and_leakage(workdir):
     page, words = _read(workdir, **LONG)
-    # Three charts over steps, two of probes and three of actions more than without them.
-    assert _count(page, "svg") == 13
+    # Four charts over steps, two of probes and three of actions more than without them.
+    assert _count(page, "svg") == 14
     for expected in (
         *("loses track of an object after 37 steps; 25% of rollouts never do", "0.854", "97.1%"),
         *("at least 90% visible", "0.620", "disentanglement 0.95", "1.2% of the generated"),
         *("95.3% of real, unseen clips", "0.061", "0.095", "20,000 training frames"),
-        "Rollouts of 100 held-out clips",
+        *("Rollouts of 100 held-out clips", "turn 1, 2 are off by 15, 25 degrees on average"),
     ):
         assert expected in words
 
