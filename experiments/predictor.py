@@ -13,7 +13,6 @@ the law of motion and sees the same observed poses.
 
 import functools
 import importlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -31,12 +30,12 @@ from drnet_jax.evaluation import probes, rollouts
 from drnet_jax.evaluation.score import mean_training_frame
 from drnet_jax.models import inference
 from drnet_jax.models.state import DrnetState
-from drnet_jax.runs import checks as settings
 from drnet_jax.runs import metrics_writer as writer
 from drnet_jax.runs import renamed
 from drnet_jax.runs.run import Run, create_run
 from experiments.shared import figure as figure_lib
 from experiments.shared import plot, runs, script
+from experiments.shared import records as records_lib
 from experiments.shared.figure import Figure, Table
 
 STEPS = (1, 10, 25, 100, 500)
@@ -99,8 +98,11 @@ def measure(
             changed = ml_collections.ConfigDict(config.to_dict())
             changed.update_from_flattened_dict(changes or {})
             path = folder / f"{name.replace(' ', '_')}.json"
-            record = _kept(path, changed)
-            if record is None:
+            record = records_lib.read(path)
+            if record is not None:
+                kept = renamed.present_settings(record["settings"])
+                records_lib.check_question(path, kept, changed.to_dict())
+            else:
                 print(f"Seed {seed}: {name}.", flush=True)
                 scores = (
                     follow(run, drnet())
@@ -117,20 +119,6 @@ def measure(
                 writer.write_json(path, record)
             records.append(record)
     return records
-
-
-def _kept(path: epath.Path, config: ml_collections.ConfigDict) -> dict[str, Any] | None:
-    """Returns the finished record at `path`, or None; checks that it has the same settings."""
-    if not path.exists():
-        return None
-    try:
-        record = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged: {error}.") from None
-    kept = renamed.present_settings(record["settings"])
-    if difference := settings.difference(kept, config.to_dict()):
-        raise ValueError(f"{path} has other settings, choose another --out: {difference}.")
-    return record
 
 
 def train_predictor(run: Run, drnet: DrnetState) -> dict[str, Any]:

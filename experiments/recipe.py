@@ -9,7 +9,6 @@ is measured once for each recipe: the machine must be idle otherwise.
 """
 
 import importlib
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -21,12 +20,12 @@ from absl import flags
 from etils import epath
 
 from drnet_jax.base.wording import interval
-from drnet_jax.runs import checks as settings
 from drnet_jax.runs import metrics_writer as writer
 from drnet_jax.runs import renamed
 from drnet_jax.runs.run import create_run
 from experiments.shared import figure as figure_lib
 from experiments.shared import plot, script
+from experiments.shared import records as records_lib
 from experiments.shared.budget import SHARES, Referee, fit, steps_that_fit
 from experiments.shared.figure import Figure, Table, at_step
 
@@ -142,19 +141,14 @@ def _device() -> str:
 
 def _kept(path: epath.Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     """Returns the finished record at `path`, or None; checks that it answers the same question."""
-    if not path.exists():
+    record = records_lib.read(path)
+    if record is None:
         return None
-    try:
-        record = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged: {error}.") from None
     # Seconds of different machines cannot be compared.
     kept = {name: record[name] for name in ("budget", "device")}
     kept |= renamed.present_settings(record["settings"])
     asked["drnet"]["num_steps"] = record["num_steps"]  # Measured, not asked for.
-    if difference := settings.difference(kept, asked):
-        difference = difference.removeprefix("config.")
-        raise ValueError(f"{path} answers another question, choose another --out: {difference}.")
+    records_lib.check_question(path, kept, asked)
     return record
 
 
