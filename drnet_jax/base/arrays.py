@@ -15,7 +15,7 @@ Metrics = dict[str, jax.Array]
 """Scalars of one step by name, still on the device."""
 
 
-def as_float(frames: Array) -> jax.Array:
+def as_float(frames: Array) -> Array:
     """Returns frames in [0, 1]: uint8 divided by 255, floats unchanged."""
     if frames.dtype == jnp.uint8:
         return frames.astype(jnp.float32) / 255

@@ -99,7 +99,7 @@ def write_swap_grid(run: Run, state: DrnetState, name: str) -> None:
     contents = run.source.frames("test", contents, last_observed)[:, 0]
     poses = run.source.frames("test", poses, last_observed)[:, 0]
     swapped = _swap_program(run.networks)(state.autoencoder, contents, poses)
-    image = grids.swap_grid(*jax.device_get((poses, contents, swapped)))
+    image = grids.swap_grid(poses, contents, jax.device_get(swapped))
     grids.write_png(run.workdir / "samples" / name, image)
 
 

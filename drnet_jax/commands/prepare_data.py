@@ -1,6 +1,5 @@
 """Preparation of a data set ahead of training, with a card and a contact sheet to look at."""
 
-import jax
 import ml_collections
 import numpy as np
 from etils import epath
@@ -42,7 +41,7 @@ def _prepare_moving_mnist(config: ml_collections.ConfigDict) -> str:
     source = registry.open_source(config.data, config.seed, sharding.data_mesh())
     key = prng.stream(prng.root(config.seed), "contact sheet")
     clips = source.sample("train", key, NUM_SHOWN_CLIPS)
-    frames = jax.device_get(source.frames("train", clips, SHOWN_TIMES))
+    frames = source.frames("train", clips, SHOWN_TIMES)
     path = epath.Path(config.data.data_dir).expanduser() / "moving_mnist" / "contact_sheet.png"
     grids.write_png(path, grids.clips(frames, SHOWN_TIMES))
     return f"Moving MNIST, ready for training, {source.note}:\n  {path}"

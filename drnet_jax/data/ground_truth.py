@@ -51,7 +51,7 @@ class GroundTruth:
         The classes are int `[batch]`, from 0 on.
         """
 
-    def swap_targets(self, split: str, content: Any, pose: Any, time: int) -> Array | None:
+    def swap_targets(self, split: str, content: Any, pose: Any, time: int) -> np.ndarray | None:
         """Returns what the decoder should draw from the content of one clip and another's pose.
 
         The targets are uint8 `[batch, assignments, height, width, channels]`; `content` and `pose`

@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from drnet_jax.base.arrays import Array, Tree
+from drnet_jax.base.arrays import Tree
 from drnet_jax.data.ground_truth import GroundTruth
 
 Clips = Any
-"""Clips that a source has sampled: a pytree of arrays, each with one row per clip."""
+"""Clips that a source has sampled: a pytree of NumPy arrays, each with one row per clip."""
 
 
 LookUp = Callable[[np.ndarray, np.ndarray], Tree]
@@ -81,7 +81,7 @@ class Source(abc.ABC):
         return True
 
     @abc.abstractmethod
-    def frames(self, split: str, clips: Clips, times: np.ndarray) -> Array:
+    def frames(self, split: str, clips: Clips, times: np.ndarray) -> np.ndarray:
         """Returns uint8 frames `[batch, time, height, width, channels]` of sampled clips.
 
         `times` are int `[time]`, the same for every clip, or `[batch, time]`. A clip that ends
@@ -151,7 +151,7 @@ def num_clips(clips: Clips) -> int:
     return len(jax.tree.leaves(clips)[0])
 
 
-def select(clips: Clips, rows: np.ndarray) -> Clips:
+def select(clips: Clips, rows: np.ndarray | slice) -> Clips:
     """Returns the clips in `rows`, in that order."""
     return jax.tree.map(lambda array: array[rows], clips)
 

@@ -1,5 +1,6 @@
 """Accuracy of classifiers of actions that have seen the codes of only a few labeled clips."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from drnet_jax.data import source as source_lib
 from drnet_jax.data.source import Clips
 from drnet_jax.evaluation import metrics, probes
 from drnet_jax.models import inference
-from drnet_jax.models.state import DrnetState
+from drnet_jax.models.state import DrnetState, NetworkState
 from drnet_jax.runs.run import Run
 
 NUM_FRAMES = 24
@@ -44,12 +45,13 @@ def score(run: Run, state: DrnetState) -> dict[str, Any] | None:
         return None
 
     @jax.jit
-    def encode(frames: Array) -> dict[str, jax.Array]:
-        poses = inference.encode_pose(run.networks, state.autoencoder, frames)
-        content = inference.encode_content(run.networks, state.autoencoder, frames[:, 0])
+    def encode(autoencoder: NetworkState, frames: Array) -> dict[str, jax.Array]:
+        poses = inference.encode_pose(run.networks, autoencoder, frames)
+        content = inference.encode_content(run.networks, autoencoder, frames[:, 0])
         # [clips, time, pose_dim] -> [clips, time * pose_dim]
         return {"pose": poses.reshape(len(poses), -1), "content": content.vector}
 
+    encode = functools.partial(encode, state.autoencoder)
     codes = {split: _encode(run, encode, split, clips[split]) for split in clips}
     record = {
         "num_frames": NUM_FRAMES,

@@ -29,9 +29,7 @@ def observe(
     num_observed = run.config.predictor.num_observed
     times = np.arange(num_observed + num_steps)
     pieces = np.array_split(times, -(-len(times) // _TIMES_AT_ONCE))
-    frames = np.concatenate(
-        [jax.device_get(run.source.frames("test", clips, piece)) for piece in pieces], axis=1
-    )
+    frames = np.concatenate([run.source.frames("test", clips, piece) for piece in pieces], axis=1)
     if past_end is not None:
         frames[times >= run.source.lengths("test", clips)[:, None]] = past_end
     return frames[:, :num_observed], frames[:, num_observed:]

@@ -1,5 +1,6 @@
 """How much content and pose tell of their own factors, and of each other's."""
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,7 @@ from drnet_jax.data.source import Clips
 from drnet_jax.evaluation import disentanglement as blocks
 from drnet_jax.evaluation import probes
 from drnet_jax.models import inference
-from drnet_jax.models.state import DrnetState
+from drnet_jax.models.state import DrnetState, NetworkState
 from drnet_jax.runs.run import Run
 
 CODES = ("content", "pose")
@@ -70,12 +71,13 @@ def score(run: Run, state: DrnetState) -> dict[str, Any]:
     num_clips, seed = run.config.evaluation.probe_clips, run.config.seed
 
     @jax.jit
-    def encode(frames: Array) -> dict[str, jax.Array]:
-        content = inference.encode_content(run.networks, state.autoencoder, frames).vector
-        pose = inference.encode_pose(run.networks, state.autoencoder, frames)
+    def encode(autoencoder: NetworkState, frames: Array) -> dict[str, jax.Array]:
+        content = inference.encode_content(run.networks, autoencoder, frames).vector
+        pose = inference.encode_pose(run.networks, autoencoder, frames)
         # An autoencoder has no content.
         return {"content": content, "pose": pose} if content.size else {"pose": pose}
 
+    encode = functools.partial(encode, state.autoencoder)
     codes = _collect(run, encode, "train", num_clips)
     pairs = {"discriminator": _score_pairs(run, encode)}
     if codes is None:

@@ -7,7 +7,6 @@ frame than these are. Blurred frames are also closer.
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import jax
 import numpy as np
 
 from drnet_jax.base import prng
@@ -83,7 +82,7 @@ def training_frames(run: Run) -> Iterator[np.ndarray]:
         clips = run.source.sample("train", prng.stream(run.key, "neighbours", i), num_clips)
         key = prng.stream(run.key, "neighbours' times", i)
         times = run.source.random_times("train", clips, key, _FRAMES_PER_CLIP)
-        frames = jax.device_get(run.source.frames("train", clips, times))
+        frames = run.source.frames("train", clips, times)
         yield frames.reshape(-1, *frames.shape[2:])  # [clips * times, ...]
 
 

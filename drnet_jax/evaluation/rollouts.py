@@ -106,14 +106,14 @@ def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
         observed = source.frames("test", clips, np.arange(num_observed))
         times = np.broadcast_to(num_observed - 1 + decoded, (batch_size, len(decoded)))
         truth = source.frames("test", clips, times)
-        frames = roll_out(observed)
+        frames = np.asarray(roll_out(observed))
         values = measure(frames, truth, observed[:, -1], mean_frame)
         # The objects in the last observed frame come before those in the decoded ones.
         since_last = np.insert(times, 0, num_observed - 1, axis=1)
         objects = source.truth.objects("test", clips, since_last)
         drawn = {"model": frames, "truth": as_float(truth)}
         if turn or objects is not None:
-            drawn["true_poses"] = draw_true_poses(observed[:, -1], truth)
+            drawn["true_poses"] = np.asarray(draw_true_poses(observed[:, -1], truth))
         scored = {name: frames[:, at] for name, frames in drawn.items()}
         if turn:
             values["azimuths"] = azimuths.measure(run, clips, scored, steps)
@@ -228,8 +228,8 @@ def _judge(
     judge: Judge, objects: Objects, answers: dict[str, Array], last: Array, at: np.ndarray
 ) -> dict[str, Any]:
     """Returns the judge's answers to the scored frames and to the last observed one."""
-    judged = {name: np.asarray(judge.probabilities(frames)) for name, frames in answers.items()}
-    still = np.asarray(judge.probabilities(as_float(last)))
+    judged = {name: judge.probabilities(frames) for name, frames in answers.items()}
+    still = judge.probabilities(last)
     judged["copy_last_frame"] = np.broadcast_to(still, judged["model"].shape)
     return {
         "judged": judged,

@@ -54,10 +54,10 @@ def score(
     batches = []
     for i in range(-(-num_clips // batch_size)):
         batch, clips = held_out_batch(run, prng.stream(run.key, "evaluation", i), batch_size)
-        scores, swapped = score_batch(state, variables, batch, mean_frame)
+        scores, swapped = jax.device_get(score_batch(state, variables, batch, mean_frame))
         if judge is not None:
             scores |= _judge_swaps(run, judge, swapped, clips)
-        batches.append(jax.device_get(scores))
+        batches.append(scores)
     values = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_clips], *batches)
     return _records(run, values)
 
@@ -107,7 +107,7 @@ def swap_horizons(run: Run) -> tuple[int, ...]:
 
 def held_out_batch(
     run: Run, key: jax.Array, batch_size: int
-) -> tuple[dict[str, Array], tuple[Clips, Clips]]:
+) -> tuple[dict[str, np.ndarray], tuple[Clips, Clips]]:
     """Returns uint8 frames of pairs of test clips (A, B), and these clips.
 
     content: `[batch, ...]`, A at t, the last observed time.
@@ -137,7 +137,7 @@ def held_out_batch(
     }
     targets = [source.truth.swap_targets("test", a, b, time) for time in later]
     if targets[0] is not None:
-        batch["targets"] = np.stack(jax.device_get(targets), axis=1)
+        batch["targets"] = np.stack(targets, axis=1)
     return batch, (a, b)
 
 
@@ -212,7 +212,7 @@ def best(frames: jax.Array, targets: jax.Array) -> dict[str, jax.Array]:
 
 
 def _judge_swaps(
-    run: Run, judge: Judge, swapped: jax.Array, clips: tuple[Clips, Clips]
+    run: Run, judge: Judge, swapped: np.ndarray, clips: tuple[Clips, Clips]
 ) -> dict[str, Any]:
     """Returns `judged` and `expected`, the arguments of `judges.scores.swap_record`.
 
@@ -223,7 +223,7 @@ def _judge_swaps(
     times = np.full((len(swapped), 1), time)
     target = truth.recombine(a, b)
     objects, others = (truth.objects("test", clips, times) for clips in (target, b))
-    located = truth.locate("test", target, swapped[:, None])[:, 0]
+    located = np.asarray(truth.locate("test", target, swapped[:, None]), np.float32)[:, 0]
     frames = {
         "model": swapped,
         "copy_pose_frame": source.frames("test", b, times)[:, 0],

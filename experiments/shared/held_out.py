@@ -29,7 +29,7 @@ def pairs(run: Run, name: str, num_pairs: int) -> tuple[np.ndarray, np.ndarray]:
     key = prng.stream(run.key, f"{name} second")
     second = run.source.sample("test", key, num_pairs, unlike=first)
     frames = [run.source.frames("test", clips, np.array([0])) for clips in (first, second)]
-    return tuple(jax.device_get(batch)[:, 0] for batch in frames)  # Without the axis of time.
+    return tuple(batch[:, 0] for batch in frames)  # Without the axis of time.
 
 
 def decode(model: api.Model, content_frames: np.ndarray, poses: jax.Array) -> np.ndarray:

@@ -35,30 +35,33 @@ def test_imported_workdir_gives_the_recorded_numbers(config, tmp_path, path):
         model.rollout(frames["x_pose"][:, None], 3)
 
 
-def test_imported_workdir_is_evaluated_and_drawn(config, tmp_path):
-    import_torch.run(config, tmp_path, SAMPLES[0], None)
-    stored = ml_collections.ConfigDict(stored_settings(tmp_path))
-    evaluate.run(stored, tmp_path)
-    generate.run(stored, tmp_path)
-    assert (tmp_path / "evaluation.json").exists()
-    assert {p.name for p in (tmp_path / "samples").iterdir()} == {"swap_grid.png"}
-
-
 def as_tensor(array):
     array = np.asarray(array, order="C")
     return Tensor(array, strides=tuple(n // array.itemsize for n in array.strides))
 
 
-def test_the_lstm_of_its_own_file_joins_the_model(config, tmp_path):
+def write_small(path, *names):
+    """Writes networks of 16 x 16 frames by their names in the file; returns all variables."""
     _, _, variables, file = create_checkpoint("dcgan", "dcgan", "dcgan", 16, channels=3)
-    networks = {
-        name: {key: as_tensor(array) for key, array in state.items()}
-        for name, state in file.items()
-        if name != "opt"
-    }
-    lstm = {"lstm": networks.pop("lstm")}
-    write(tmp_path / "model.pth", networks | {"opt": file["opt"]})
-    write(tmp_path / "lstm.pth", lstm)
+    tensors = {name: {key: as_tensor(a) for key, a in file[name].items()} for name in names}
+    write(path, tensors | {"opt": file["opt"]})
+    return variables
+
+
+def test_imported_workdir_is_evaluated_and_drawn(config, tmp_path):
+    write_small(tmp_path / "model.pth", "netEC", "netEP", "netD")
+    workdir = tmp_path / "run"
+    import_torch.run(config, workdir, tmp_path / "model.pth", None)
+    stored = ml_collections.ConfigDict(stored_settings(workdir))
+    evaluate.run(stored, workdir)
+    generate.run(stored, workdir)
+    assert (workdir / "evaluation.json").exists()
+    assert {p.name for p in (workdir / "samples").iterdir()} == {"swap_grid.png"}
+
+
+def test_the_lstm_of_its_own_file_joins_the_model(config, tmp_path):
+    variables = write_small(tmp_path / "model.pth", "netEC", "netEP", "netD", "netC")
+    write_small(tmp_path / "lstm.pth", "lstm")
     import_torch.run(config, tmp_path / "run", tmp_path / "model.pth", tmp_path / "lstm.pth")
     model = drnet_jax.load(tmp_path / "run")
     for name, expected in variables.items():

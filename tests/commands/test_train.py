@@ -101,9 +101,9 @@ def test_only_the_state_after_the_last_step_is_finished(config, tmp_path, stoppe
     assert int(saved.step) == (1 if stopped else config.drnet.num_steps + 100)
 
 
-@pytest.mark.parametrize("at_once", [1, 2])
+@pytest.mark.parametrize("at_once", [1, 3])
 def test_a_loss_that_is_not_finite_stops_with_its_step(config, tmp_path, monkeypatch, at_once):
-    config.update(steps_at_once=at_once, sample_every_steps=2)
+    config.update(steps_at_once=at_once, log_every_steps=3, checkpoint_every_steps=3)
     make = train.drnet_stage
 
     def broken_stage(run):
@@ -112,16 +112,16 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(config, tmp_path, monkeyp
         def step(num_steps, state, inputs):
             state, metrics = built.step(num_steps, state, inputs)
             steps = state.step - jnp.arange(at_once)[::-1]
-            bad = jnp.where(steps == 3, jnp.nan, 0.0)
+            bad = jnp.where(steps == 5, jnp.nan, 0.0)
             return state, metrics | {"reconstruction": metrics["reconstruction"] + bad}
 
         return dataclasses.replace(built, step=step)
 
     monkeypatch.setattr(train, "drnet_stage", broken_stage)
-    with pytest.raises(FloatingPointError, match="reconstruction of drnet is not finite at step 3"):
+    with pytest.raises(FloatingPointError, match="reconstruction of drnet is not finite at step 5"):
         train.run(config, tmp_path)
     # The last checkpoint is from before that step.
-    assert [p.name for p in (tmp_path / "checkpoints" / "drnet").iterdir()] == ["2"]
+    assert [p.name for p in (tmp_path / "checkpoints" / "drnet").iterdir()] == ["3"]
 
 
 def test_the_workdir_of_another_run_is_refused_and_untouched(trained, config):

@@ -11,32 +11,26 @@ from drnet_jax.commands import generate, train
 from drnet_jax.runs.workdir import STAGES
 from drnet_jax.training.loop import StoppedError
 from tests.commands.test_train import final_states, stop_in
-from tests.test_configs import load
+from tests.helpers.finished import people_config
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    return tmp_path_factory.mktemp("prepared")
-
-
-@pytest.fixture
-def clips_config(prepared):
-    config = load("kth", "smoke")
-    config.data.update(image_size=16, data_dir=str(prepared))
-    config.data.stand_in.update(num_people=2, clip_length=24)
-    config.model.update(width=2, content_dim=4, pose_dim=3, discriminator_width=8)
-    config.drnet.update(batch_size=4, num_steps=6)
-    config.predictor.update(batch_size=4, num_steps=6, hidden_dim=8, num_observed=4)
-    config.evaluation.update(num_clips=6, batch_size=6, horizon=3)
-    config.rollout.update(num_clips=2, num_steps=40, frames_at_once=16)
+def longer(config):
+    """Returns `config` with some steps in both stages, and rollouts past the ends of clips."""
+    config.drnet.num_steps = config.predictor.num_steps = 6
+    config.rollout.num_steps = 40
     config.update(log_every_steps=2, sample_every_steps=3, checkpoint_every_steps=2)
     return config
 
 
+@pytest.fixture
+def clips_config(data_dir):
+    return longer(people_config(data_dir))
+
+
 @pytest.fixture(scope="module")
-def finished(prepared, tmp_path_factory):
+def finished(data_dir, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("clips_run")
-    train.run(clips_config.__wrapped__(prepared), workdir)
+    train.run(longer(people_config(data_dir)), workdir)
     return workdir
 
 
@@ -52,7 +46,7 @@ def test_everything_is_scored_and_reported(finished):
     assert {probe["factor"] for probe in record["leakage"]["probes"]} >= {"scenario", "position"}
     assert record["blocks"]["mig_by_factor"].keys() >= {"scenario", "position"}
     assert record["leakage"]["discriminator"]["same_objects"] is None
-    assert record["rollout"]["steps"][-1] <= 24
+    assert record["rollout"]["steps"][-1] <= 30
     assert "STAND-IN" in (finished / "report.html").read_text()
     stored = json.loads((finished / "config.json").read_text())
     assert stored["data"]["source"] == "stand_in"
@@ -61,18 +55,18 @@ def test_everything_is_scored_and_reported(finished):
 
 def test_truth_of_a_rollout_ends_with_the_clip(finished):
     arrays = np.load(finished / "samples" / "rollout.npz")
-    assert arrays["frames"].shape == arrays["truth"].shape == (2, 44, 16, 16, 1)
+    assert arrays["frames"].shape == arrays["truth"].shape == (2, 43, 16, 16, 1)
     for truth in arrays["truth"]:
         missing = np.all(truth == generate.NO_TRUTH, axis=(1, 2, 3))
         length = int(np.sum(~missing))
-        assert 4 < length <= 24
-        np.testing.assert_array_equal(missing, np.arange(44) >= length)
+        assert 3 < length <= 30
+        np.testing.assert_array_equal(missing, np.arange(43) >= length)
 
 
 def test_the_model_can_be_used_on_frames(finished):
-    frames = np.load(finished / "samples" / "rollout.npz")["truth"][:, :4]
+    frames = np.load(finished / "samples" / "rollout.npz")["truth"][:, :3]
     model = api.load(finished)
-    assert model.pose(frames).shape == (2, 4, 3)
+    assert model.pose(frames).shape == (2, 3, 3)
     assert model.rollout(frames, 3).shape == (2, 3, 16, 16, 1)
 
 
@@ -90,7 +84,7 @@ def test_a_stopped_run_resumes_to_the_same_numbers(finished, clips_config, tmp_p
 
 def test_data_that_changed_are_refused(finished, clips_config, tmp_path):
     clips_config.data.stand_in.clip_length = 20
-    with pytest.raises(ValueError, match=r"config.data.stand_in.clip_length is 24 there"):
+    with pytest.raises(ValueError, match=r"config.data.stand_in.clip_length is 30 there"):
         train.run(clips_config, finished)
 
 

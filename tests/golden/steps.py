@@ -27,7 +27,7 @@ OURS = {
     "netC": "discriminator",
     "lstm": "predictor",
 }
-OPTIMIZED = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": True}
+_OPTIMIZED = {"xla_backend_optimization_level": 1, "xla_llvm_disable_expensive_passes": True}
 
 
 class StepCheck:
@@ -47,6 +47,11 @@ class StepCheck:
         # [time, batch, side, side, channels]
         self.frames = np.moveaxis(golden.inputs()["x"], 2, -1).astype(dtype)
         self.settings = self._settings()
+
+    def compile(self, function):
+        """Returns `function`, compiled."""
+        # Tests do not optimize, but without it convolutions of float64 take longer than compiling.
+        return jax.jit(function, compiler_options=_OPTIMIZED if self.wide else None)
 
     def _settings(self):
         config, content, pose = self.golden.config, self.networks["netEC"], self.networks["netEP"]
@@ -183,15 +188,13 @@ def drnet(check):
     init = jax.jit(functools.partial(states.NetworkState.create, tx=tx))
     discriminator = {"discriminator": variables["discriminator"]}
     state = states.DrnetState(states.first_step(), init(autoencoder), init(discriminator))
-    step = jax.jit(
+    step = check.compile(
         steps.make_drnet_step(
             networks,
             DrnetOptimizers(tx, tx),
             similarity_weight=1.0,
             adversarial_weight=config["sd_weight"],
-        ),
-        # Tests do not optimize, but without it convolutions of float64 take longer than compiling.
-        compiler_options=OPTIMIZED if check.wide else None,
+        )
     )
     # The reference shuffles the first half and calls it 1, which here is the same clip.
     num_clips, shuffled = check.frames.shape[1], golden["perm"]
@@ -202,7 +205,7 @@ def drnet(check):
     for iteration in range(config["steps"]):
         before, (state, metrics) = state, step(state, batch)
         if iteration == 0:
-            check.activations(_drnet_activations(networks, before, state, batch))
+            check.activations(_drnet_activations(check, networks, before, state, batch))
         names = {
             "sd_bce": "discriminator",
             "sd_acc": "discriminator_accuracy",
@@ -220,9 +223,9 @@ def drnet(check):
                 check.statistics(net, iteration, part.variables(name))
 
 
-def _drnet_activations(networks, before, after, batch):
+def _drnet_activations(check, networks, before, after, batch):
     """Returns the activations of the first iteration, by the names of the files."""
-    passes = _compiled_passes(networks, frozen=False)
+    passes = _compiled_passes(check, networks, frozen=False)
 
     def run(name, *inputs):
         return passes[name](before.autoencoder.variables(name), *inputs)[0]
@@ -249,11 +252,11 @@ def _drnet_activations(networks, before, after, batch):
     }
 
 
-def _compiled_passes(networks, *, frozen):
+def _compiled_passes(check, networks, *, frozen):
     """Returns by network what maps variables and inputs to (output, updated collections)."""
     mode = {"train": not frozen, "mutable": [] if frozen else ["batch_stats"]}
     return {
-        name: jax.jit(functools.partial(getattr(networks, name).apply, **mode))
+        name: check.compile(functools.partial(getattr(networks, name).apply, **mode))
         for name in ("content_encoder", "pose_encoder", "decoder")
     }
 
@@ -278,9 +281,9 @@ def predictor(check):
     autoencoder = states.NetworkState.create(autoencoder, optax.identity())
     lstm = {"predictor": check.networks["lstm"].variables}
     state = states.PredictorState(states.first_step(), states.NetworkState.create(lstm, tx))
-    step = jax.jit(steps.make_predictor_step(module, tx, num_observed=config["n_past"]))
-    passes = _compiled_passes(networks, frozen=frozen)
-    predict = jax.jit(functools.partial(teacher_forced, module))
+    step = check.compile(steps.make_predictor_step(module, tx, num_observed=config["n_past"]))
+    passes = _compiled_passes(check, networks, frozen=frozen)
+    predict = check.compile(functools.partial(teacher_forced, module))
     for iteration in range(config["steps"]):
         content, poses, autoencoder = _encode(passes, autoencoder, check.frames, config["n_past"])
         before, (state, metrics) = state, step(state, PoseClips(poses, content))

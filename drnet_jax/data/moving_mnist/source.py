@@ -12,7 +12,7 @@ from drnet_jax.data.moving_mnist.digits import Digits
 from drnet_jax.data.moving_mnist.generator import MovingMnist
 from drnet_jax.data.moving_mnist.tracks import NUM_TIMES, Tracks
 from drnet_jax.data.moving_mnist.truth import MovingMnistTruth
-from drnet_jax.data.source import DeviceSource
+from drnet_jax.data.source import DeviceSource, select
 
 VALIDATION_EVERY = 10
 """One in this many training digits is held out for a validation split."""
@@ -59,7 +59,7 @@ class MovingMnistSource(DeviceSource):
             for split, array in images.items()
         }
         self.arrays = self._images["train"]
-        self._sample = jax.jit(generator.sample, static_argnums=(1, 2))
+        self._sample = jax.jit(generator.sample, static_argnums=1)
         self._render = jax.jit(generator.render)
         labels = {"train": digits.train_labels, "test": digits.test_labels}
         self.truth = MovingMnistTruth(generator, self._images, labels, self._render)
@@ -97,11 +97,12 @@ class MovingMnistSource(DeviceSource):
         unlike: Tracks | None = None,
     ) -> Tracks:
         del num_frames, unlike  # No clip ends, and two random clips are hardly ever alike.
-        return self._sample(key, num_clips, self.num_digits[split])
+        tracks = self._sample(key, _program_size(num_clips), self.num_digits[split])
+        return select(jax.device_get(tracks), slice(num_clips))
 
-    def frames(self, split: str, clips: Tracks, times: np.ndarray) -> jax.Array:
+    def frames(self, split: str, clips: Tracks, times: np.ndarray) -> np.ndarray:
         times = np.broadcast_to(times, (len(clips.front), np.shape(times)[-1]))
-        return self._render(self._images[split], clips, times.astype(np.int32))
+        return np.asarray(self._render(self._images[split], clips, times.astype(np.int32)))
 
     def lengths(self, split: str, clips: Tracks) -> np.ndarray:
         del split
@@ -109,7 +110,17 @@ class MovingMnistSource(DeviceSource):
 
     def random_times(self, split: str, clips: Tracks, key: jax.Array, num_times: int) -> np.ndarray:
         del split
-        return np.asarray(self._draw_times(key, len(clips.front), num_times))
+        num_clips = len(clips.front)
+        return np.asarray(self._draw_times(key, _program_size(num_clips), num_times))[:num_clips]
+
+
+def _program_size(num_clips: int) -> int:
+    """Returns for how many clips, at least `num_clips`, to draw random numbers.
+
+    The first rows do not depend on the number of rows, so that one compiled program serves nearly
+    every number of clips.
+    """
+    return -(-num_clips // 1000) * 1000
 
 
 def without_test_digits(digits: Digits) -> Digits:

@@ -9,7 +9,6 @@ et al. 2021, "PDE-driven spatiotemporal disentanglement", and its code.
 
 import flax.struct
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 NUM_PLACES = 4
@@ -65,11 +64,10 @@ def clamped_positions(tracks: Tracks, times: jax.Array, span: int, max_speed: in
     `times` are int32 `[batch, time]` in `[0, NUM_TIMES)`; an axis has `span` positions.
     """
     num_velocities = 2 * max_speed + 1
-    # [batch, digits, 2] -> [batch, time, digits, 2]
     state = tracks.positions * num_velocities + tracks.velocities + max_speed
-    times = times[:, :, None, None]
-    state = jnp.broadcast_to(state[:, None], (*times.shape[:2], *state.shape[1:]))
-    tables = jnp.asarray(jump_tables(span, max_speed))
+    state, times = state[:, None], times[:, :, None, None]  # [batch, time, digits, 2]
+    # NumPy for clips on the host, where compiling would take longer than looking up.
+    tables = state.__array_namespace__().asarray(jump_tables(span, max_speed))
     for i, table in enumerate(tables):
         state = table[times >> (i * PLACE_BITS) & (2**PLACE_BITS - 1), state]
     return state // num_velocities
@@ -84,5 +82,4 @@ def reflected_positions(tracks: Tracks, times: jax.Array, span: int) -> jax.Arra
     last = span - 1
     # [batch, digits, 2] and [batch, time] -> [batch, time, digits, 2]
     unfolded = tracks.positions[:, None] + tracks.velocities[:, None] * times[:, :, None, None]
-    unfolded %= 2 * last
-    return jnp.minimum(unfolded, 2 * last - unfolded)
+    return last - abs(unfolded % (2 * last) - last)

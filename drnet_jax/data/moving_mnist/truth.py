@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Callable, Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from drnet_jax.base.arrays import Array, as_float
@@ -39,13 +38,13 @@ class MovingMnistTruth(GroundTruth):
         self._locate = jax.jit(generator.locate)
         self._cut_out = jax.jit(generator.cut_out)
 
-    def swap_targets(self, split: str, content: Tracks, pose: Tracks, time: int) -> jax.Array:
+    def swap_targets(self, split: str, content: Tracks, pose: Tracks, time: int) -> np.ndarray:
         """Returns the digits of `content` on the tracks of `pose`, in every assignment."""
         times = np.full((len(content.front), 1), time, np.int32)
         orders = itertools.permutations(range(self._generator.num_digits))
-        swapped = [_exchange_tracks(content, pose, order) for order in orders]
-        frames = [self._render(self._images[split], clips, times)[:, 0] for clips in swapped]
-        return jnp.stack(frames, axis=1)
+        swapped = [_exchange_tracks(content, pose, list(order)) for order in orders]
+        frames = [self._render(self._images[split], clips, times) for clips in swapped]
+        return np.concatenate(frames, axis=1)  # Each has a time axis of length 1.
 
     def factors(self, split: str, clips: Tracks, times: np.ndarray) -> Factors | None:
         """Returns the classes of the digits, which one hides the others, and their positions."""
@@ -55,7 +54,7 @@ class MovingMnistTruth(GroundTruth):
         content = {f"digit {n + 1}": objects.classes[:, n] for n in numbers}
         num_classes = dict.fromkeys(content, NUM_CLASSES)
         if len(numbers) > 1 and self._generator.blending == "occlude":
-            content["front"] = np.asarray(clips.front)
+            content["front"] = clips.front
             num_classes["front"] = len(numbers)
         pose = {f"position {n + 1}": objects.positions[:, :, n] for n in numbers}
         return Factors(content, num_classes, pose)
@@ -66,14 +65,13 @@ class MovingMnistTruth(GroundTruth):
             return None
         times = np.asarray(times, np.int32)
         positions = generator.positions(clips, times)
-        digits = np.asarray(clips.digits)
         frames = np.asarray(self._render(self._images[split], clips, times))
         frames = frames[..., : generator.num_digits]  # Digit n has channel n to itself.
-        ink = np.asarray(self._images[split]).sum(axis=(1, 2), dtype=np.int64)[digits]
+        ink = np.asarray(self._images[split]).sum(axis=(1, 2), dtype=np.int64)[clips.digits]
         return Objects(
-            classes=self._labels[split][digits],
+            classes=self._labels[split][clips.digits],
             num_classes=NUM_CLASSES,
-            positions=np.asarray(positions, np.float32),
+            positions=positions.astype(np.float32),
             visible=frames.sum(axis=(2, 3), dtype=np.int64) / np.maximum(ink, 1)[:, None],
             size=generator.digit_size,
             span=generator.span,
@@ -88,12 +86,11 @@ class MovingMnistTruth(GroundTruth):
         return self._cut_out(as_float(frames)) if self._generator.separable else None
 
     def recombine(self, appearance: Tracks, motion: Tracks) -> Tracks:
-        return _exchange_tracks(appearance, motion, tuple(range(self._generator.num_digits)))
+        return _exchange_tracks(appearance, motion, list(range(self._generator.num_digits)))
 
 
-def _exchange_tracks(content: Tracks, pose: Tracks, order: tuple[int, ...]) -> Tracks:
+def _exchange_tracks(content: Tracks, pose: Tracks, order: list[int]) -> Tracks:
     """Returns clips in which digit n of `content` moves along track `order[n]` of `pose`."""
-    order = jnp.asarray(order)
     return Tracks(
         digits=content.digits,
         positions=pose.positions[:, order],

@@ -91,16 +91,17 @@ def train(run: Run) -> Judge:
     key = prng.stream(run.key, "action judge")
     classify = classifier.fit(pictures, classes, len(names), key, num_steps)
 
-    @jax.jit
-    def of_frames(frames: Array) -> jax.Array:
-        starts = np.arange(frames.shape[1] - SPAN)
-        return classify(_pictures(frames, starts[:, None] + np.array(WINDOW)))
-
     def probabilities(frames: Array) -> np.ndarray:
-        return np.asarray(of_frames(frames))
+        return np.asarray(_classify(classify, frames))
 
     record = {"names": names, "num_steps": num_steps, "num_training_windows": len(classes)}
     return Judge(probabilities, record | _own_score(run, probabilities))
+
+
+@jax.jit
+def _classify(classify: Callable[[jax.Array], jax.Array], frames: Array) -> jax.Array:
+    starts = np.arange(frames.shape[1] - SPAN)
+    return classify(_pictures(frames, starts[:, None] + np.array(WINDOW)))
 
 
 def scores_by_step(
@@ -135,6 +136,7 @@ def _training_windows(run: Run, num_windows: int) -> tuple[np.ndarray, np.ndarra
     return pictures, classes, names
 
 
+@jax.jit
 def _pictures(frames: Array, times: np.ndarray) -> jax.Array:
     """Returns pictures `[clips, windows, SIDE, SIDE, channels]` of windows at `times`.
 

@@ -8,10 +8,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from drnet_jax.base import prng
-from drnet_jax.base.arrays import Array
+from drnet_jax.base.arrays import Array, Tree
 
 BATCH_SIZE = 128
 LEARNING_RATE = 0.003
@@ -26,7 +27,7 @@ class Judge:
       record: the judge's own score on real frames of the test split.
     """
 
-    probabilities: Callable[[Array], Array]
+    probabilities: Callable[[Array], np.ndarray]
     record: dict[str, Any]
 
 
@@ -59,7 +60,7 @@ def fit(
 
     Returns:
       A function from pictures `[..., side, side, channels]` to class probabilities
-      `[..., num_classes]`, which JAX can trace.
+      `[..., num_classes]`. JAX can trace it, and programs can take it as an argument.
     """
     net = Classifier(num_classes)
     pictures, classes = jnp.asarray(pictures), jnp.asarray(classes)
@@ -68,7 +69,7 @@ def fit(
 
     # Pictures are arguments, as otherwise they would become constants of the program.
     @functools.partial(jax.jit, donate_argnums=0)
-    def step(state, number: jax.Array, pictures: jax.Array, classes: jax.Array):
+    def step(state, number: int, pictures: jax.Array, classes: jax.Array):
         params, opt_state, average = state
         keys = jax.random.split(prng.stream(key, "step", number), 3)
         rows = jax.random.randint(keys[0], (BATCH_SIZE,), 0, len(pictures))
@@ -85,18 +86,21 @@ def fit(
         weight = jnp.maximum(0.01, 1 / (number + 1))
         return params, opt_state, optax.incremental_update(params, average, weight)
 
-    params = net.init(prng.stream(key, "init"), pictures[:1], train=False)
-    state = (params, tx.init(params), jax.tree.map(jnp.copy, params))
-    for number in range(num_steps):
-        state = step(state, jnp.asarray(number), pictures, classes)
-    variables = state[2]
+    @jax.jit
+    def init(pictures: jax.Array):
+        params = net.init(prng.stream(key, "init"), pictures[:1], train=False)
+        return params, tx.init(params), params
 
-    def probabilities(pictures: jax.Array) -> jax.Array:
+    state = init(pictures)
+    for number in range(num_steps):
+        state = step(state, number, pictures, classes)
+
+    def probabilities(variables: Tree, pictures: jax.Array) -> jax.Array:
         leading, picture = pictures.shape[:-3], pictures.shape[-3:]
         logits = net.apply(variables, pictures.reshape(-1, *picture), train=False)
         return nn.softmax(logits).reshape(*leading, num_classes)
 
-    return probabilities
+    return jax.tree_util.Partial(probabilities, state[2])
 
 
 def distort(pictures: jax.Array, key: jax.Array) -> jax.Array:

@@ -36,17 +36,24 @@ def train(run: Run) -> Judge | None:
     kept = visible > 0.5
     key = prng.stream(run.key, "judge")
     classify = classifier.fit(pictures[kept], classes[kept], num_classes, key, num_steps)
-    of_pictures = jax.jit(lambda pictures: classify(classifier.resize(pictures, SIDE)))
 
-    def probabilities(frames: Array) -> jax.Array:
+    def of_pictures(pictures: Array) -> np.ndarray:
+        return np.asarray(_classify(classify, pictures))
+
+    def probabilities(frames: Array) -> np.ndarray:
         return of_pictures(run.source.truth.cut_out(frames))
 
     return Judge(probabilities, _own_score(run, of_pictures, num_classes))
 
 
+@jax.jit
+def _classify(classify: Callable[[jax.Array], jax.Array], pictures: Array) -> jax.Array:
+    return classify(classifier.resize(pictures, SIDE))
+
+
 def _real_objects(
     run: Run, split: str, num_clips: int
-) -> tuple[jax.Array, np.ndarray, np.ndarray, int] | None:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int] | None:
     """Returns the objects in one random frame of each clip; None if they are unknown.
 
     Returns pictures `[n, SIDE, SIDE, 1]`, classes and visible shares, both `[n]`, and the number of
@@ -60,18 +67,19 @@ def _real_objects(
         objects = truth.objects(split, clips, times)
         if objects is None:
             return None
-        cut = truth.cut_out(source.frames(split, clips, times))[:, 0]
+        cut = truth.cut_out(source.frames(split, clips, times)[:, 0])
         parts.append((np.asarray(cut), objects.classes, objects.visible[:, 0]))
     joined = map(np.concatenate, zip(*parts, strict=True))
     # [clips, objects, ...] -> [clips * objects, ...]
     cut, classes, visible = (array.reshape(-1, *array.shape[2:]) for array in joined)
-    return classifier.resize(cut, SIDE), classes, visible, objects.num_classes
+    pictures = np.asarray(classifier.resize(cut, SIDE))
+    return pictures, classes, visible, objects.num_classes
 
 
 def _own_score(run: Run, of_pictures: Callable, num_classes: int) -> dict:
     """Returns the judge's accuracy on real test frames: on objects in view, and on all."""
     pictures, classes, visible, _ = _real_objects(run, "test", NUM_TEST_CLIPS)
-    correct = np.argmax(of_pictures(pictures), axis=-1) == classes
+    correct = of_pictures(pictures).argmax(axis=-1) == classes
     in_view = visible >= IN_VIEW
     return {
         "accuracy": metrics.bootstrap(correct[in_view], run.config.seed),
