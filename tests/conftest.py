@@ -18,15 +18,18 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_opti
 
 def pytest_configure(config):
     """Makes all workers, and all test runs of this checkout, share what they compile."""
-    folder = config.rootpath / ".pytest_cache" / "programs"
+    folder = config.rootpath / ".pytest_cache" / "d" / "programs"  # --cache-clear deletes it.
+    # Without a limit of its size: JAX would look at every file in it to write one more, which for
+    # thousands of small programs takes longer than to compile them.
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    # With a limit JAX locks the folder, so that no worker reads what another has half written.
-    jax.config.update("jax_compilation_cache_max_size", 2 * 1024**3)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 
 def pytest_collection_modifyitems(items):
-    """Starts the files with slow tests first, so that no worker ends with one alone."""
+    """Starts the files with slow tests first, so that no worker ends with one alone.
+
+    pyproject.toml keeps xdist from sorting files by the number of their tests instead.
+    """
     slow = {item.path for item in items if "slow" in item.keywords}
     items.sort(key=lambda item: item.path not in slow)
 

@@ -91,6 +91,9 @@ def test_frames_and_tracks_equal_numpy(case):
         expected, track = numpy_clip(generator, digits, tracks, i, 24)
         np.testing.assert_array_equal(frames[i], expected)
         np.testing.assert_array_equal(positions[i], track)
+    on_host = generator.positions(jax.device_get(tracks), times)
+    assert isinstance(on_host, np.ndarray)
+    np.testing.assert_array_equal(on_host, positions)
 
 
 @pytest.mark.parametrize("num_digits", [1, 2, 3])
@@ -226,6 +229,15 @@ def test_validation_digits_are_training_digits_held_out():
         np.testing.assert_array_equal(images[:, 0, 0], labels)
     with pytest.raises(ValueError, match=r"validation=True with 9 training digits; allowed: 10"):
         without_test_digits(Digits("full", pictures[:9], numbers[:9], *test, "note"))
+
+
+def test_fewer_clips_and_times_are_the_first_of_more(config, tmp_path):
+    source, key = run_lib.create_run(config, tmp_path).source, jax.random.key(0)
+    few, many = (source.sample("test", key, number) for number in (3, 1200))
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b[:3]), few, many)
+    few, many = (source.random_times("test", clips, key, 2) for clips in (few, many))
+    assert len(many) == 1200
+    np.testing.assert_array_equal(few, many[:3])
 
 
 def test_a_validation_run_does_not_see_the_test_digits(config, tmp_path):

@@ -45,7 +45,6 @@ def environment() -> dict[str, str]:
     return os.environ | {
         "JAX_NUM_CPU_DEVICES": str(jax.config.jax_num_cpu_devices),
         "JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir,
-        "JAX_COMPILATION_CACHE_MAX_SIZE": str(jax.config.jax_compilation_cache_max_size),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
 
