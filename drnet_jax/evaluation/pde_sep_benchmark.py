@@ -21,10 +21,11 @@ From the command line, with arrays of the first n clips, n <= 5,000, and with 10
 
 From Python:
 
-  test = TestSet("MNIST")
+  test = load("MNIST")
   clips = range(100)
-  values = score_prediction(test, clips, predict(test.observed(clips)))   # {10: {"psnr": [100], ...
-  values = score_swap(test, clips, swap(test.swap_content(clips), test.observed(clips)))
+  scores = score_prediction(test, clips, predict(test.observed(clips)))
+  scores = score_swap(test, clips, swap(test.swap_content(clips), test.observed(clips)))
+  scores["model"][10]["psnr"].mean()  # Beside "mean_frame" and other answers that need no model.
 
 SHA-256 of the bytes in C order, to check other implementations:
 
@@ -40,7 +41,9 @@ Source: Dona, Franceschi, Lamprier and Gallinari, "PDE-driven spatiotemporal dis
 """
 
 import argparse
+import functools
 import gzip
+import hashlib
 import pathlib
 
 import numpy as np
@@ -52,9 +55,13 @@ HORIZONS = (10, 95)
 SIDE, DIGIT, MAX_SPEED = 64, 28, 4
 """Sides of a frame and of a digit in pixels; greatest speed on an axis in pixels per step."""
 
+MNIST_SHA256 = "c3f9adf9c66efb572b1f9326c3a511b45910c7173b97be66ceceeeeaef6b802b"
+"""Of MNIST's 10,000 test digits and then their classes."""
+
 _LAST = SIDE - DIGIT  # The last position on an axis; the first is 0.
 _FILES = {"t10k-images-idx3-ubyte": 16, "t10k-labels-idx1-ubyte": 8}  # With the length of a header.
-_CLIPS_AT_ONCE = 50
+_NUM_MEAN_CLIPS = 500
+_CLIPS_AT_ONCE = 20
 
 
 class TestSet:
@@ -70,17 +77,8 @@ class TestSet:
       swapped: int `[5000, 2]`, the digits that each clip shall show instead in a swap.
     """
 
-    def __init__(self, mnist):
-        """Reads the test digits in folder `mnist`, plain or gzipped.
-
-        Raises:
-          FileNotFoundError: a file is missing.
-          ValueError: a file does not hold 10,000 digits.
-        """
-        images, self.labels = (_read(pathlib.Path(mnist), name) for name in _FILES)
-        if images.size != 10_000 * DIGIT * DIGIT or self.labels.size != 10_000:
-            raise ValueError(f"{mnist} does not hold the 10,000 test digits of MNIST.")
-        self.digits = images.reshape(10_000, DIGIT, DIGIT)
+    def __init__(self, digits, labels):
+        self.digits, self.labels = digits, labels
         order, self.positions = draw()
         self.chosen = order.reshape(NUM_CLIPS, 2)
         # Digits i and i + 5,000 of a second order take the tracks of clip i.
@@ -107,12 +105,12 @@ class TestSet:
         digits = self.swapped[clips]
         return np.stack([self._render(d, clips, times) for d in (digits, digits[:, ::-1])])
 
-    def mean_frame(self, num_clips=NUM_CLIPS):
-        """Returns the mean of all frames of the first `num_clips` clips, `[64, 64]` in [0, 1]."""
-        total = np.zeros((SIDE, SIDE))
-        for clip in range(num_clips):
-            total += self.frames([clip]).sum(axis=(0, 1), dtype=np.int64)
-        return total / (255 * num_clips * NUM_FRAMES)
+    @functools.cached_property
+    def mean_frame(self):
+        """The mean of all frames of the first 500 clips, float32 `[64, 64]` in [0, 1]."""
+        clips = ([clip] for clip in range(_NUM_MEAN_CLIPS))
+        total = sum(self.frames(clip).sum(axis=(0, 1), dtype=np.int64) for clip in clips)
+        return np.float32(total / (255 * _NUM_MEAN_CLIPS * NUM_FRAMES))
 
     def _render(self, digits, clips, times):
         positions = self.positions[np.asarray(times)[:, None], np.asarray(clips)]
@@ -122,6 +120,25 @@ class TestSet:
                 covered = frames[clip, time, row : row + DIGIT, column : column + DIGIT]
                 covered += self.digits[digit]
         return np.minimum(frames, 255).astype(np.uint8)
+
+
+def load(mnist):
+    """Returns the `TestSet` of the files in folder `mnist`, which may be gzipped.
+
+    Raises:
+      FileNotFoundError: a file is missing.
+      ValueError: the files do not hold MNIST's test digits.
+    """
+    images, labels = (_read(pathlib.Path(mnist), name) for name in _FILES)
+    if not is_mnist(images, labels):
+        raise ValueError(f"{mnist} does not hold the 10,000 test digits of MNIST.")
+    return TestSet(images.reshape(10_000, DIGIT, DIGIT), labels)
+
+
+def is_mnist(images, labels):
+    """Returns whether these are MNIST's test digits in the order of its files."""
+    content = np.uint8(images).tobytes() + np.uint8(labels).tobytes()
+    return hashlib.sha256(content).hexdigest() == MNIST_SHA256
 
 
 def draw():
@@ -155,72 +172,83 @@ def ssim(predicted, target):
     The window is a Gaussian of 11 x 11 pixels with standard deviation 1.5, where it lies inside the
     frame; K1 = 0.01, K2 = 0.03, and variances are those of a population.
     """
-    weights = np.exp(-0.5 * np.square(np.arange(-5, 6) / 1.5))
-    weights /= weights.sum()
-
-    def smooth(frames):
-        for _ in range(2):  # Rows become columns, and then rows again.
-            size = frames.shape[-2]
-            band = sum(w * np.eye(size - 10, size, i) for i, w in enumerate(weights))
-            frames = np.swapaxes(band @ frames, -2, -1)
-        return frames
-
-    mean_p, mean_t = smooth(predicted), smooth(target)
-    var_p = smooth(np.square(predicted)) - np.square(mean_p)
-    var_t = smooth(np.square(target)) - np.square(mean_t)
-    covariance = smooth(predicted * target) - mean_p * mean_t
+    mean_p, mean_t = _smooth(predicted), _smooth(target)
+    var_p = _smooth(np.square(predicted)) - np.square(mean_p)
+    var_t = _smooth(np.square(target)) - np.square(mean_t)
+    covariance = _smooth(predicted * target) - mean_p * mean_t
     luminance = (2 * mean_p * mean_t + 1e-4) / (np.square(mean_p) + np.square(mean_t) + 1e-4)
     contrast = (2 * covariance + 9e-4) / (var_p + var_t + 9e-4)
     return np.mean(luminance * contrast, axis=(-2, -1))
 
 
+def _smooth(frames):
+    """Returns the means of frames `[..., height, width]` under all Gaussian windows inside."""
+    weights = np.exp(-0.5 * np.square(np.arange(-5, 6) / 1.5))
+    weights /= weights.sum()
+    for _ in range(2):  # The columns, and then what were the rows.
+        size = frames.shape[-1]
+        band = sum(w * np.eye(size, size - 10, -i) for i, w in enumerate(weights))
+        frames = np.swapaxes(frames @ band.astype(frames.dtype), -2, -1)
+    return frames
+
+
 def score_prediction(test, clips, predicted):
-    """Returns the scores of predictions as `{horizon: {"psnr": [clips], "ssim": [clips]}}`.
+    """Returns the scores of predictions and of answers that need no model.
 
     Args:
       test: the `TestSet`.
       clips: numbers of clips.
       predicted: floats `[clips, steps, 64, 64]`, the frames after the observed ones; white is 1.
-        Horizons above `steps` are left out.
+
+    Returns:
+      `{answer: {horizon: {"psnr": [clips], "ssim": [clips]}}}`. The answers are `model`,
+      `black_frame`, `mean_frame` and `copy_last_frame`, the last observed frame. Horizons above
+      `steps` are left out.
     """
-    steps = np.shape(predicted)[1]
-    return _scores(predicted, test.frames(clips, NUM_OBSERVED + np.arange(steps)))
+    answers = _with_constant_frames(test, predicted)
+    answers["copy_last_frame"] = _as_float(test.frames(clips, [NUM_OBSERVED - 1]))
+    times = NUM_OBSERVED + np.arange(np.shape(predicted)[1])
+    return _scores(answers, _as_float(test.frames(clips, times)))
 
 
 def score_swap(test, clips, swapped):
     """Returns the scores of swaps, as `score_prediction` does those of predictions.
 
     `swapped` show the digits of `swap_content` on the tracks of `clips`. Of the two ways to assign
-    digits to tracks, the better one counts, for each clip, horizon and score by itself.
+    digits to tracks, the better one counts, for each clip, horizon and score by itself. The answers
+    are `model`, `black_frame` and `mean_frame`.
     """
-    steps = np.shape(swapped)[1]
-    targets = test.swap_targets(clips, NUM_OBSERVED + np.arange(steps))
-    one, other = (_scores(swapped, target) for target in targets)
-    return {
-        h: {name: np.maximum(value, other[h][name]) for name, value in values.items()}
-        for h, values in one.items()
-    }
+    answers = _with_constant_frames(test, swapped)
+    times = NUM_OBSERVED + np.arange(np.shape(swapped)[1])
+    one, other = (_scores(answers, _as_float(t)) for t in test.swap_targets(clips, times))
+
+    def better(one, other):
+        if isinstance(one, dict):
+            return {key: better(value, other[key]) for key, value in one.items()}
+        return np.maximum(one, other)
+
+    return better(one, other)
 
 
-def trivial_answers(test, clips, steps, mean_frame):
-    """Returns answers that need no model by name, `[clips, steps, 64, 64]` in [0, 1].
-
-    `copy_last_frame` is an answer to the prediction only.
-    """
-    last = test.frames(clips, [NUM_OBSERVED - 1]) / 255
-    answers = {"black_frame": np.zeros(()), "mean_frame": mean_frame, "copy_last_frame": last}
-    shape = (len(clips), steps, SIDE, SIDE)
-    return {name: np.broadcast_to(answer, shape) for name, answer in answers.items()}
+def _with_constant_frames(test, frames):
+    """Returns answers by name; their shapes need not be equal, but fit each other."""
+    black = np.zeros((1, 1, SIDE, SIDE), np.float32)
+    model = np.asarray(frames, np.float32)
+    return {"model": model, "black_frame": black, "mean_frame": test.mean_frame[None, None]}
 
 
-def _scores(predicted, target):
-    """Returns means over frames, as `score_prediction`; `target` is uint8."""
-    predicted = np.asarray(predicted, np.float64)
-    # As floats of 32 bits, like the frames that the published scores were computed from.
-    target = np.float64(np.float32(target) / np.float32(255))
-    frames = {"psnr": psnr(predicted, target), "ssim": ssim(predicted, target)}
-    horizons = [h for h in HORIZONS if h <= predicted.shape[1]]
-    return {h: {name: v[:, :h].mean(axis=1) for name, v in frames.items()} for h in horizons}
+def _as_float(frames):
+    return np.float32(frames) / np.float32(255)
+
+
+def _scores(answers, target):
+    """Returns means over frames, as `score_prediction`, of answers to `[clips, steps, 64, 64]`."""
+    horizons = [h for h in HORIZONS if h <= target.shape[1]]
+    scores = {}
+    for name, answer in answers.items():
+        frames = {"psnr": psnr(answer, target), "ssim": ssim(answer, target)}
+        scores[name] = {h: {k: v[:, :h].mean(axis=1) for k, v in frames.items()} for h in horizons}
+    return scores
 
 
 def _read(folder, name):
@@ -232,12 +260,6 @@ def _read(folder, name):
             content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
             return np.frombuffer(content, np.uint8, offset=_FILES[name])
     raise FileNotFoundError(f"There is no {name} in {folder}, plain or with .gz.")
-
-
-def _chunks(num_clips):
-    """Yields ranges of clips that are rendered at once."""
-    for begin in range(0, num_clips, _CLIPS_AT_ONCE):
-        yield range(begin, min(begin + _CLIPS_AT_ONCE, num_clips))
 
 
 def _open(path):
@@ -256,20 +278,16 @@ def _open(path):
 
 
 def _print_scores(title, score, test, answers):
-    """Prints a table of an array's scores, beside those of the trivial answers on its clips."""
-    parts, mean_frame = {}, test.mean_frame(len(answers))
-    for clips in _chunks(len(answers)):
-        tried = {"model": answers[clips.start : clips.stop]}
-        tried |= trivial_answers(test, clips, answers.shape[1], mean_frame)
-        for name, frames in tried.items():
-            parts.setdefault(name, []).append(score(test, clips, frames))
-    if score is score_swap:
-        del parts["copy_last_frame"]
+    """Prints a table of an array's scores, beside those of answers that need no model."""
+    parts = []
+    for begin in range(0, len(answers), _CLIPS_AT_ONCE):
+        chunk = answers[begin : begin + _CLIPS_AT_ONCE]
+        parts.append(score(test, range(begin, begin + len(chunk)), chunk))
     print(f"\n{title}, {len(answers):,} clips")
-    for name, chunks in parts.items():
+    for name, by_horizon in parts[0].items():
         cells = []
-        for h in chunks[0]:
-            means = [np.concatenate([c[h][k] for c in chunks]).mean() for k in ("psnr", "ssim")]
+        for h in by_horizon:
+            means = [np.concatenate([p[name][h][k] for p in parts]).mean() for k in by_horizon[h]]
             cells.append("t+{}: {:6.2f} dB {:.4f}".format(h, *means))
         print(f"{name:16}", *cells, sep="  ")
 
@@ -284,7 +302,7 @@ def main():
     parser.add_argument("--swaps", type=pathlib.Path, help="file to score")
     flags = parser.parse_args()
     try:
-        test = TestSet(flags.mnist)
+        test = load(flags.mnist)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
     if flags.write:

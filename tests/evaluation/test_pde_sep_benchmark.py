@@ -15,20 +15,29 @@ from drnet_jax.evaluation import pde_sep_benchmark as benchmark
 
 
 @pytest.fixture(scope="module")
-def mnist(tmp_path_factory):
-    """A folder with files of random test digits, one of them gzipped."""
-    folder, rng = tmp_path_factory.mktemp("mnist"), np.random.default_rng(0)
+def stand_in():
+    """Random digits and classes."""
+    rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (10_000, 28, 28), np.uint8)
     images[:, :, :9] = 0  # Background to look through.
-    (folder / "t10k-images-idx3-ubyte").write_bytes(idx.encode(images))
-    labels = idx.encode(rng.integers(0, 10, 10_000, np.uint8))
-    (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
-    return folder
+    return images, rng.integers(0, 10, 10_000, np.uint8)
 
 
 @pytest.fixture(scope="module")
-def pde_sep(mnist):
-    return benchmark.TestSet(mnist)
+def pde_sep(stand_in):
+    return benchmark.TestSet(*stand_in)
+
+
+@pytest.fixture
+def mnist(stand_in, tmp_path, monkeypatch):
+    """A folder with the stand-in in MNIST's two files, which are taken for MNIST."""
+    images, labels = map(idx.encode, stand_in)
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(images)
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    checksum = hashlib.sha256(images[16:] + labels[8:]).hexdigest()
+    monkeypatch.setattr(benchmark, "MNIST_SHA256", checksum)
+    monkeypatch.setattr(benchmark, "_NUM_MEAN_CLIPS", 3)
+    return tmp_path
 
 
 def numpy_frames(digits, start, speed, num_frames):
@@ -72,8 +81,14 @@ def test_frames_equal_those_of_stepping_through_a_clip(pde_sep):
     assert frames.dtype == np.uint8
     np.testing.assert_array_equal(frames[0], expected)
     np.testing.assert_array_equal(pde_sep.observed([4, 0])[1], expected[:5])
-    mean = np.mean(pde_sep.frames(range(3)) / 255, axis=(0, 1))
-    np.testing.assert_allclose(pde_sep.mean_frame(3), mean, rtol=1e-12)
+
+
+def test_files_are_read_and_the_mean_frame_is_that_of_the_first_clips(mnist, stand_in):
+    read = benchmark.load(mnist)
+    np.testing.assert_array_equal(read.digits, stand_in[0])
+    np.testing.assert_array_equal(read.labels, stand_in[1])
+    mean = np.mean(read.frames(range(3)) / 255, axis=(0, 1))
+    np.testing.assert_allclose(read.mean_frame, mean, rtol=1e-6)
 
 
 def test_swaps_put_the_digits_of_one_clip_on_the_tracks_of_another(pde_sep):
@@ -102,26 +117,49 @@ def test_scores_of_frames_equal_scikit_image():
         np.testing.assert_allclose(benchmark.psnr(predicted, target)[index], expected)
 
 
-def test_a_score_is_the_mean_over_the_frames_up_to_its_horizon(pde_sep):
+@pytest.fixture
+def of_three_clips(pde_sep, monkeypatch):
+    """The test set, with a mean frame of its own."""
+    monkeypatch.setitem(pde_sep.__dict__, "mean_frame", np.full((64, 64), 0.25, np.float32))
+    return pde_sep
+
+
+def psnr(frames, target):
+    return -10 * np.log10(np.maximum(np.mean((frames - target) ** 2, axis=(-2, -1)), 1e-10))
+
+
+def test_a_score_is_the_mean_over_the_frames_up_to_its_horizon(of_three_clips):
     clips = [7, 2]
-    perfect = pde_sep.frames(clips, range(5, 100)) / np.float32(255)
-    predicted = perfect.copy()
-    predicted[:, 10:] -= np.float32(0.1)
-    scores = benchmark.score_prediction(pde_sep, clips, predicted)
-    np.testing.assert_allclose(scores[10]["psnr"], 100)
-    np.testing.assert_allclose(scores[10]["ssim"], 1)
-    np.testing.assert_allclose(scores[95]["psnr"], (10 * 100 + 85 * 20) / 95, rtol=1e-5)
-    assert benchmark.score_prediction(pde_sep, clips, predicted[:, :20]).keys() == {10}
+    target = of_three_clips.frames(clips, range(5, 100)) / 255
+    predicted = target.copy()
+    predicted[:, 10:] -= 0.1
+    scores = benchmark.score_prediction(of_three_clips, clips, predicted)
+    model = scores["model"]
+    np.testing.assert_allclose(model[10]["psnr"], 100)
+    np.testing.assert_allclose(model[10]["ssim"], 1)
+    np.testing.assert_allclose(model[95]["psnr"], (10 * 100 + 85 * 20) / 95, rtol=1e-4)
+    last = of_three_clips.frames(clips, [4]) / 255
+    for name, frames in (("black_frame", 0), ("mean_frame", 0.25), ("copy_last_frame", last)):
+        expected = psnr(frames, target)[:, :10].mean(axis=1)
+        np.testing.assert_allclose(scores[name][10]["psnr"], expected, rtol=1e-4)
+    shorter = benchmark.score_prediction(of_three_clips, clips, predicted[:, :20])
+    assert all(answer.keys() == {10} for answer in shorter.values())
 
 
-def test_the_better_assignment_of_a_swap_counts_in_every_clip(pde_sep):
+def test_the_better_assignment_of_a_swap_counts_in_every_clip(of_three_clips):
     clips = [0, 1, 2]
-    one, other = pde_sep.swap_targets(clips, range(5, 15)) / np.float32(255)
-    swapped = np.stack([one[0], other[1], np.zeros_like(one[2])])
-    scores = benchmark.score_swap(pde_sep, clips, swapped)[10]
-    np.testing.assert_allclose(scores["psnr"][:2], 100)
-    black = [-10 * np.log10(np.mean(t[2] ** 2, axis=(1, 2))).mean() for t in (one, other)]
-    np.testing.assert_allclose(scores["psnr"][2], max(black), rtol=1e-5)
+    one, other = targets = of_three_clips.swap_targets(clips, range(5, 15)) / 255
+    swapped = np.stack([one[0], other[1], np.full_like(one[2], 0.25)])
+    scores = benchmark.score_swap(of_three_clips, clips, swapped)
+    assert scores.keys() == {"model", "black_frame", "mean_frame"}
+    np.testing.assert_allclose(scores["model"][10]["psnr"][:2], 100)
+    np.testing.assert_allclose(scores["model"][10]["ssim"][:2], 1, rtol=1e-6)
+    black = psnr(0, targets).mean(axis=-1).max(axis=0)
+    np.testing.assert_allclose(scores["black_frame"][10]["psnr"], black, rtol=1e-5)
+    for name in ("psnr", "ssim"):
+        np.testing.assert_allclose(
+            scores["model"][10][name][2], scores["mean_frame"][10][name][2], rtol=1e-5
+        )
 
 
 def run(monkeypatch, *arguments):
@@ -162,10 +200,10 @@ def test_arrays_that_cannot_be_scored_are_refused(mnist, tmp_path, monkeypatch, 
         run(monkeypatch, f"--mnist={mnist}", f"--predictions={tmp_path / 'p.npy'}")
 
 
-def test_other_files_are_refused(mnist, tmp_path):
+def test_other_files_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"There is no t10k-images-idx3-ubyte in"):
-        benchmark.TestSet(tmp_path)
+        benchmark.load(tmp_path)
     for name, size in (("t10k-images-idx3-ubyte", 7), ("t10k-labels-idx1-ubyte", 7)):
         (tmp_path / name).write_bytes(bytes(16 + size))
     with pytest.raises(ValueError, match=r"does not hold the 10,000 test digits"):
-        benchmark.TestSet(tmp_path)
+        benchmark.load(tmp_path)
