@@ -8,6 +8,9 @@ of the paper, as recalled. Both stages take 8.5 minutes on an NVIDIA H200; 22.2 
 3.6 dB above the best trivial answer; 86 % of swapped digits are recognized (docs/results.md).
 long: full with a predictor that is trained to keep track for hundreds of steps; not trained yet.
 quick: small networks; 24.7 dB swap PSNR, 5 dB above the best trivial answer (docs/recipe.md).
+pde_sep: the networks and weights of full on the clips of Dona et al. 2021, scored on their test;
+not trained yet.
+pde_sep_quick: the same clips for networks that train on a CPU (docs/evaluation.md).
 smoke: everything once, for tests.
 """
 
@@ -17,7 +20,7 @@ from drnet_jax.runs import defaults
 
 
 def get_config(variant: str = "full") -> ml_collections.ConfigDict:
-    """Returns the settings of a variant: full, long, quick or smoke."""
+    """Returns the settings of a variant, one of those that the top of this file describes."""
     config = defaults.settings()
     # Data.
     config.data = dict(
@@ -41,9 +44,9 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     config.model.num_slots = 2  # One for each digit, in the networks of quick.
     # Logs and checkpoints.
     config.checkpoint_every_steps = 5_000  # Seconds on a GPU.
-    return defaults.vary(
-        config, variant, "configs/mnist.py", long=_long, quick=_quick, smoke=_smoke
-    )
+    variants = dict(long=_long, quick=_quick, smoke=_smoke)
+    variants |= dict(pde_sep=_pde_sep, pde_sep_quick=_pde_sep_quick)
+    return defaults.vary(config, variant, "configs/mnist.py", **variants)
 
 
 def _quick(config: ml_collections.ConfigDict) -> None:
@@ -70,6 +73,32 @@ def _long(config: ml_collections.ConfigDict) -> None:
     """The first stage of full, and a predictor that keeps track, with sizes for a GPU."""
     config.predictor.update(num_steps=20_000, hidden_dim=128, learning_rate=0.005)
     defaults.keep_track(config)
+
+
+def _pde_sep(config: ml_collections.ConfigDict) -> None:
+    """The paper's networks on clips by the laws of Dona et al. 2021, whose test is scored."""
+    config.data.update(digits="full", digit_size=28, colored=False, speeds=(-4, 4))
+    config.data.update(motion="reflect", blending="add")
+    config.data.max_frame_gap = 14  # Their training clips have 15 frames.
+    config.predictor.update(num_observed=5, num_predicted=10)
+
+
+def _pde_sep_quick(config: ml_collections.ConfigDict) -> None:
+    """For two CPU cores: networks that divide a frame among the digits (models/slots.py)."""
+    _pde_sep(config)
+    config.dtype = "float32"  # bfloat16 has not been compared with it for these networks.
+    config.model.update(content_encoder="slots", pose_encoder="slots", decoder="slots")
+    config.model.update(width=8, pose_dim=4)
+    config.drnet.update(batch_size=32, num_steps=20_000, learning_rate=0.003, beta1=0.9)
+    config.drnet.update(schedule="cosine", warmup_steps=100)
+    # A pose is nothing but the places of the digits, so there is no content to remove from it.
+    config.drnet.update(similarity_weight=1e-4, adversarial_weight=0.0)
+    config.predictor.update(batch_size=16, num_steps=8_000, hidden_dim=64, learning_rate=0.01)
+    config.predictor.update(batches_per_set=200, passes_per_set=40)
+    defaults.keep_track(config)
+    config.predictor.num_predicted = 10  # With the observed frames again 15.
+    config.evaluation.update(pde_sep_clips=500)
+    config.update(sample_every_steps=2_000, checkpoint_every_steps=1_000)
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:

@@ -1,6 +1,7 @@
 """The settings that ship choose networks that fit each other and their frames."""
 
 import importlib.util
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -53,8 +54,14 @@ def test_networks_are_the_papers_and_fit_together(name):
     assert decoded.shape == frames.shape
 
 
-@pytest.mark.parametrize("variant", ["full", "quick", "smoke"])
-@pytest.mark.parametrize("name", [*PAPER, "video_folder"])
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        *itertools.product([*PAPER, "video_folder"], ["full", "quick", "smoke"]),
+        ("mnist", "pde_sep"),
+        ("mnist", "pde_sep_quick"),
+    ],
+)
 def test_every_variant_is_possible(name, variant):
     config = load(name, variant)
     checks.check(config.to_dict())

@@ -10,6 +10,7 @@ ANSWERS = {
     "copy_pose_frame": "copy pose frame",
     "copy_last_frame": "copy last frame",
     "mean_frame": "mean frame",
+    "black_frame": "black frame",
     "another_clip": "another clip's places",
 }
 """What the report calls the answers in `evaluation.json`: the model's, the truth, trivial ones."""

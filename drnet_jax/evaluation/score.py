@@ -6,7 +6,7 @@ import numpy as np
 
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import as_float
-from drnet_jax.evaluation import few_shot, leakage, neighbors, rollouts, swaps
+from drnet_jax.evaluation import few_shot, leakage, neighbors, pde_sep, rollouts, swaps
 from drnet_jax.evaluation.judges import actions as action_judge
 from drnet_jax.evaluation.judges import objects as object_judge
 from drnet_jax.models.state import DrnetState, PredictorState
@@ -42,9 +42,10 @@ def score_run(run: Run, drnet: DrnetState, predictor: PredictorState | None = No
         "judge": judge and judge.record,
     }
     record |= swaps.score(run, drnet, predictor, judge, mean_frame)
-    record |= {"prediction": None, "rollout": None, "actions": None, "neighbors": None}
+    record |= dict.fromkeys(("prediction", "rollout", "pde_sep", "actions", "neighbors"))
     if predictor is not None:
         record |= rollouts.score(run, drnet, predictor, judge, mean_frame)
+        record["pde_sep"] = pde_sep.score(run, drnet, predictor)
         record["actions"] = action_judge.score(run, drnet, predictor)
         record["neighbors"] = neighbors.score(run, drnet, predictor)
     record["few_shot"] = few_shot.score(run, drnet)

@@ -12,6 +12,8 @@ The letters of the products: b batch, s slot, y and x row and column of the fram
 column of the window, c channel of the frame, f feature of the glyph.
 """
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -47,13 +49,16 @@ def filter_bank(centers: jax.Array, sigma: jax.Array, image_size: int) -> jax.Ar
     return jnp.exp(-jnp.square(distances) / 2) / (sigma * jnp.sqrt(2 * jnp.pi))
 
 
-def _filter_banks(module: nn.Module, places: jax.Array, image_size: int) -> jax.Array:
+def filter_banks(
+    module: nn.Module, places: jax.Array, image_size: int, sigma: float = 1.0
+) -> jax.Array:
     """Returns banks of rows and of columns, `[2, batch, slots, image_size, window]`.
 
-    `places` are `[batch, 2, slots]`; `module` learns the width of the filters.
+    `places` are `[batch, 2, slots]`; `module` learns the width of the filters, beginning at `sigma`
+    pixels.
     """
-    sigma = jnp.exp(module.param("log_sigma", nn.initializers.zeros, ()))
-    return jnp.moveaxis(filter_bank(places, sigma, image_size), 1, 0)
+    log_sigma = module.param("log_sigma", nn.initializers.constant(math.log(sigma)), ())
+    return jnp.moveaxis(filter_bank(places, jnp.exp(log_sigma), image_size), 1, 0)
 
 
 class Places(nn.Module):
@@ -102,7 +107,7 @@ class ContentEncoder(nn.Module):
     def __call__(self, frames: jax.Array, *, train: bool) -> Content:
         batch, slots = len(frames), self.num_slots
         places = Places(slots, self.width, self.dtype, name="places")(frames)
-        rows, columns = _filter_banks(self, places, self.image_size)
+        rows, columns = filter_banks(self, places, self.image_size)
         mix = self.param("mix", nn.initializers.normal(0.5), (frames.shape[-1], slots))
         # One axis at a time: a window is the product of its rows and its columns.
         windows = jnp.einsum("bsyi,byxc->bsixc", rows, frames)
@@ -152,7 +157,7 @@ class Decoder(nn.Module):
         hidden = nn.relu(nn.Dense(2 * self.width)(poses))
         places = nn.Dense(2 * slots)(jnp.concatenate([poses, hidden], axis=-1))
         places = nn.tanh(places).reshape(batch, 2, slots)  # (row, column) of every slot.
-        rows, columns = _filter_banks(self, places, self.image_size)
+        rows, columns = filter_banks(self, places, self.image_size)
         codes = content.vector.reshape(batch, slots, -1)
         glyphs = nn.relu(nn.Dense(2 * content.vector.shape[-1], dtype=self.dtype)(codes))
         glyphs = nn.Dense(window * window * 2, dtype=self.dtype)(glyphs)

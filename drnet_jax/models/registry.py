@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import flax.linen as nn
 
-from drnet_jax.models import attention, blocks, dcgan, resnet, vgg
+from drnet_jax.models import attention, blocks, dcgan, resnet, slots, vgg
 from drnet_jax.models.content import NoContent
 from drnet_jax.models.discriminator import SceneDiscriminator
 from drnet_jax.models.encoders import ContentEncoder, PoseEncoder
@@ -44,19 +44,23 @@ CONTENT_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
     "dcgan_unet": _content_encoder(dcgan.Trunk, skips=True),
     "none": lambda **sizes: NoContent(),
     "resnet": _content_encoder(resnet.Trunk, skips=False),
+    "slots": slots.ContentEncoder,
     "vgg_unet": vgg.ContentEncoder,
 }
 POSE_ENCODERS: Mapping[str, Callable[..., nn.Module]] = {
     "attention": attention.PoseEncoder,
     "dcgan": _pose_encoder(dcgan.Trunk),
     "resnet": _pose_encoder(resnet.Trunk),
+    "slots": lambda pose_dim, normalize, **sizes: slots.PoseEncoder(**sizes),
 }
 DECODERS: Mapping[str, Callable[..., nn.Module]] = {
     "attention": attention.Decoder,
     "dcgan": lambda **sizes: dcgan.Decoder(skips=False, **sizes),
     "dcgan_unet": lambda **sizes: dcgan.Decoder(skips=True, **sizes),
+    "slots": slots.Decoder,
     "vgg_unet": vgg.Decoder,
 }
+_WITH_SLOTS = {"attention", "slots"}
 _WITH_SKIPS = {"dcgan_unet", "vgg_unet"}
 
 
@@ -84,7 +88,7 @@ def create_networks(
       image_size: side of the frames, 4 times a power of two.
       channels: channels of the frames.
       width: channels of the first stage; 64 in the paper.
-      num_slots: number of places that attention networks look at; other networks ignore it.
+      num_slots: number of objects of the networks `attention` and `slots`; others ignore it.
       content_dim: length of the content vector; 0 with the content encoder `none`.
       pose_dim: length of the pose vector.
       normalize: whether poses are scaled to unit length.
@@ -99,18 +103,20 @@ def create_networks(
     create_decoder = _look_up("decoder", decoder, DECODERS)
     _check_skips(content_encoder, decoder)
     _check_content(content_encoder, decoder, content_dim)
+    if "slots" in (pose_encoder, decoder):
+        _check_places(pose_encoder, decoder, num_slots, pose_dim, normalize)
     # These raise errors for sides without stages.
     blocks.stage_widths(image_size, width)
     if "resnet" in (content_encoder, pose_encoder):
         resnet.num_stages(image_size)
-    if "attention" in (content_encoder, decoder) and content_dim % num_slots:
+    if _WITH_SLOTS & {content_encoder, decoder} and content_dim % num_slots:
         raise ValueError(
             f"content_dim={content_dim}, num_slots={num_slots}; allowed: multiples of num_slots."
         )
 
     def sizes(name: str) -> dict:
-        slots = {"num_slots": num_slots} if name == "attention" else {}
-        return {"image_size": image_size, "width": width, "dtype": dtype} | slots
+        own = {"num_slots": num_slots} if name in _WITH_SLOTS else {}
+        return {"image_size": image_size, "width": width, "dtype": dtype} | own
 
     return Networks(
         create_content_encoder(content_dim=content_dim, **sizes(content_encoder)),
@@ -136,6 +142,22 @@ def _check_content(content_encoder: str, decoder: str, content_dim: int) -> None
         )
     if content_encoder == "none" and decoder != "dcgan":
         raise ValueError(f"Decoder {decoder!r} without content; allowed: dcgan.")
+
+
+def _check_places(
+    pose_encoder: str, decoder: str, num_slots: int, pose_dim: int, normalize: bool
+) -> None:
+    """Raises ValueError unless poses are the places of slots on both sides."""
+    if pose_encoder != decoder:
+        raise ValueError(
+            f"pose_encoder={pose_encoder!r} with decoder={decoder!r}; allowed: 'slots' for both or "
+            "neither, as their poses are places."
+        )
+    if pose_dim != 2 * num_slots or normalize:
+        raise ValueError(
+            f"pose_dim={pose_dim}, normalize={normalize} with pose encoder 'slots'; allowed: "
+            f"{2 * num_slots}, False: a row and a column for each of {num_slots} slots."
+        )
 
 
 def _check_skips(content_encoder: str, decoder: str) -> None:

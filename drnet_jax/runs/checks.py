@@ -116,6 +116,9 @@ def check(config: Mapping[str, Any]) -> None:
     require(BELOW_ONE, lambda value: 0 <= value < 1, "0 up to, not including, 1")
     require(("drnet.batch_size",), lambda value: value >= 2, "2 and above, to pair clips")
     require(("seed",), lambda value: value < 2**32, "below 2**32")
+    require(
+        ("evaluation.pde_sep_clips",), lambda value: 0 < value <= 5_000, "1 to 5,000, all clips"
+    )
     require(("evaluation.probe_clips",), lambda value: value >= 60, "60 and above, to fit probes")
     switches = ("data.consecutive", "predictor.use_content", "predictor.residual")
     require(switches, lambda value: isinstance(value, bool), "True, False")

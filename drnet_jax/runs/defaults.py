@@ -18,11 +18,11 @@ def settings() -> ml_collections.ConfigDict:
     config.data = ml_collections.ConfigDict()
     # Networks.
     config.model = dict(
-        content_encoder="dcgan",  # attention, dcgan, dcgan_unet, none, resnet, vgg_unet.
-        pose_encoder="dcgan",  # attention, dcgan, resnet.
-        decoder="dcgan",  # attention, dcgan, dcgan_unet, vgg_unet; U-Nets as in the encoder.
+        content_encoder="dcgan",  # attention, dcgan, dcgan_unet, none, resnet, slots, vgg_unet.
+        pose_encoder="dcgan",  # attention, dcgan, resnet, slots.
+        decoder="dcgan",  # attention, dcgan, dcgan_unet, slots, vgg_unet; U-Nets as in the encoder.
         width=64,  # Channels of the first convolution.
-        num_slots=1,  # Places that attention networks look at; ignored by the paper's networks.
+        num_slots=1,  # Objects of the networks attention and slots; ignored by the paper's.
         content_dim=128,  # Length of the content vector.
         pose_dim=5,  # Length of the pose vector.
         normalize=False,  # True: poses are scaled to unit length.
@@ -37,6 +37,7 @@ def settings() -> ml_collections.ConfigDict:
         rollout_clips=100,  # Test clips of the rollout scores.
         rollout_steps=1_000,  # Greatest length of a scored rollout, in frames.
         judge_steps=1_600,  # Training steps of the classifiers that judge generated frames.
+        pde_sep_clips=5_000,  # Test clips of PDE-sep's test, for data that it applies to.
         probe_clips=3_000,  # Clips that probes learn from; 60 or more.
     )
     # Generated videos.

@@ -16,6 +16,7 @@ from drnet_jax.runs import checks
         ("drnet.similarity_weight", -1.0, r"similarity_weight=-1.0; allowed: 0 and above"),
         ("predictor.beta1", 1.0, r"beta1=1.0; allowed: 0 up to, not including, 1"),
         ("data.digits", "some", r"config.data.digits='some'; allowed: auto, full, embedded"),
+        ("evaluation.pde_sep_clips", 5_001, r"pde_sep_clips=5001; allowed: 1 to 5,000, all clips"),
         ("data.motion", "bounce", r"config.data.motion='bounce'; allowed: clamp, reflect"),
         ("data.blending", "max", r"config.data.blending='max'; allowed: occlude, add"),
         ("dtype", "float16", r"config.dtype='float16'; allowed: auto, float32, bfloat16"),

@@ -23,6 +23,7 @@ class MovingMnistSource(DeviceSource):
 
     Attributes:
       generator: the settings and the rendering of clips.
+      digits: the real digits, of the size that they had in their files.
       num_digits: the number of digits of each split.
     """
 
@@ -48,7 +49,7 @@ class MovingMnistSource(DeviceSource):
           key: the run's key; a batch is a function of it and of the batch's number.
           mesh: all devices.
         """
-        self.generator = generator
+        self.generator, self.digits = generator, digits
         self.note = digits.note
         self.resolved = {"digits": digits.source}
         self._max_frame_gap, self._consecutive, self._key = max_frame_gap, consecutive, key
