@@ -114,7 +114,8 @@ def flags_of(script: pathlib.Path) -> dict[str, set[str] | None]:
         if choices.isupper():
             (choices,) = re.findall(rf"^{choices} = (\(.*\))$", text, re.MULTILINE)
         found[name] = set(ast.literal_eval(choices)) if kind == "enum" and choices else None
-    return found
+    # One file stays clear of absl, so that it can be copied.
+    return found | dict.fromkeys(re.findall(r'add_argument\("--(\w+)"', text))
 
 
 @functools.cache
