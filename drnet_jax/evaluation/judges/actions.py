@@ -1,5 +1,6 @@
 """The judge of actions: a classifier of short windows of frames, trained on real clips."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -101,7 +102,7 @@ def train(run: Run) -> Judge:
 @jax.jit
 def _classify(classify: Callable[[jax.Array], jax.Array], frames: Array) -> jax.Array:
     starts = np.arange(frames.shape[1] - SPAN)
-    return classify(_pictures(frames, starts[:, None] + np.array(WINDOW)))
+    return classify(_pictures(frames, starts[:, None] + np.array(WINDOW), SIDE))
 
 
 def scores_by_step(
@@ -130,21 +131,22 @@ def _training_windows(run: Run, num_windows: int) -> tuple[np.ndarray, np.ndarra
         clips = run.source.sample("train", key, min(_CHUNK, num_windows), num_frames=SPAN + 1)
         labels, names = run.source.truth.labels("train", clips)
         frames = run.source.frames("train", clips, np.array(WINDOW))
-        parts.append((_pictures(frames, np.arange(len(WINDOW))[None])[:, 0], labels))
+        pictures = np.asarray(_pictures(frames, np.arange(len(WINDOW))[None], SIDE))
+        parts.append((pictures[:, 0], labels))
     pictures, classes = map(np.concatenate, zip(*parts, strict=True))
     pictures[::2] = pictures[::2, :, ::-1]  # Half are mirrored: an action may go to either side.
     return pictures, classes, names
 
 
-@jax.jit
-def _pictures(frames: Array, times: np.ndarray) -> jax.Array:
-    """Returns pictures `[clips, windows, SIDE, SIDE, channels]` of windows at `times`.
+@functools.partial(jax.jit, static_argnums=2)
+def _pictures(frames: Array, times: np.ndarray, side: int) -> jax.Array:
+    """Returns pictures `[clips, windows, side, side, channels]` of windows at `times`.
 
     `frames` are `[clips, time, height, width, channels]`; `times` are int `[windows, len(WINDOW)]`.
     """
     gray = jnp.mean(as_float(frames), axis=-1, keepdims=True)
-    small = classifier.resize(gray, SIDE)[..., 0]
-    windows = small[:, times]  # [clips, windows, len(WINDOW), SIDE, SIDE]
+    small = classifier.resize(gray, side)[..., 0]
+    windows = small[:, times]  # [clips, windows, len(WINDOW), side, side]
     # Subtracting the mean of a window removes everything that stands still, as the judge has to
     # cope with people and places that it has never seen. The frames become channels.
     return jnp.moveaxis(windows - windows.mean(axis=-3, keepdims=True), -3, -1)
