@@ -219,13 +219,15 @@ def draw(records: Sequence[Mapping[str, Any]]) -> Figure:
         rows.append([name, *cells, *[""] * (len(shown) + 2 - len(cells))])
     heads = ["mean and range over seeds", *(f"px off at {step}" for step in shown)]
     heads += ["lost after", f"on track at {min(100, steps[-1])}"]
-    num_seeds = len(by_name[names[0]])
+    num_seeds, single = len(by_name[names[0]]), ""
+    if num_seeds > 1 and set(ONE_SEED) <= set(names):
+        single = f" One seed: {', '.join(ONE_SEED)}."
     return Figure(
         "predictor",
         plot.stack(*plots),
         f"Rollouts of {len(names) - 1} recipes for the predictor on the same encoders, beside two "
         "answers that bound them: true poses, decoded, and a filter that knows the law of motion. "
-        f"Lines are means over {num_seeds} seeds, bands the range.",
+        f"Lines are means over {num_seeds} seeds, bands the range.{single}",
         [Table(heads, rows)],
         arrays={"steps": steps} | {f"error {n}": v for n, v in errors.items()},
         numbers={"trained": list(records)},
