@@ -28,10 +28,13 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(items):
     """Starts the files with slow tests first, so that no worker ends with one alone.
 
-    pyproject.toml keeps xdist from sorting files by the number of their tests instead.
+    Those that need the trained run come last of these, and of the others, so that one worker trains
+    while the other has different work. pyproject.toml keeps xdist from sorting files by the number
+    of their tests.
     """
     slow = {item.path for item in items if "slow" in item.keywords}
-    items.sort(key=lambda item: item.path not in slow)
+    waiting = {item.path for item in items if "trained" in item.fixturenames}
+    items.sort(key=lambda item: (item.path not in slow, item.path in waiting))
 
 
 def load_config(variant: str):
