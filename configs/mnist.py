@@ -66,7 +66,7 @@ def _quick(config: ml_collections.ConfigDict) -> None:
     config.predictor.update(batch_size=16, num_steps=8_000, hidden_dim=64, learning_rate=0.01)
     config.predictor.update(batches_per_set=200, passes_per_set=40)
     defaults.keep_track(config)
-    config.update(sample_every_steps=1_000, checkpoint_every_steps=500)
+    config.update(sample_every_steps=2_000, checkpoint_every_steps=1_000)
 
 
 def _long(config: ml_collections.ConfigDict) -> None:

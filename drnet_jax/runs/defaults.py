@@ -153,8 +153,8 @@ def quick(config: ml_collections.ConfigDict) -> None:
     config.drnet.update(batch_size=32, schedule="cosine", warmup_steps=100)
     # With the paper's weight, content collapses in a run this short.
     config.drnet.update(similarity_weight=0.01)
-    config.predictor.update(batch_size=16, num_steps=600, hidden_dim=128, learning_rate=0.005)
-    config.predictor.update(schedule="cosine", warmup_steps=50)
+    config.predictor.update(batch_size=16, num_steps=1_800, hidden_dim=64, learning_rate=0.005)
+    keep_track(config)
     config.update(sample_every_steps=1_000, checkpoint_every_steps=500)
 
 
