@@ -92,7 +92,7 @@ def predictor_stage(run: Run, drnet: DrnetState) -> Stage:
         batch_size=config.batch_size,
         num_frames=config.num_observed + config.num_predicted,
         num_observed=config.num_observed,
-        batches_per_set=config.batches_per_set,
+        batches_per_set=min(config.batches_per_set, config.num_steps),
         passes_per_set=config.passes_per_set,
         max_bytes=run.config.data.get("in_memory_gb", 0) * 1e9,
     )
