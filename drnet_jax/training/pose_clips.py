@@ -94,13 +94,14 @@ def pose_feed(
         draw = functools.partial(jax.jit(draw), source.arrays, autoencoder)
         return _feed_of_sets(draw, mesh, batches_per_set, passes_per_set)
 
-    def batches(first: int, _) -> Iterator[PoseClips]:
+    def inputs(first: int, _) -> Iterator[PoseClips]:
+        # Not within the generator, so that all is encoded before training shows its own progress.
         look_up = encode_all(source, networks, autoencoder, mesh, max_bytes)
         look_up = functools.partial(look_up, num_observed=num_observed)
-        for clips, lengths in source.train_clips(first, batch_size, num_frames, look_up):
-            yield clips.replace(lengths=lengths)
+        batches = source.train_clips(first, batch_size, num_frames, look_up)
+        return (clips.replace(lengths=lengths) for clips, lengths in batches)
 
-    return Feed(batches, lambda batch, step: batch, steps_per_input=1)
+    return Feed(inputs, lambda batch, step: batch, steps_per_input=1)
 
 
 def _feed_of_sets(
