@@ -40,7 +40,14 @@ def endless():
     rng = np.random.default_rng(0)
     images, labels = rng.integers(1, 256, (6, 28, 28), np.uint8), np.arange(6) % 3
     generator = MovingMnist(
-        image_size=8, digit_size=3, num_digits=2, colored=True, speeds=(-1, 2), zero_speeds=True
+        image_size=8,
+        digit_size=3,
+        num_digits=2,
+        colored=True,
+        speeds=(-1, 2),
+        zero_speeds=True,
+        motion="clamp",
+        blending="occlude",
     )
     digits = Digits("embedded", images, labels, images, labels, note="noise")
     mesh = sharding.data_mesh()
