@@ -28,7 +28,7 @@ def is_due(step: int, every_steps: int, num_steps: int) -> bool:
 
 
 def steps_per_call(
-    first: int, num_steps: int, intervals: Intervals, *, most: int, steps_per_input: int
+    first: int, num_steps: int, intervals: Intervals, most: int, steps_per_input: int
 ) -> int:
     """Returns how many steps one program runs, from step `first` on: at most `most`.
 

@@ -46,14 +46,9 @@ def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) ->
     first = step = int(state.step)
     if first == stage.num_steps:
         return state
-    num_per_call = steps_per_call(
-        first,
-        stage.num_steps,
-        intervals,
-        most=stage.max_steps_per_call,
-        steps_per_input=stage.steps_per_input,
-    )
-    meter = Meter(stage.name, first, measure_waiting=stage.steps_per_input == 1)
+    most, steps_per_input = stage.max_steps_per_call, stage.steps_per_input
+    num_per_call = steps_per_call(first, stage.num_steps, intervals, most, steps_per_input)
+    meter = Meter(stage.name, first, measure_waiting=steps_per_input == 1)
     with (
         contextlib.closing(stage.inputs(first, num_per_call)) as inputs,
         progress_bar(stage.name, stage.num_steps, "step", initial=first) as bar,
