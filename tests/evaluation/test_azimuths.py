@@ -132,7 +132,7 @@ def test_rollouts_of_turns_are_scored_and_summarized(model, monkeypatch):
 
     score = {"mean": 0.5, "low": 0.4, "high": 0.6}
     record = dict.fromkeys(
-        ("prediction", "swap", "judge", "actions", "few_shot", "neighbors", "blocks")
+        ("prediction", "swap", "judge", "actions", "few_shot", "neighbors", "blocks", "pde_sep")
     )
     record |= {
         "reconstruction": {"psnr": score, "ssim": score},

@@ -157,10 +157,10 @@ def test_lstm_memory_stays_wide():
         ({"content_encoder": "vgg"}, "Unknown content encoder 'vgg'; known: attention, dcgan, "),
         (
             {"pose_encoder": "vgg_unet"},
-            "Unknown pose encoder 'vgg_unet'; known: attention, dcgan, resnet.",
+            "Unknown pose encoder 'vgg_unet'; known: attention, dcgan, resnet, slots.",
         ),
         ({"decoder": "resnet"}, "Unknown decoder 'resnet'; known: attention, dcgan, dcgan_unet, "),
-        ({"decoder": "dcgan_unet"}, "content encoder 'dcgan'; allowed: attention, dcgan."),
+        ({"decoder": "dcgan_unet"}, "content encoder 'dcgan'; allowed: attention, dcgan, slots."),
         ({"content_encoder": "vgg_unet"}, "content encoder 'vgg_unet'; allowed: vgg_unet."),
         ({"content_dim": 0}, "content_dim=0 with content encoder 'dcgan'; allowed: above 0."),
         ({"content_encoder": "none"}, "content_dim=6 with content encoder 'none'; allowed: 0."),
