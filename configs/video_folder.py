@@ -35,7 +35,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
     # First stage: encoders, decoder and discriminator.
     config.drnet.adversarial_weight = 1e-4  # beta.
     # Second stage: pose predictor, not trained as the paper's.
-    defaults.keep_track(config)
+    defaults.train_for_long_rollouts(config)
     # Generated videos.
     config.rollout.num_steps = 100  # Generated frames of each video.
     return defaults.vary(config, variant, "configs/video_folder.py", quick=_quick, smoke=_smoke)

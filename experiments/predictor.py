@@ -2,10 +2,11 @@
 
 The first stage of the preset is trained once for each seed; every recipe then trains a predictor on
 its poses. Digits to score on are held out of the training digits (config.data.validation), since
-choices must not depend on the test digits. What is finished is kept in --out and reused.
+choices must not depend on the test digits; the recipes of `full` are final, and scored on the test
+digits. What is finished is kept in --out and reused.
 
-Two rows need no predictor and bound all others: decoding the true poses, and a filter that knows
-the law of motion and sees the same observed poses.
+Two rows need no predictor and bound all others: decoding the true poses, and fitting the law of
+motion to the observed poses of as many other clips.
 
   python -m experiments.predictor --preset=quick --seeds=3
   python -m experiments.predictor --preset=full --seeds=1   # GPU or TPU: full and long
@@ -44,7 +45,7 @@ STEPS = (1, 10, 25, 100, 500)
 _SHORT = {"predictor.num_predicted": 15}
 _CONTENT = {"predictor.use_content": True}
 _POSES = {"predictor.residual": False}
-_FORCED = {"predictor.teacher_forcing_steps": 0}
+_FORCED = {"predictor.scheduled_sampling": 0.0}
 
 RECIPES = {
     "20 frames": _SHORT | _FORCED | _POSES | _CONTENT,
@@ -53,13 +54,13 @@ RECIPES = {
     "poses alone": _POSES,
     "shipped": {},
 }
-"""Changes to the settings of `quick`, by recipe: each one undoes a step less than the one before.
-`shipped` predicts changes of poses."""
+"""Changes to the settings of `quick`, by recipe. From the first one to the shipped one, each recipe
+adds one change to the one above it; `shipped` adds that changes of poses are predicted."""
 
 ONE_SEED = ("own predictions", "poses alone")
 """Recipes of the first seed only, for time."""
 
-FILTER, TRUE_POSES = "filter that knows the motion", "true poses, decoded"
+FITTED, TRUE_POSES = "fit of the law of motion", "true poses, decoded"
 
 
 def recipes(preset: str) -> dict[str, dict[str, Any]]:
@@ -94,10 +95,10 @@ def measure(
     records, done = [], set()
     for seed in seeds:
         config = base_config(preset, data_dir, seed)
-        folder = out / f"seed{seed}"
+        folder = out / preset / f"seed{seed}"
         run = create_run(config, folder / "drnet")
         drnet = functools.cache(functools.partial(runs.finish_drnet, run))
-        for name, changes in {**recipes(preset), FILTER: None}.items():
+        for name, changes in {**recipes(preset), FITTED: None}.items():
             if name in ONE_SEED and name in done:
                 continue
             done.add(name)
@@ -111,7 +112,7 @@ def measure(
             else:
                 print(f"Seed {seed}: {name}.", flush=True)
                 if changes is None:
-                    scores = follow(run, drnet())
+                    scores = fit_motion(run, drnet())
                 else:
                     scores = train_predictor(create_run(changed, folder / name), drnet())
                 record = {"name": name, "seed": seed, "data": run.source.note}
@@ -127,11 +128,11 @@ def train_predictor(run: Run, drnet: DrnetState) -> dict[str, Any]:
     return rollouts.score(run, drnet, predictor, None, mean_training_frame(run))["rollout"]
 
 
-def follow(run: Run, drnet: DrnetState) -> dict[str, Any]:
-    """Returns the scores of a filter that knows the law of motion, named as in `rollouts.score`.
+def fit_motion(run: Run, drnet: DrnetState) -> dict[str, Any]:
+    """Returns the scores of a fit of the law of motion, named as in `rollouts.score`.
 
-    A probe reads places from the observed poses; on every axis, the filter continues the orbit that
-    fits them best.
+    A probe reads positions from the observed poses; on every axis, the orbit with the least squared
+    distance to them is continued.
     """
     source, config = run.source, run.config
     num_observed, span = config.predictor.num_observed, source.generator.span
@@ -139,7 +140,7 @@ def follow(run: Run, drnet: DrnetState) -> dict[str, Any]:
 
     def sample(split: str, num_clips: int, num_times: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns observed poses `[clips, observed, pose_dim]`, places `[clips, time, axes]`."""
-        clips = source.sample(split, prng.stream(run.key, f"filter {split}"), num_clips)
+        clips = source.sample(split, prng.stream(run.key, f"fit of motion {split}"), num_clips)
         poses = encode(source.frames(split, clips, np.arange(num_observed)))
         return np.asarray(poses), positions(source.generator, clips, num_times)
 
@@ -199,7 +200,7 @@ def draw(records: Sequence[Mapping[str, Any]]) -> Figure:
     errors = {name: _columns(scores, "position_error", "model") for name, scores in by_name.items()}
     shares = {name: _columns(scores, "on_track", "model") for name, scores in by_name.items()}
     errors[TRUE_POSES] = _columns(by_name[names[0]], "position_error", "true_poses")
-    drawn = {name: values for name, values in errors.items() if name != FILTER}
+    drawn = {name: values for name, values in errors.items() if name != FITTED}
     plots = [
         plot.curves(
             {name: _over_seeds(steps, values) for name, values in series.items()},
@@ -226,7 +227,7 @@ def draw(records: Sequence[Mapping[str, Any]]) -> Figure:
         "predictor",
         plot.stack(*plots),
         f"Rollouts of {len(names) - 1} recipes for the predictor on the same encoders, beside two "
-        "answers that bound them: true poses, decoded, and a filter that knows the law of motion. "
+        "answers that bound them: true poses, decoded, and a fit of the law of motion. "
         f"Lines are means over {num_seeds} seeds, bands the range.{single}",
         [Table(heads, rows)],
         arrays={"steps": steps} | {f"error {n}": v for n, v in errors.items()},

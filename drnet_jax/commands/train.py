@@ -40,7 +40,7 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
         if is_finished(run.workdir):
             print(f"{run.workdir} is finished: open {run.workdir / 'report.html'}")
             return
-        _write_settings(run)
+        write_settings(run)
         drnet, predictor = _restore_or_init(run)
     print(f"Data: {run.source.note}")
     write_json(run.workdir / "environment.json", environment.describe(run.source.note))
@@ -92,6 +92,7 @@ def predictor_stage(run: Run, drnet: DrnetState) -> Stage:
         batch_size=config.batch_size,
         num_frames=config.num_observed + config.num_predicted,
         num_observed=config.num_observed,
+        with_content=config.use_content,
         batches_per_set=min(config.batches_per_set, config.num_steps),
         passes_per_set=config.passes_per_set,
         max_bytes=run.config.data.get("in_memory_gb", 0) * 1e9,
@@ -103,12 +104,13 @@ def predictor_stage(run: Run, drnet: DrnetState) -> Stage:
         run.key,
         num_steps=config.num_steps,
         num_observed=config.num_observed,
-        teacher_forcing_steps=config.teacher_forcing_steps,
+        scheduled_sampling=config.scheduled_sampling,
         max_steps_per_call=run.config.steps_at_once,
     )
 
 
-def _write_settings(run: Run) -> None:
+def write_settings(run: Run) -> None:
+    """Writes the settings of `run` to its workdir, which thereby belongs to them."""
     try:
         run.workdir.mkdir(parents=True, exist_ok=True)
         write_json(run.workdir / "config.json", run.config.to_dict())

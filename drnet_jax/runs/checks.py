@@ -49,7 +49,6 @@ NOT_NEGATIVE = (
     "drnet.warmup_steps",
     "predictor.warmup_steps",
     "predictor.max_grad_norm",
-    "predictor.teacher_forcing_steps",
     "steps_at_once",
     "sample_every_steps",
     "checkpoint_every_steps",
@@ -113,6 +112,7 @@ def check(config: Mapping[str, Any]) -> None:
     )
     require(POSITIVE, lambda value: value > 0, "above 0")
     require(NOT_NEGATIVE, lambda value: value >= 0, "0 and above")
+    require(("predictor.scheduled_sampling",), lambda value: 0 <= value <= 1, "0 to 1")
     require(BELOW_ONE, lambda value: 0 <= value < 1, "0 up to, not including, 1")
     require(("drnet.batch_size",), lambda value: value >= 2, "2 and above, to pair clips")
     require(("seed",), lambda value: value < 2**32, "below 2**32")

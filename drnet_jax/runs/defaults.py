@@ -84,9 +84,9 @@ def _stages() -> dict[str, Any]:
         beta1=0.9,  # Of Adam; 0 or more, below 1.
         beta2=0.999,  # Of Adam; 0 or more, below 1.
         max_grad_norm=0.0,  # Longer gradients are scaled down to it; 0: none is.
-        # The share of true poses among the LSTM's inputs after the observed frames falls from 1 to
-        # 0 over this many steps; the others are its own predictions. 0: the share is always 1.
-        teacher_forcing_steps=0,
+        # Over this fraction of the steps, true poses among the LSTM's inputs give way to its own
+        # predictions, except for those of the observed frames; 0: they never do.
+        scheduled_sampling=0.0,
         # Endless clips are encoded in sets.
         batches_per_set=100,  # Batches in a set.
         passes_per_set=1,  # Times that training uses a set before it draws the next.
@@ -134,16 +134,15 @@ def vary(
     return config
 
 
-def keep_track(config: ml_collections.ConfigDict) -> None:
+def train_for_long_rollouts(config: ml_collections.ConfigDict) -> None:
     """Makes the predictor keep track for hundreds of steps, rather than train as the paper's.
 
     It sees poses alone, predicts how they change, and learns more and more from its own
     predictions. docs/recipe.md has the evidence.
     """
     predictor = config.predictor
-    predictor.update(num_predicted=55, use_content=False, residual=True)
+    predictor.update(num_predicted=55, use_content=False, residual=True, scheduled_sampling=0.7)
     predictor.update(schedule="cosine", warmup_steps=100, beta2=0.98, max_grad_norm=1.0)
-    predictor.teacher_forcing_steps = 7 * predictor.num_steps // 10
 
 
 def quick(config: ml_collections.ConfigDict) -> None:
@@ -154,7 +153,7 @@ def quick(config: ml_collections.ConfigDict) -> None:
     # With the paper's weight, content collapses in a run this short.
     config.drnet.update(similarity_weight=0.01)
     config.predictor.update(batch_size=16, num_steps=1_800, hidden_dim=64, learning_rate=0.005)
-    keep_track(config)
+    train_for_long_rollouts(config)
     config.update(sample_every_steps=1_000, checkpoint_every_steps=500)
 
 

@@ -1,4 +1,4 @@
-"""Training batches for a compiled step: made on the host, or by the step itself."""
+"""Training batches for a compiled step: made on the host, by the step, or in sets beforehand."""
 
 import dataclasses
 import itertools

@@ -48,11 +48,22 @@ class PoseClips:
 
 
 def encode_clips(
-    networks: Networks, autoencoder: NetworkState, frames: Array, *, num_observed: int
+    networks: Networks,
+    autoencoder: NetworkState,
+    frames: Array,
+    *,
+    num_observed: int,
+    with_content: bool,
 ) -> PoseClips:
-    """Returns clips `[batch, time, height, width, channels]`, uint8 or float in [0, 1], encoded."""
+    """Returns clips `[batch, time, height, width, channels]`, uint8 or float in [0, 1], encoded.
+
+    Without content, `content_dim` is 0.
+    """
+    poses = inference.encode_pose(networks, autoencoder, frames)
+    if not with_content:
+        return PoseClips(poses, jnp.zeros((len(frames), 0)))
     content = inference.encode_content(networks, autoencoder, frames[:, num_observed - 1])
-    return PoseClips(inference.encode_pose(networks, autoencoder, frames), content.vector)
+    return PoseClips(poses, content.vector)
 
 
 def pose_feed(
@@ -64,6 +75,7 @@ def pose_feed(
     batch_size: int,
     num_frames: int,
     num_observed: int,
+    with_content: bool,
     batches_per_set: int,
     passes_per_set: int,
     max_bytes: float,
@@ -78,12 +90,15 @@ def pose_feed(
       batch_size: clips in a batch.
       num_frames: frames of a clip.
       num_observed: frames that a rollout observes; the content is that of the last of them.
+      with_content: whether the predictor sees content; otherwise none is encoded.
       batches_per_set: batches of endless clips that are encoded together.
       passes_per_set: how many times training uses a set before it draws the next.
       max_bytes: poses and contents of recorded clips up to this size are kept in memory, larger
         ones in a temporary file.
     """
-    encode = functools.partial(encode_clips, networks, num_observed=num_observed)
+    encode = functools.partial(
+        encode_clips, networks, num_observed=num_observed, with_content=with_content
+    )
     if isinstance(source, DeviceSource):
 
         def draw(arrays: Any, autoencoder: NetworkState, number: int) -> PoseClips:
@@ -96,7 +111,9 @@ def pose_feed(
 
     def inputs(first: int, _) -> Iterator[PoseClips]:
         # Not within the generator, so that all is encoded before training shows its own progress.
-        look_up = encode_all(source, networks, autoencoder, mesh, max_bytes)
+        look_up = encode_all(
+            source, networks, autoencoder, mesh, with_content=with_content, max_bytes=max_bytes
+        )
         look_up = functools.partial(look_up, num_observed=num_observed)
         batches = source.train_clips(first, batch_size, num_frames, look_up)
         return (clips.replace(lengths=lengths) for clips, lengths in batches)
@@ -110,7 +127,9 @@ def _feed_of_sets(
     """Returns a feed of the batches that `draw` returns by number, each used several times."""
     # The axis of batches comes before the one that is split over the devices.
     split = NamedSharding(mesh, PartitionSpec(None, *sharding.batch_split(mesh).spec))
-    stack = jax.jit(lambda *sets: jax.tree.map(lambda *x: jnp.stack(x), *sets), out_shardings=split)
+    stack = jax.jit(
+        lambda *batches: jax.tree.map(lambda *x: jnp.stack(x), *batches), out_shardings=split
+    )
     steps_per_set = batches_per_set * passes_per_set
 
     def inputs(first: int, steps_per_call: int) -> Iterator[PoseClips]:
@@ -134,6 +153,8 @@ def encode_all(
     networks: Networks,
     autoencoder: NetworkState,
     mesh: Mesh,
+    *,
+    with_content: bool,
     max_bytes: float,
 ) -> Callable[..., PoseClips]:
     """Encodes every training frame of `source`; shows its progress.
@@ -147,7 +168,8 @@ def encode_all(
     numbers, total = np.repeat(np.arange(len(counts)), counts), int(counts.sum())
     times = np.arange(total) - starts[numbers]
     split = sharding.batch_split(mesh)
-    encode = jax.jit(functools.partial(encode_clips, networks, num_observed=1))
+    encode = functools.partial(encode_clips, networks, num_observed=1, with_content=with_content)
+    encode = jax.jit(encode)
     # At most `total` frames, so that small data sets are not padded to a whole batch.
     size = -(-min(_FRAMES_AT_ONCE, total) // mesh.size) * mesh.size
     table = None

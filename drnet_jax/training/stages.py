@@ -9,7 +9,7 @@ import jax
 import optax
 
 from drnet_jax.base import prng, sharding
-from drnet_jax.base.arrays import Metrics, Tree
+from drnet_jax.base.arrays import Metrics
 from drnet_jax.data.source import Source
 from drnet_jax.models.pose_lstm import PoseLSTM
 from drnet_jax.models.registry import Networks
@@ -92,17 +92,18 @@ def predictor_stage(
     *,
     num_steps: int,
     num_observed: int,
-    teacher_forcing_steps: int,
+    scheduled_sampling: float,
     max_steps_per_call: int = 0,
 ) -> Stage:
     """Returns the second stage: the pose LSTM, on the clips of a `pose_feed`.
 
-    `key` is the root key of the run. Over `teacher_forcing_steps` the share of true poses among the
-    LSTM's inputs falls from 1 to 0; with 0 steps it is 1 throughout.
+    `key` is the root key of the run. Over a fraction `scheduled_sampling` of the steps, the
+    probability that an input of the LSTM is a true pose falls from 1 to 0; with 0 it stays 1.
     """
     teacher_forcing = None
-    if teacher_forcing_steps:
-        teacher_forcing = optax.linear_schedule(1.0, 0.0, teacher_forcing_steps)
+    if scheduled_sampling:
+        num_sampled = max(1, round(scheduled_sampling * num_steps))
+        teacher_forcing = optax.linear_schedule(1.0, 0.0, num_sampled)
     step = steps.make_predictor_step(
         predictor, tx, num_observed=num_observed, teacher_forcing=teacher_forcing
     )
@@ -114,16 +115,16 @@ def _make_stage(
     num_steps: int,
     max_steps_per_call: int,
     feed: Feed,
-    step: Callable[[Any, Any, Tree], tuple[Any, Metrics]],
-    constants: Tree,
+    step: Callable[[Any, Any, jax.Array], tuple[Any, Metrics]],
+    key: jax.Array,
 ) -> Stage:
-    """Returns the stage of pure `step(state, batch, constants) -> (state, metrics)`."""
+    """Returns the stage of pure `step(state, batch, key) -> (state, metrics)`."""
     if not max_steps_per_call:
         max_steps_per_call = 1 if jax.default_backend() == "cpu" else MAX_STEPS_PER_CALL
 
-    def run(num_steps: int, state: Any, inputs: Any, constants: Tree) -> tuple[Any, Metrics]:
+    def run(num_steps: int, state: Any, inputs: Any, key: jax.Array) -> tuple[Any, Metrics]:
         def run_one(state: Any, _) -> tuple[Any, Metrics]:
-            return step(state, feed.batch(inputs, state.step), constants)
+            return step(state, feed.batch(inputs, state.step), key)
 
         if num_steps > 1:
             return jax.lax.scan(run_one, state, length=num_steps)
@@ -131,13 +132,13 @@ def _make_stage(
         state, metrics = run_one(state, None)
         return state, jax.tree.map(lambda x: x[None], metrics)
 
-    # Constants are arguments, as XLA would compile captured arrays into the program.
+    # The key is an argument, as XLA would compile a captured array into the program.
     program = jax.jit(run, static_argnums=0, donate_argnums=1)
     return Stage(
         name=name,
         num_steps=num_steps,
         max_steps_per_call=max_steps_per_call,
-        step=lambda num_steps, state, inputs: program(num_steps, state, inputs, constants),
+        step=lambda num_steps, state, inputs: program(num_steps, state, inputs, key),
         inputs=feed.inputs,
         steps_per_input=feed.steps_per_input,
     )

@@ -23,7 +23,7 @@ import optax
 
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array, Metrics, Tree, as_float
-from drnet_jax.models.pose_lstm import PoseLSTM, partly_forced, teacher_forced
+from drnet_jax.models.pose_lstm import PoseLSTM, scheduled_sampling, teacher_forced
 from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.training import losses
@@ -187,9 +187,9 @@ def make_predictor_step(
 ) -> Callable[..., tuple[PredictorState, Metrics]]:
     """Returns pure `step(state, clips, key) -> (state, metrics)`; `clips` are `PoseClips`.
 
-    The LSTM sees the content of the last observed frame and, at t, the pose of t - 1, and predicts
-    the pose of t. The pose of t - 1 is the true one if the frame is observed or by chance, with
-    the probability `teacher_forcing` of the step; otherwise it is the LSTM's own prediction. The
+    At t the LSTM sees the content of the last observed frame and a pose of t - 1, and predicts the
+    pose of t. For observed frames this is the true pose. For later ones it is the true pose with
+    probability `teacher_forcing(step)`, else the LSTM's own prediction (scheduled sampling). The
     loss is the sum over t of mean squared errors; the metric `prediction` is their mean. Padding
     after the end of a clip is not learned from.
 
@@ -210,7 +210,7 @@ def make_predictor_step(
         if is_given_BxT is None:
             _, predicted = teacher_forced(predictor, variables, inputs_BxTxP, clips.content)
         else:
-            predicted = partly_forced(
+            predicted = scheduled_sampling(
                 predictor, variables, inputs_BxTxP, clips.content, is_given_BxT
             )
         times = jnp.arange(1, clips.poses.shape[1])

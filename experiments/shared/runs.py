@@ -102,12 +102,14 @@ def finish(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Traine
 
 def finish_drnet(run: Run) -> DrnetState:
     """Returns the first stage of `run` alone, trained as far as it is not yet."""
+    train.write_settings(run)
     state = run.restore_stage("drnet")
     return train.fit_stage(run, drnet_stage(run), state or run.init_drnet())
 
 
 def finish_predictor(run: Run, drnet: DrnetState) -> PredictorState:
     """Returns the second stage of `run`, trained on the encoders of any finished first stage."""
+    train.write_settings(run)
     state = run.restore_stage("predictor")
     return train.fit_stage(run, train.predictor_stage(run, drnet), state or run.init_predictor())
 

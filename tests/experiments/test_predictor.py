@@ -1,4 +1,4 @@
-"""The recipes of the predictor, and the filter that bounds them."""
+"""The recipes of the predictor, and the fit of the motion that bounds them."""
 
 import json
 
@@ -35,8 +35,8 @@ def test_orbits_follow_the_law_of_motion_from_every_state(run):
 
 
 @pytest.mark.parametrize("knows_places", [True, False])
-def test_the_filter_never_loses_places_that_poses_tell(run, monkeypatch, knows_places):
-    """With the true places as poses the filter is exact; with constant poses it can only guess."""
+def test_the_fit_never_loses_positions_that_poses_tell(run, monkeypatch, knows_places):
+    """With the true places as poses the fit is exact; with constant poses it can only guess."""
     source = run.source
     sampled = []
     sample = source.sample
@@ -54,7 +54,7 @@ def test_the_filter_never_loses_places_that_poses_tell(run, monkeypatch, knows_p
     monkeypatch.setattr(source, "sample", remember)
     monkeypatch.setattr(inference, "encode_pose", encode)
     monkeypatch.setattr(jax, "jit", lambda f, **_: f)
-    scores = predictor.follow(run, run.init_drnet())
+    scores = predictor.fit_motion(run, run.init_drnet())
     steps = scores["steps"]
     assert steps[-1] == 60
     errors = np.array(scores["position_error"]["model"]["mean"])
@@ -73,7 +73,7 @@ def test_the_table_has_a_row_for_every_recipe_and_oracle(tmp_path, data_dir):
         "on_track": {"model": {"mean": [1.0, 0.5]}},
         "lost_at": {"mean": 8.0},
     }
-    names = [*predictor.RECIPES, predictor.FILTER]
+    names = [*predictor.RECIPES, predictor.FITTED]
     records = [{"name": name, "seed": seed, "scores": scores} for seed in (1, 2) for name in names]
     records[0] = json.loads(json.dumps(records[0]))
     records[0]["scores"]["lost_at"]["mean"] = 6.0

@@ -83,13 +83,16 @@ def gray():
     return networks, NetworkState.create(variables, TX)
 
 
-def make_feed(source, networks, autoencoder, *, batches_per_set=3, passes=1, max_bytes=1e9):
+def make_feed(
+    source, networks, autoencoder, *, batches_per_set=3, passes=1, max_bytes=1e9, with_content=True
+):
     return pose_feed(
         source,
         networks,
         autoencoder,
         sharding.data_mesh(),
         **SIZES,
+        with_content=with_content,
         batches_per_set=batches_per_set,
         passes_per_set=passes,
         max_bytes=max_bytes,
@@ -104,7 +107,7 @@ def take(feed, num, first=0):
 
 
 def encode(networks, autoencoder, frames):
-    encoder = jax.jit(functools.partial(encode_clips, networks, num_observed=2))
+    encoder = jax.jit(functools.partial(encode_clips, networks, num_observed=2, with_content=True))
     return jax.device_get(encoder(autoencoder, frames))
 
 
@@ -140,7 +143,7 @@ def test_recorded_clips_are_looked_up_in_memory_or_in_a_file(recorded, gray, max
 
 def test_training_on_encoded_clips_equals_training_on_frames(endless, networks, autoencoder):
     key, feed = jax.random.key(0), make_feed(endless, networks, autoencoder)
-    sizes = dict(num_steps=5, num_observed=2, teacher_forcing_steps=4)
+    sizes = dict(num_steps=5, num_observed=2, scheduled_sampling=0.8)
     stage = predictor_stage(tiny_predictor(), TX, feed, key, **sizes)
     callbacks = Callbacks(*[lambda *_: None] * 3, stop_requested=lambda: False)
     start = jax.tree.map(jnp.copy, tiny_predictor_state(TX))  # Training donates it.

@@ -18,7 +18,7 @@ def run(config, tmp_path):
 
 
 KEEP_TRACK = dict(
-    teacher_forcing_steps=2, residual=True, use_content=False, max_grad_norm=0.1, passes_per_set=2
+    scheduled_sampling=0.5, residual=True, use_content=False, max_grad_norm=0.1, passes_per_set=2
 )
 
 
