@@ -157,3 +157,12 @@ def test_training_on_encoded_clips_equals_training_on_frames(endless, networks, 
         frames = endless.draw_clips(endless.arrays, number, 4, 5)
         expected, _ = learn(expected, encode(networks, autoencoder, frames), key)
     chex.assert_trees_all_close(trained, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_content_that_the_predictor_does_not_see_is_not_encoded(recorded, gray):
+    networks, autoencoder = gray
+    [expected] = take(make_feed(recorded, networks, autoencoder), 1)
+    without = autoencoder.replace(params={"pose_encoder": autoencoder.params["pose_encoder"]})
+    [batch] = take(make_feed(recorded, networks, without, with_content=False), 1)
+    assert batch.content.shape == (4, 0)
+    np.testing.assert_allclose(batch.poses, expected.poses, atol=1e-6)
