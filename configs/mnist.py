@@ -10,7 +10,7 @@ long: full with a predictor that is trained to keep track for hundreds of steps;
 quick: small networks; 24.6 dB swap PSNR, 5 dB above the best trivial answer (docs/recipe.md).
 pde_sep: the networks and weights of full on the clips of Dona et al. 2021, scored on their test;
 not trained yet.
-pde_sep_quick: the same clips for networks that train on a CPU (docs/evaluation.md).
+pde_sep_quick: the same clips for networks that train on a CPU (docs/results.md).
 smoke: everything once, for tests.
 """
 
