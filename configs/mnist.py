@@ -63,6 +63,11 @@ def _quick(config: ml_collections.ConfigDict) -> None:
     # Most of a frame is black, so its reconstruction error is small: with the paper's weights the
     # other terms would dominate, and content would collapse.
     config.drnet.update(similarity_weight=1e-4, adversarial_weight=0.05)
+    _quick_predictor(config)
+
+
+def _quick_predictor(config: ml_collections.ConfigDict) -> None:
+    """Many small steps, which take two minutes on two CPU cores."""
     config.predictor.update(batch_size=16, num_steps=8_000, hidden_dim=64, learning_rate=0.01)
     config.predictor.update(batches_per_set=200, passes_per_set=40)
     defaults.train_for_long_rollouts(config)
@@ -93,11 +98,8 @@ def _pde_sep_quick(config: ml_collections.ConfigDict) -> None:
     config.drnet.update(schedule="cosine", warmup_steps=100)
     # A pose is nothing but the places of the digits, so there is no content to remove from it.
     config.drnet.update(similarity_weight=1e-4, adversarial_weight=0.0)
-    config.predictor.update(batch_size=16, num_steps=8_000, hidden_dim=64, learning_rate=0.01)
-    config.predictor.update(batches_per_set=200, passes_per_set=40)
-    defaults.train_for_long_rollouts(config)
+    _quick_predictor(config)
     config.evaluation.update(pde_sep_clips=500)
-    config.update(sample_every_steps=2_000, checkpoint_every_steps=1_000)
 
 
 def _smoke(config: ml_collections.ConfigDict) -> None:

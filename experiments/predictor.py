@@ -159,12 +159,12 @@ def fit_motion(run: Run, drnet: DrnetState) -> dict[str, Any]:
     distances = np.linalg.norm(errors.reshape(num_clips, num_steps, -1, 2), axis=-1)
     steps = rollouts.scored_steps(num_steps)
     distances = distances[:, steps - 1]
-    lost = rollouts.lost_at(distances.max(axis=2), steps, source.generator.digit_size / 2)
-    on_track = (lost == 0)[:, None] | (lost[:, None] > steps)
+    limit = source.generator.digit_size / 2
+    lost, on_track = rollouts.follow(distances.max(axis=2), steps, limit)
     return {
         "steps": steps.tolist(),
         "position_error": {"model": {"mean": distances.mean(axis=(0, 2)).tolist()}},
-        "lost_at": {"mean": float(np.where(lost > 0, lost, steps[-1]).mean())},
+        "lost_at": {"mean": float(lost.mean())},
         "on_track": {"model": {"mean": on_track.mean(axis=0).tolist()}},
     }
 

@@ -1,5 +1,6 @@
 """The settings that ship choose networks that fit each other and their frames."""
 
+import functools
 import importlib.util
 import itertools
 
@@ -10,6 +11,7 @@ import pytest
 from drnet_jax.models import registry
 from drnet_jax.runs import checks
 from tests.conftest import ROOT
+from tests.helpers.networks import encode_and_decode
 
 
 def load(name, *variant):
@@ -41,15 +43,10 @@ def test_networks_are_the_papers_and_fit_together(name):
         **model, image_size=side, channels=channels, dtype=jnp.float32
     )
 
-    def swap(key, frames):
-        content, _ = networks.content_encoder.init_with_output(key, frames, train=False)
-        pose, _ = networks.pose_encoder.init_with_output(key, frames, train=False)
-        decoded, _ = networks.decoder.init_with_output(key, content, pose, train=False)
-        return content.vector, pose, decoded
-
     frames = jax.ShapeDtypeStruct((2, side, side, channels), jnp.float32)
-    content, pose, decoded = jax.eval_shape(swap, jax.random.key(0), frames)
-    assert content.shape == (2, 128)
+    run = functools.partial(encode_and_decode, networks)
+    content, pose, decoded = jax.eval_shape(run, jax.random.key(0), frames)
+    assert content.vector.shape == (2, 128)
     assert pose.shape == (2, model.pose_dim)
     assert decoded.shape == frames.shape
 

@@ -255,10 +255,9 @@ def _records(values: dict[str, Any], steps: np.ndarray, seed: int) -> dict[str, 
     if "distance" in values:
         for name in ("position_error", "speed_error"):
             record[name] = {answer: interval(v) for answer, v in values[name].items()}
-        lost = lost_at(values["distance"].max(axis=2), steps, values["size"][0] / 2)
-        record["lost_at"] = interval(np.where(lost > 0, lost, steps[-1]))
-        record["never_lost"] = interval(lost == 0)
-        record["on_track"] = {"model": interval((lost == 0)[:, None] | (lost[:, None] > steps))}
+        lost, on_track = follow(values["distance"].max(axis=2), steps, values["size"][0] / 2)
+        record["lost_at"], record["on_track"] = interval(lost), {"model": interval(on_track)}
+        record["never_lost"] = interval(on_track[:, -1])
     if "judged" in values:
         classes, in_view, judged = values["classes"][:, None], values["in_view"], values["judged"]
         record["identity"] = {"chance": values["chance"]} | {
@@ -270,6 +269,15 @@ def _records(values: dict[str, Any], steps: np.ndarray, seed: int) -> dict[str, 
             for name, p in judged.items()
         }
     return record
+
+
+def follow(distances: np.ndarray, steps: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Returns when tracks are lost, `[clips]`, and whether they are not yet, bool `[clips, steps]`.
+
+    The arguments are those of `lost_at`. A track that is never lost counts with the last step.
+    """
+    lost = lost_at(distances, steps, limit)
+    return np.where(lost > 0, lost, steps[-1]), (lost == 0)[:, None] | (lost[:, None] > steps)
 
 
 def lost_at(distances: np.ndarray, steps: np.ndarray, limit: float) -> np.ndarray:

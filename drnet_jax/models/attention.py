@@ -91,6 +91,18 @@ class Places(nn.Module):
         )
 
 
+def slot_content(windows: jax.Array, content_dim: int, dtype: Dtype, *, train: bool) -> Content:
+    """Returns the content of `windows` `[batch, slots, *]`: the codes of all slots end to end.
+
+    Its layers belong to the module whose compact method calls it; the slots share them.
+    """
+    batch, slots = windows.shape[:2]
+    x = nn.Dense(2 * content_dim, dtype=dtype)(windows)
+    x = nn.Dense(content_dim // slots, dtype=dtype)(nn.relu(x))
+    x = BatchNorm()(at_least_float32(x), train=train)
+    return Content(vector=nn.tanh(x).reshape(batch, -1))
+
+
 class ContentEncoder(nn.Module):
     """Maps frames `[batch, side, side, channels]` in [0, 1] to `Content`, one code for each slot.
 
@@ -113,10 +125,8 @@ class ContentEncoder(nn.Module):
         windows = jnp.einsum("bsyi,byxc->bsixc", rows, frames)
         windows = jnp.einsum("bsixc,bsxj,cs->bsij", windows, columns, mix)
         # All pixels of a window in one axis: [batch, slots, window * window].
-        x = nn.Dense(2 * self.content_dim, dtype=self.dtype)(windows.reshape(batch, slots, -1))
-        x = nn.Dense(self.content_dim // slots, dtype=self.dtype)(nn.relu(x))
-        x = BatchNorm()(x.astype(frames.dtype), train=train)
-        return Content(vector=nn.tanh(x).reshape(batch, -1))  # Slot after slot.
+        windows = windows.reshape(batch, slots, -1)
+        return slot_content(windows, self.content_dim, self.dtype, train=train)
 
 
 class PoseEncoder(nn.Module):

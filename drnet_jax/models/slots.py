@@ -1,10 +1,10 @@
-"""Networks that divide the light of a frame among slots, for objects that overlap and add up.
+"""Networks that divide the intensity of a frame among slots, for objects that overlap and add up.
 
 A slot stands for one object on a dark background. An encoder scores every part of the frame, and
 what the frame shows is divided among the slots by these scores: with gray digits, nothing else
-tells which digit is which. The place of a slot is the center of its light, and the pose is nothing
-but the places. Content is read through a window at each place, and the decoder adds up what it
-paints at the places of the pose, at most to white. Not in the paper: its networks would have to
+tells which digit is which. The place of a slot is the center of its intensity, and the pose is
+nothing but the places. Content is read through a window at each place, and the decoder adds up what
+it paints at the places of the pose, at most to white. Not in the paper: its networks would have to
 learn all this from examples.
 
 Sources: Locatello et al. 2020, "Object-centric learning with slot attention", section 2.1, for
@@ -12,8 +12,8 @@ slots that compete for the parts of a frame; Hsieh et al. 2018, "Learning to dec
 disentangle representations for video prediction", for objects that add up; attention.py for the
 windows.
 
-The letters of the products are those of attention.py; e is what a window shows, the light of the
-frame and the share of the slot.
+The letters of the products are those of attention.py; e is what a window shows, the intensity of
+the frame and the share of the slot.
 """
 
 from collections.abc import Callable
@@ -22,11 +22,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from drnet_jax.models.attention import filter_banks, window_size
+from drnet_jax.models.attention import filter_banks, slot_content, window_size
 from drnet_jax.models.blocks import at_least_float32
 from drnet_jax.models.content import Content
 from drnet_jax.ops.conv import Dtype
-from drnet_jax.ops.norm import BatchNorm
 
 CELL = 4
 """Pixels on a side of the cell that goes to the slots as a whole."""
@@ -52,8 +51,8 @@ def _same_in_every_network(number: int) -> Callable[..., jax.Array]:
 class Shares(nn.Module):
     """Maps frames `[batch, side, side, channels]` to shares, float32 `[batch, side, side, slots]`.
 
-    A share is the light of a pixel, the mean of its channels, times the part of it that belongs to
-    the slot; these parts add up to 1.
+    A share is the intensity of a pixel, the mean of its channels, times the part of it that belongs
+    to the slot; these parts add up to 1.
     """
 
     num_slots: int
@@ -72,8 +71,8 @@ class Shares(nn.Module):
         for number in (2, 3, 4):  # Until a cell sees as much as a window.
             x = nn.relu(x + conv(number, 2 * self.width, 3)(x))
         scores = at_least_float32(conv(5, self.num_slots, 1)(x))
-        light = jnp.mean(frames, axis=-1, keepdims=True)
-        weights = nn.avg_pool(light, (CELL, CELL), (CELL, CELL))
+        intensity = jnp.mean(frames, axis=-1, keepdims=True)
+        weights = nn.avg_pool(intensity, (CELL, CELL), (CELL, CELL))
         weights /= jnp.sum(weights, axis=(1, 2), keepdims=True) + 1e-3
         # What counts is how the objects of this frame compare, so that no slot stays empty.
         scores -= jnp.sum(weights * scores, axis=(1, 2), keepdims=True)
@@ -81,7 +80,7 @@ class Shares(nn.Module):
         scores *= jax.lax.rsqrt(variances + 1e-4)
         gain = jnp.exp(self.param("log_gain", nn.initializers.zeros, ()))
         parts = nn.softmax(gain * scores, axis=-1)
-        return light * jnp.repeat(jnp.repeat(parts, CELL, axis=1), CELL, axis=2)
+        return intensity * jnp.repeat(jnp.repeat(parts, CELL, axis=1), CELL, axis=2)
 
 
 def centers(shares: jax.Array) -> jax.Array:
@@ -90,7 +89,7 @@ def centers(shares: jax.Array) -> jax.Array:
     `shares` are `[batch, side, side, slots]`; -1 and 1 are the first and the last pixel.
     """
     pixels = jnp.linspace(-1, 1, shares.shape[1])
-    weights = shares + 1e-8  # The center of a share without light is the middle of the frame.
+    weights = shares + 1e-8  # The center of a share without intensity is the middle of the frame.
     weights /= jnp.sum(weights, axis=(1, 2), keepdims=True)
     rows, columns = (jnp.einsum(f"byxs,{axis}->bs", weights, pixels) for axis in "yx")
     return jnp.stack([rows, columns], axis=1)
@@ -113,18 +112,16 @@ class ContentEncoder(nn.Module):
         batch, slots = len(frames), self.num_slots
         shares = Shares(slots, self.width, self.dtype, name="shares")(frames)
         rows, columns = filter_banks(self, centers(shares), self.image_size, SIGMA)
-        light = jnp.broadcast_to(jnp.mean(frames, axis=-1, keepdims=True), shares.shape)
-        layers = jnp.stack([light, shares], axis=-1)
+        intensity = jnp.broadcast_to(jnp.mean(frames, axis=-1, keepdims=True), shares.shape)
+        layers = jnp.stack([intensity, shares], axis=-1)
         # One axis at a time: a window is the product of its rows and its columns.
         windows = jnp.einsum("bsyi,byxse->bsixe", rows, layers)
         windows = jnp.einsum("bsixe,bsxj->bsije", windows, columns)
         x = windows.reshape(-1, *windows.shape[2:])  # [batch * slots, window, window, 2]
         for width in (2 * self.width, 4 * self.width):
             x = nn.relu(nn.Conv(width, (4, 4), strides=2, dtype=self.dtype)(x))
-        x = nn.Dense(2 * self.content_dim, dtype=self.dtype)(x.reshape(batch, slots, -1))
-        x = nn.Dense(self.content_dim // slots, dtype=self.dtype)(nn.relu(x))
-        x = BatchNorm()(x.astype(frames.dtype), train=train)
-        return Content(vector=nn.tanh(x).reshape(batch, -1))  # Slot after slot.
+        x = x.reshape(batch, slots, -1)
+        return slot_content(x, self.content_dim, self.dtype, train=train)
 
 
 class PoseEncoder(nn.Module):

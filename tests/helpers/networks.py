@@ -50,6 +50,14 @@ def draw_variables(module, *inputs, **mode):
     return jax.tree_util.tree_map_with_path(draw, jax.eval_shape(init, jax.random.key(0), *inputs))
 
 
+def encode_and_decode(networks, key, frames):
+    """Returns content, poses and decoded frames of untrained networks."""
+    content, _ = networks.content_encoder.init_with_output(key, frames, train=False)
+    pose, _ = networks.pose_encoder.init_with_output(key, frames, train=False)
+    decoded, _ = networks.decoder.init_with_output(key, content, pose, train=False)
+    return content, pose, decoded
+
+
 @functools.cache
 def tiny_networks() -> Networks:
     """Returns the smallest that training accepts: 8 x 8 frames, 4 numbers of content, 3 of pose."""

@@ -9,7 +9,7 @@ import pytest
 
 from drnet_jax.models import attention
 from drnet_jax.models.content import Content
-from tests.helpers.networks import create_networks, draw_variables
+from tests.helpers.networks import create_networks, draw_variables, encode_and_decode
 
 SIDE, WINDOW = 16, 9
 
@@ -59,13 +59,7 @@ def test_places_follow_what_moves():
 def test_shapes_ranges_and_dtypes():
     networks = create()
 
-    @jax.jit
-    def run(key, frames):
-        content, _ = networks.content_encoder.init_with_output(key, frames, train=False)
-        pose, _ = networks.pose_encoder.init_with_output(key, frames, train=False)
-        decoded, _ = networks.decoder.init_with_output(key, content, pose, train=False)
-        return content, pose, decoded
-
+    run = jax.jit(functools.partial(encode_and_decode, networks))
     frames = jax.random.uniform(jax.random.key(1), (3, SIDE, SIDE, 3))
     content, pose, decoded = run(jax.random.key(0), frames)
     assert content.vector.shape == (3, 6)

@@ -9,7 +9,7 @@ import pytest
 
 from drnet_jax.models import slots
 from drnet_jax.models.content import Content
-from tests.helpers.networks import create_networks, draw_variables
+from tests.helpers.networks import create_networks, draw_variables, encode_and_decode
 
 SIDE = 32
 
@@ -73,13 +73,7 @@ def test_places_are_those_of_objects_that_scores_tell_apart():
 def test_shapes_ranges_and_dtypes():
     networks = create(channels=3, num_slots=3, pose_dim=6)
 
-    @jax.jit
-    def run(key, frames):
-        content, _ = networks.content_encoder.init_with_output(key, frames, train=False)
-        pose, _ = networks.pose_encoder.init_with_output(key, frames, train=False)
-        decoded, _ = networks.decoder.init_with_output(key, content, pose, train=False)
-        return content, pose, decoded
-
+    run = jax.jit(functools.partial(encode_and_decode, networks))
     frames = jax.random.uniform(jax.random.key(1), (2, SIDE, SIDE, 3))
     content, pose, decoded = run(jax.random.key(0), frames)
     assert content.vector.shape == (2, 6)
