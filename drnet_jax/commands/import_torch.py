@@ -69,7 +69,6 @@ def _settings(config: ml_collections.ConfigDict, imported: Imported) -> ml_colle
         config.data.digit_size = image_size // 2
     config.model.update(model)
     predictor = imported.predictor or {"hidden_dim": 0}
-    config.predictor.update(use_content=True, residual=False)  # As the authors' LSTM.
     config.predictor.update({k: v for k, v in predictor.items() if k in config.predictor})
     return config
 

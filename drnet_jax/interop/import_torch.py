@@ -112,6 +112,7 @@ def _predictor_settings(network: Network, model: Mapping[str, Any]) -> dict[str,
     sizes = network.sizes
     settings = {"pose_dim": sizes["dim"], "normalize": model["normalize"]}
     settings |= {name: sizes[name] for name in ("hidden_dim", "num_layers")}
+    settings |= {"use_content": True, "residual": False}  # The authors' LSTM has no such options.
     dims, expected = (sizes["dim"], sizes["content_dim"]), (model["pose_dim"], model["content_dim"])
     if dims != expected:
         raise ValueError(

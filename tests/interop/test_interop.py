@@ -205,6 +205,7 @@ def create_checkpoint(*family, channels=2):
     model |= {"channels": channels, "content_dim": 5, "pose_dim": 4, "normalize": True}
     del model["dtype"]  # Of the computation; a file does not tell it.
     predictor = {"pose_dim": 4, "hidden_dim": 6, "num_layers": 2, "normalize": True}
+    predictor |= {"use_content": True, "residual": False}
     networks = registry.create_networks(**model, dtype=jnp.float32)
     lstm = PoseLSTM(**predictor, dtype=jnp.float32)
     image_size = model["image_size"]

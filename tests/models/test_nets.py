@@ -106,13 +106,17 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def test_lstm_steps_like_numpy():
-    module = create_predictor()
-    inputs = jax.random.normal(jax.random.key(1), (4, 7))
+@pytest.mark.parametrize("use_content", [True, False])
+@pytest.mark.parametrize("residual", [True, False])
+def test_lstm_steps_like_numpy(use_content, residual):
+    module = create_predictor(use_content=use_content, residual=residual)
+    inputs = jnp.tanh(jax.random.normal(jax.random.key(1), (4, 7)))
     carry = module.initial_carry(4)
     variables = draw_variables(module, carry, inputs)
     params = jax.tree.map(np.asarray, variables["params"])
-    x, states = inputs @ params["embed"]["kernel"] + params["embed"]["bias"], []
+    poses, states = np.asarray(inputs[:, :2]), []
+    x = np.asarray(inputs) if use_content else poses
+    x = x @ params["embed"]["kernel"] + params["embed"]["bias"]
     for layer in range(2):
         cell = params[f"cell{layer}"]
         gates = x @ cell["kernel_input"] + cell["bias_input"] + cell["bias_hidden"]
@@ -120,12 +124,21 @@ def test_lstm_steps_like_numpy():
         memory = sigmoid(enter) * np.tanh(candidate)
         x = sigmoid(leave) * np.tanh(memory)
         states.append((x, memory))
-    expected = np.tanh(x @ params["output"]["kernel"] + params["output"]["bias"])
+    x = x @ params["output"]["kernel"] + params["output"]["bias"]
+    expected = np.tanh(x + np.arctanh(poses) if residual else x)
     found_states, found = jax.jit(module.apply)(variables, carry, inputs)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), found_states, tuple(states)
     )
+
+
+def test_poses_at_their_bound_may_change():
+    module = create_predictor(use_content=False, residual=True)
+    carry, inputs = module.initial_carry(1), jnp.array([[1.0, -1.0]])
+    variables = draw_variables(module, carry, inputs)
+    _, pose = jax.jit(module.apply)(variables, carry, inputs)
+    assert np.all(np.abs(pose) < 1) and np.all(np.sign(pose) == np.sign(inputs))
 
 
 def test_lstm_over_time_equals_its_steps():
