@@ -1,12 +1,18 @@
 """Two fake devices for every test, a tiny configuration, and one run trained with it."""
 
 import importlib.util
+import itertools
 import os
 import pathlib
+import sys
 
 import filelock
+import fsspec
 import jax
 import pytest
+from etils import epath
+
+from tests.helpers import bucket as bucket_lib
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -114,3 +120,24 @@ def trained(shared_dir, data_dir):
     with filelock.FileLock(shared_dir / "trained.lock"):  # The first worker trains it.
         train.run(tiny_config(data_dir), workdir)
     return workdir
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def bucket_server():
+    """Leads this process, and those that it starts, to a fake server of buckets."""
+    if sys.platform != "linux":
+        pytest.skip("The fake server is only used on Linux.")
+    with bucket_lib.serving() as variables, pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        fsspec.config.set_conf_env(fsspec.config.conf)  # Else read only when it is imported.
+        yield
+
+
+@pytest.fixture
+def bucket(bucket_server):
+    """An empty folder in a bucket, `gs://...`."""
+    return epath.Path(f"gs://{bucket_lib.NAME}/test_{next(_numbers)}")

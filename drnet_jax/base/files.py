@@ -3,13 +3,24 @@
 import contextlib
 import hashlib
 import io
+import os
 from collections.abc import Sequence
 
 import filelock
+import fsspec
 import numpy as np
 from etils import epath
 
 _CHECKSUM_BYTES = 32
+
+# Otherwise names and sizes that this process once listed would hide what others write later, and a
+# file that has grown would be read to its old end.
+fsspec.config.conf.setdefault("gcs", {})["use_listings_cache"] = False
+
+
+def is_local(path: epath.PathLike) -> bool:
+    """Returns whether `path` is on a file system, not in a bucket as `gs://...` is."""
+    return "://" not in os.fspath(path)
 
 
 def write_atomically(path: epath.PathLike, data: bytes | str) -> epath.Path:
@@ -17,12 +28,44 @@ def write_atomically(path: epath.PathLike, data: bytes | str) -> epath.Path:
 
     Missing parent folders are created. Returns `path`, which may be local or a `gs://` path.
     """
-    path = epath.Path(path)
+    path, data = epath.Path(path), data.encode() if isinstance(data, str) else data
+    if not is_local(path):
+        # An object appears when all of it has arrived, and renaming one would copy it.
+        path.write_bytes(data)
+        return path
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     # Renaming is atomic, writing is not.
-    part.write_bytes(data.encode() if isinstance(data, str) else data)
+    part.write_bytes(data)
     return part.replace(path)
+
+
+def read(path: epath.PathLike) -> bytes:
+    """Returns the content of a file, all of one version even if it is replaced meanwhile.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      OSError: it cannot be read.
+    """
+    if is_local(path):
+        return epath.Path(path).read_bytes()
+    # An opened object is read in pieces, which may be of different versions.
+    bucket, source = fsspec.url_to_fs(os.fspath(path))
+    return bucket.cat_file(source)
+
+
+def move(folder: epath.Path, target: epath.Path) -> None:
+    """Moves `folder` to `target`, which does not exist; both are local or in the same bucket.
+
+    In a bucket every object is copied before the first is deleted, so an interruption loses none.
+    """
+    if is_local(folder):
+        folder.rename(target)
+        return
+    bucket, source = fsspec.url_to_fs(os.fspath(folder))
+    # Not the file system's own `mv`, which deletes each object as soon as it is copied.
+    bucket.copy(source, os.fspath(target), recursive=True)
+    bucket.rm(source, recursive=True)
 
 
 def write_checked(path: epath.PathLike, items: Sequence[bytes]) -> None:
@@ -37,7 +80,7 @@ def write_checked(path: epath.PathLike, items: Sequence[bytes]) -> None:
 def read_checked(path: epath.PathLike) -> list[bytes] | None:
     """Returns what `write_checked` wrote; None when there is no file or it is damaged."""
     try:
-        stored = epath.Path(path).read_bytes()
+        stored = read(path)
     except OSError:  # Usually it does not exist.
         return None
     checksum, archive = stored[:_CHECKSUM_BYTES], stored[_CHECKSUM_BYTES:]

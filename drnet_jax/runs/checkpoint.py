@@ -8,6 +8,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 from etils import epath
 
+from drnet_jax.base import files
 from drnet_jax.runs import renamed
 
 State = TypeVar("State")
@@ -98,7 +99,7 @@ class Checkpoints:
         target = self.directory / f"damaged_{step}"
         while target.exists():
             target = target.with_name(target.name + "_")
-        source.rename(target)
+        files.move(source, target)
         logging.warning("It was moved to %s.", target.name)
         self._manager.reload()
 
