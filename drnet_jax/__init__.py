@@ -1,11 +1,12 @@
 """DrNET in JAX: content and pose of video, disentangled (Denton & Birodkar, NeurIPS 2017)."""
 
 __version__ = "0.1.0"
+__all__ = ["Content", "Model", "load"]
 
 
 def __getattr__(name: str):
     # Lazy, so that `import drnet_jax` costs nothing until a model is loaded.
-    if name in ("load", "Model"):
+    if name in __all__:
         from drnet_jax import api
 
         return getattr(api, name)
@@ -14,3 +15,7 @@ def __getattr__(name: str):
 
         return defaults
     raise AttributeError(f"Module 'drnet_jax' has no attribute {name!r}.")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__doc__", "__version__"]

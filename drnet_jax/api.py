@@ -1,13 +1,19 @@
 """A trained model as a Python object: encode, decode and roll out your own frames."""
 
 import functools
+import operator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 from etils import epath
 
+from drnet_jax.base import wording
 from drnet_jax.base.arrays import Array, Tree
+from drnet_jax.data import registry
+from drnet_jax.data.readers import given_frames
 from drnet_jax.models import inference
 from drnet_jax.models.content import Content
 from drnet_jax.models.rollout import compiled_rollout
@@ -28,7 +34,12 @@ def load(workdir: epath.PathLike) -> "Model":
 
 
 class Model:
-    """Trained networks with frozen statistics; frames are uint8, or floats in [0, 1].
+    """Trained networks with frozen statistics.
+
+    Frames are uint8, or floats in [0, 1]: an array, or a list of arrays, PIL images and paths of
+    image files. Pictures are cropped and resized as those of the training data; arrays must have
+    the right size. Results have the leading axes that the frames have: none for a single frame.
+    Models can be pickled, with their weights.
 
     Attributes:
       config: the settings of the run.
@@ -37,81 +48,144 @@ class Model:
 
     def __init__(self, run: Run):
         drnet, predictor = run.restore()
-        self.config = run.config
-        self._run = run
-        self._autoencoder = drnet.autoencoder
         states: list[NetworkState] = [drnet.autoencoder, drnet.discriminator]
         states += [predictor.predictor] if predictor else []
-        self.variables: dict[str, Tree] = {
-            name: state.variables(name) for state in states for name in state.params
-        }
+        steps = [int(state.step) for state in (drnet, predictor) if state]
+        self._set_up(
+            run, {name: state.variables(name) for state in states for name in state.params}, steps
+        )
+
+    def _set_up(self, run: Run, variables: dict[str, Tree], steps: list[int]) -> None:
+        self.config = run.config
+        self.variables = variables
+        self._run = run
+        self._steps = steps  # Finished ones, of each stage.
+        self._framing, self._frame_rate = registry.user_video_form(run.config.data)
+        names = ("content_encoder", "pose_encoder", "decoder")
+        self._autoencoder = NetworkState(
+            params={name: variables[name]["params"] for name in names},
+            batch_stats={name: variables[name]["batch_stats"] for name in names},
+            opt_state=(),
+        )
         networks = run.networks
         self._content = jax.jit(functools.partial(inference.encode_content, networks))
         self._pose = jax.jit(functools.partial(inference.encode_pose, networks))
         self._decode = jax.jit(functools.partial(inference.decode, networks))
 
-    def content(self, frames: Array) -> Content:
-        """Returns the content of frames `[batch, (time,) height, width, channels]`.
+    def __getstate__(self) -> dict[str, Any]:
+        # Compiled programs and devices belong to this process.
+        return {
+            "config": self.config.to_dict(),
+            "workdir": str(self._run.workdir),
+            "variables": jax.device_get(self.variables),
+            "steps": self._steps,
+        }
 
-        Its `vector` is `[batch, (time,) content_dim]`; U-Net models add feature maps in `skips`.
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        config = ml_collections.ConfigDict(state["config"])
+        run = create_run(config, state["workdir"], with_data=False)
+        self._set_up(run, jax.tree.map(jnp.asarray, state["variables"]), state["steps"])
+
+    def __repr__(self) -> str:
+        height, width, channels = self._run.frame_shape
+        model, predictor = self.config.model, self.config.predictor
+        steps = " and ".join(f"{number:,}" for number in self._steps)
+        observed = wording.count(predictor.num_observed, "observed frame")
+        rollouts = f"predicts after {observed}" if self._run.predictor else "has no predictor"
+        return (
+            f"Model of {self._run.workdir}: {self.config.data.name}, frames [{height}, {width}, "
+            f"{channels}], content [{model.content_dim}], pose [{model.pose_dim}]\n"
+            f"  {model.content_encoder} and {model.pose_encoder} encoders, trained for {steps} "
+            f"steps; {rollouts}"
+        )
+
+    def content(self, frames: Any) -> Content:
+        """Returns the content of frames `[(batch, (time,)) height, width, channels]`.
+
+        Its `vector` is float32 `[(batch, (time,)) content_dim]`; U-Net models add feature maps in
+        `skips`.
+
+        Raises:
+          ValueError: for frames of another size or dtype, floats outside [0, 1], or no frames.
         """
-        self._check_frames(frames, ndims=(4, 5))
-        return self._content(self._autoencoder, frames)
+        return self._content(self._autoencoder, self._frames(frames, fewest=3))
 
-    def pose(self, frames: Array) -> jax.Array:
-        """Returns poses `[batch, (time,) pose_dim]`; frames as for `content`."""
-        self._check_frames(frames, ndims=(4, 5))
-        return self._pose(self._autoencoder, frames)
+    def pose(self, frames: Any) -> jax.Array:
+        """Returns poses, float32 `[(batch, (time,)) pose_dim]`; frames as for `content`."""
+        return self._pose(self._autoencoder, self._frames(frames, fewest=3))
 
     def decode(self, content: Content, pose: Array) -> jax.Array:
-        """Returns frames, float32 `[batch, (time,) height, width, channels]` in [0, 1].
+        """Returns frames, float32 `[(batch, (time,)) height, width, channels]` in [0, 1].
 
         Args:
-          content: as `content` returns it, of one frame for each clip or one for each pose.
-          pose: `[batch, pose_dim]` or `[batch, time, pose_dim]`. A content without a time axis is
-            used at every time.
+          content: as `content` returns it.
+          pose: `[(batch, (time,)) pose_dim]`. The leading axes of contents and poses are matched
+            from the left; where one of the two has none, or has length 1, it is repeated. So a
+            content without a time axis is used at every time, and one content in any pose.
 
         Raises:
           ValueError: for poses of another shape, or a content whose shape does not match them.
         """
         pose, vector = jnp.asarray(pose), content.vector
         sizes = self.config.model
-        if pose.ndim == 3 and vector.ndim == 2:
-            times = pose.shape[1]
-            content = jax.tree.map(lambda x: x[:, None].repeat(times, axis=1), content)
-        leading = content.vector.shape[:-1]
-        if pose.shape != (*leading, sizes.pose_dim) or pose.ndim not in (2, 3):
+        leading = _common_axes(vector.shape[:-1], pose.shape[:-1])
+        if leading is None or pose.shape[-1:] != (sizes.pose_dim,) or len(leading) > 2:
             raise ValueError(
                 f"Poses of shape {pose.shape} with contents of {vector.shape}; allowed: "
                 f"[batch, (time,) {sizes.pose_dim}] with [batch, (time,) {sizes.content_dim}]."
             )
-        return self._decode(self._autoencoder, content, pose)
+        content = jax.tree.map(lambda x: _spread(x, vector.ndim - 1, leading), content)
+        return self._decode(self._autoencoder, content, _spread(pose, pose.ndim - 1, leading))
 
-    def rollout(self, frames: Array, num_steps: int) -> jax.Array:
-        """Returns predicted frames, uint8 `[batch, num_steps, height, width, channels]`.
+    def rollout(self, frames: Any, num_steps: int) -> jax.Array:
+        """Returns predicted frames, uint8 `[(batch,) num_steps, height, width, channels]`.
 
         Args:
-          frames: `[batch, time, height, width, channels]`, the observed frames.
+          frames: `[(batch,) time, height, width, channels]`, the observed frames.
           num_steps: frames to generate, 1 or more.
 
         Raises:
-          ValueError: for frames of another shape, no steps, or a model without a predictor.
+          ValueError: for frames as in `content`, no steps, or a model without a predictor.
         """
         if self._run.predictor is None:
             raise ValueError("This model was imported without a predictor, so it cannot roll out.")
-        if num_steps < 1:
-            raise ValueError(f"num_steps={num_steps}; allowed: 1 and above.")
-        self._check_frames(frames, ndims=(5,))
+        try:
+            steps = operator.index(num_steps)
+        except TypeError:
+            steps = 0
+        if steps < 1:
+            raise ValueError(f"num_steps={num_steps!r}; allowed: whole numbers, 1 and above.")
+        frames = self._frames(frames, fewest=4)
         rollout = compiled_rollout(
-            self._run.networks, self._run.predictor, num_steps, self.config.rollout.frames_at_once
+            self._run.networks, self._run.predictor, steps, self.config.rollout.frames_at_once
         )
-        return rollout(self._autoencoder, self.variables["predictor"], frames)
+        clips = frames if frames.ndim == 5 else frames[None]
+        generated = rollout(self._autoencoder, self.variables["predictor"], clips)
+        return generated if frames.ndim == 5 else generated[0]
 
-    def _check_frames(self, frames: Array, ndims: tuple[int, ...]) -> None:
-        """Raises ValueError unless `frames` fit the model and have one of `ndims` axes."""
-        if frames.dtype != jnp.uint8 and not jnp.issubdtype(frames.dtype, jnp.floating):
-            raise ValueError(f"Frames of {frames.dtype}; allowed: uint8, or floats in [0, 1].")
-        if frames.ndim not in ndims or frames.shape[-3:] != self._run.frame_shape:
-            frame = ", ".join(map(str, self._run.frame_shape))
-            allowed = [f"[batch, {'time, ' if n == 5 else ''}{frame}]" for n in ndims]
-            raise ValueError(f"Frames of shape {frames.shape}; allowed: {' or '.join(allowed)}.")
+    def _frames(self, frames: Any, fewest: int) -> Array:
+        """Returns `frames` as an array that has from `fewest` to 5 axes and fits the model."""
+        array = given_frames.as_array(frames, self._framing)
+        if not fewest <= array.ndim <= 5:
+            axes = ("", "time, ", "batch, time, ")[fewest - 3 :]
+            size = ", ".join(map(str, self._run.frame_shape))
+            allowed = " or ".join(f"[{names}{size}]" for names in axes)
+            raise ValueError(f"Frames of shape {array.shape}; allowed: {allowed}.")
+        return array
+
+
+def _common_axes(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Returns the leading axes that both can be repeated to, or None if they do not match."""
+    num = max(len(first), len(second))
+    pair = (shape + (1,) * (num - len(shape)) for shape in (first, second))
+    try:
+        return np.broadcast_shapes(*pair)
+    except ValueError:
+        return None
+
+
+def _spread(array: Array, num_leading: int, leading: tuple[int, ...]) -> jax.Array:
+    """Returns `array` with its first `num_leading` axes repeated to `leading`."""
+    own, rest = array.shape[:num_leading], array.shape[num_leading:]
+    array = array.reshape(*own, *(1,) * (len(leading) - num_leading), *rest)
+    return jnp.broadcast_to(array, (*leading, *rest))

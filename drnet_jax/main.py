@@ -16,6 +16,7 @@ import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from drnet_jax import __version__
 from drnet_jax.base.errors import InputError, input_errors
 from drnet_jax.runs import renamed
 
@@ -52,6 +53,9 @@ def run() -> None:
     """Entry point of `python -m drnet_jax.main`."""
     logging.set_verbosity(logging.WARNING)
     sys.argv = _normalize(sys.argv)
+    if "--version" in sys.argv[1:]:
+        print(f"drnet_jax {__version__}")
+        return
     app.run(main, flags_parser=_parse)
 
 
@@ -96,6 +100,7 @@ def _normalize(argv: Sequence[str]) -> list[str]:
     known = ("config", "mode", "workdir", "torch_checkpoint", "torch_lstm")
     joined: list[str] = []
     for argument in argv:
+        argument = "--help" if argument == "-h" else argument
         name = joined[-1].lstrip("-") if joined and joined[-1].startswith("-") else ""
         if (name in known or name.startswith("config.")) and "=" not in name:
             joined[-1] += f"={argument}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 import jax
@@ -18,6 +19,8 @@ from drnet_jax.data.norb import small_norb
 from drnet_jax.data.norb import stand_in as norb_stand_in
 from drnet_jax.data.preparation import prepare
 from drnet_jax.data.preparation.builder import ClipBuilder
+from drnet_jax.data.readers import video_files
+from drnet_jax.data.readers.framing import Framing
 from drnet_jax.data.recorded import RecordedSource
 from drnet_jax.data.source import Source
 from drnet_jax.data.suncg import chairs as suncg_chairs
@@ -99,6 +102,22 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
             builder.CARD.title,
         )
     return builder
+
+
+def user_video_form(data: Mapping[str, Any]) -> tuple[Framing, Fraction | None]:
+    """Returns how a user's videos become frames like those of `config.data`.
+
+    That is the form of a frame, and the frames per second that are used, or None for all. Data
+    sets whose readers have no such settings squeeze the whole picture into a square.
+    """
+    own = data.get("real", {})
+    framing = Framing(
+        data["image_size"],
+        channels=3 if data["colored"] else 1,
+        crop=own.get("crop", "none"),
+        background=data.get("background", "white"),
+    )
+    return framing, video_files.exact_rate(own.get("frame_rate", 0))
 
 
 def _real_folder(data: Mapping[str, Any]) -> epath.Path | None:

@@ -19,6 +19,12 @@ class Content:
     vector: jax.Array
     skips: tuple[jax.Array, ...] = ()
 
+    def __repr__(self) -> str:
+        # In transformations the leaves may be anything, even None.
+        vector, *skips = (getattr(x, "shape", x) for x in (self.vector, *self.skips))
+        maps = ", ".join(map(str, skips)) or "none"
+        return f"Content with a vector of shape {vector}\n  and feature maps of shapes: {maps}"
+
 
 class NoContent(nn.Module):
     """Maps frames `[batch, height, width, channels]` to content without numbers: pose tells all.

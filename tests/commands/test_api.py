@@ -1,6 +1,11 @@
+import pickle
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import drnet_jax
 
@@ -54,19 +59,122 @@ def test_variables_and_config_are_there(model):
     assert model.config.model.pose_dim == 3
 
 
-def test_frames_of_another_shape_are_refused(model):
-    with pytest.raises(ValueError, match=r"Frames of shape \(1, 8, 8, 3\); allowed: \[batch, 16"):
-        model.pose(np.zeros((1, 8, 8, 3)))
-    with pytest.raises(ValueError, match=r"allowed: \[batch, time, 16, 16, 3\]"):
-        model.rollout(np.zeros((1, 16, 16, 3), np.uint8), 3)
+def test_lists_pictures_and_paths_are_frames(model, frames, tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(5)]
+    pictures = [Image.fromarray(frame) for frame in frames[0]]
+    for path, picture in zip(paths, pictures, strict=True):
+        picture.save(path)
+    expected = model.pose(frames[0])
+    for given in (list(frames[0]), pictures, paths, [str(path) for path in paths]):
+        np.testing.assert_array_equal(model.pose(given), expected)
+    np.testing.assert_allclose(model.pose(paths[2]), expected[2], atol=1e-6)
+    np.testing.assert_array_equal(model.pose([pictures, pictures])[1], expected)
+    large = pictures[0].resize((64, 64), Image.Resampling.NEAREST)
+    assert model.pose(large).shape == (3,)
 
 
-def test_frames_and_poses_of_another_kind_are_refused(model, frames):
-    with pytest.raises(ValueError, match=r"Frames of int32; allowed: uint8, or floats in \[0, 1\]"):
-        model.pose(frames.astype(np.int32))
+def test_a_clip_and_a_frame_need_no_batch_axis(model, frames):
+    clip = frames[0]
+    np.testing.assert_allclose(model.pose(clip[3]), model.pose(clip)[3], atol=1e-6)
+    np.testing.assert_allclose(
+        model.content(clip[3]).vector, model.content(clip).vector[3], atol=1e-6
+    )
+    one = model.decode(model.content(clip[0]), model.pose(clip[1]))
+    two = model.decode(model.content(frames[:, 0]), model.pose(frames[:, 1]))
+    assert one.shape == (16, 16, 3)
+    np.testing.assert_allclose(one, two[0], atol=1e-6)
+    rollout, rollouts = model.rollout(clip, 4), model.rollout(frames, 4)
+    assert rollout.shape == (4, 16, 16, 3)
+    np.testing.assert_allclose(rollout.astype(int), rollouts[0].astype(int), atol=1)
+
+
+def test_one_content_takes_many_poses_and_one_pose_many_contents(model, frames):
+    poses, contents = model.pose(frames), model.content(frames[:, 0])
+    one = model.content(frames[0, 0])
+    expected = np.stack([[model.decode(one, pose) for pose in clip] for clip in poses])
+    for content in (one, jax.tree.map(lambda x: x[None], one)):
+        np.testing.assert_allclose(model.decode(content, poses), expected, atol=1e-6)
+    np.testing.assert_allclose(model.decode(one, poses[1]), expected[1], atol=1e-6)
+    posed = model.decode(contents, poses[0, 2])
+    np.testing.assert_allclose(posed[0], expected[0, 2], atol=1e-6)
+    np.testing.assert_allclose(posed, model.decode(contents, poses[[0, 0], 2]), atol=1e-6)
+
+
+BAD_FRAMES = {
+    r"Frames of shape \(1, 8, 8, 3\); allowed: \[16, 16, 3\]": np.zeros((1, 8, 8, 3)),
+    r"Frames of shape \(16, 16, 1\); allowed: ": np.zeros((16, 16, 1)),
+    r"Frames of shape \(3, 16, 16\); allowed: .*; channels come last": np.zeros((3, 16, 16)),
+    r"Frames of shape \(1, 1, 1, 16, 16, 3\); allowed: ": np.zeros((1, 1, 1, 16, 16, 3)),
+    r"Frames of int32; allowed: uint8, or floats in \[0, 1\]": np.zeros((16, 16, 3), np.int32),
+    r"floats of 255 to 255; allowed: floats in \[0, 1\], or uint8": np.full((16, 16, 3), 255.0),
+    r"floats of -1 to 1; allowed: ": np.linspace(-1, 1, 16 * 16 * 3).reshape(16, 16, 3),
+    r"floats of NaN; allowed: ": np.full((16, 16, 3), np.nan),
+    r"floats of 0 to inf; allowed: ": np.full((16, 16, 3), [0, 0, np.inf]),
+    r"No frames, in an array of shape \(0, 16, 16, 3\); allowed: 1": np.zeros((0, 16, 16, 3)),
+    r"No frames, in an empty list; allowed: 1 or more": [],
+    r"frames of shape \(16, 16, 3\) and \(8, 8, 3\); allowed: one": [
+        np.zeros((16, 16, 3), np.uint8),
+        np.zeros((8, 8, 3), np.uint8),
+    ],
+    r"nowhere.png is not a readable picture: No such file": "nowhere.png",
+}
+
+
+@pytest.mark.parametrize("message", BAD_FRAMES)
+def test_bad_frames_are_refused_in_one_line(model, message):
+    for method in (model.pose, model.content):
+        with pytest.raises(ValueError, match=message) as caught:
+            method(BAD_FRAMES[message])
+        assert "\n" not in str(caught.value)
+
+
+def test_a_rollout_of_a_single_frame_is_refused(model):
+    with pytest.raises(ValueError, match=r"allowed: \[time, 16, 16, 3\] or \[batch, time, 16"):
+        model.rollout(np.zeros((16, 16, 3), np.uint8), 3)
+
+
+def test_poses_that_do_not_fit_are_refused(model, frames):
     content = model.content(frames[:, 0])
-    with pytest.raises(ValueError, match=r"Poses of shape \(2, 9\) with contents of \(2, 4\)"):
-        model.decode(content, np.zeros((2, 9), np.float32))
+    for shape in ((2, 9), (3, 3), (2, 5, 4, 3)):
+        with pytest.raises(ValueError, match=r"Poses of shape .* with contents of \(2, 4\); all"):
+            model.decode(content, np.zeros(shape, np.float32))
+
+
+def test_models_may_be_called_inside_other_programs(model, frames):
+    floats = frames[:, 0] / np.float32(255)
+    np.testing.assert_allclose(jax.jit(model.pose)(floats), model.pose(floats), atol=1e-6)
+
+
+def test_model_and_content_print_in_two_lines(model, frames, trained):
+    first, second = str(model).splitlines()
+    assert first == (f"Model of {trained}: moving_mnist, frames [16, 16, 3], content [4], pose [3]")
+    assert second == (
+        "  dcgan and dcgan encoders, trained for 6 and 6 steps; predicts after 5 observed frames"
+    )
+    content = model.content(frames)
+    assert str(content).splitlines() == [
+        "Content with a vector of shape (2, 5, 4)",
+        "  and feature maps of shapes: none",
+    ]
+
+
+def test_a_pickled_model_needs_no_workdir(model, frames, trained, monkeypatch):
+    pickled = pickle.dumps(model)
+    monkeypatch.setattr("drnet_jax.runs.run.stored_settings", lambda workdir: None)
+    copy = pickle.loads(pickled)
+    assert str(copy) == str(model)
+    np.testing.assert_array_equal(copy.pose(frames), model.pose(frames))
+    np.testing.assert_array_equal(copy.rollout(frames, 3), model.rollout(frames, 3))
+
+
+def test_the_package_shows_what_it_has_without_importing_it():
+    code = (
+        "import sys, drnet_jax\n"
+        "assert {'Content', 'Model', 'load', '__version__'} <= set(dir(drnet_jax))\n"
+        "assert not {'jax', 'numpy', 'absl', 'drnet_jax.api'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert all(hasattr(drnet_jax, name) for name in dir(drnet_jax))
 
 
 def test_loading_needs_no_digits(trained, monkeypatch):
@@ -74,9 +182,9 @@ def test_loading_needs_no_digits(trained, monkeypatch):
     assert drnet_jax.load(trained).config.model.pose_dim == 3
 
 
-@pytest.mark.parametrize("num_steps", [0, -1])
-def test_rollout_of_no_steps_is_refused(model, frames, num_steps):
-    with pytest.raises(ValueError, match=rf"num_steps={num_steps}; allowed: 1 and above"):
+@pytest.mark.parametrize("num_steps", [0, -1, 2.5, "10"])
+def test_rollout_of_no_whole_number_of_steps_is_refused(model, frames, num_steps):
+    with pytest.raises(ValueError, match=rf"num_steps={num_steps!r}; allowed: whole numbers, 1 "):
         model.rollout(frames, num_steps)
 
 

@@ -6,6 +6,7 @@ import time
 import chex
 import pytest
 
+import drnet_jax
 from drnet_jax import main
 from drnet_jax.runs.run import create_run
 from tests.conftest import TINY, tiny_config
@@ -56,14 +57,21 @@ def test_a_mistake_is_one_line_and_exit_code_2(answers, arguments):
     assert not workdir.exists()
 
 
-def test_help_names_every_flag_and_is_quick():
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_names_every_flag_and_is_quick(flag):
     started = time.monotonic()
-    result = command_line.run("--help")
+    result = command_line.run(flag)
     assert time.monotonic() - started < 10
     assert "Trains, evaluates and samples DrNET models." in result.stdout
     for text in ("--config:", "--mode:", "--workdir:", "configs/mnist.py:quick"):
         assert text in result.stdout
     assert "{}" not in result.stdout
+
+
+def test_version_is_one_line():
+    result = command_line.run("--version")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"drnet_jax {drnet_jax.__version__}\n"
 
 
 def test_data_are_prepared_ahead_once_from_any_folder(tmp_path):

@@ -1,6 +1,9 @@
 """How a picture of any shape becomes a square frame."""
 
 import dataclasses
+from fractions import Fraction
+
+from PIL import ImageColor
 
 from drnet_jax.data.preparation.builder import UnreadableError
 
@@ -17,12 +20,21 @@ class Framing:
     image_size: int  # Side of a frame in pixels.
     channels: int  # 1 is gray, 3 is RGB.
     crop: str  # `center` takes the largest centered square, `none` squeezes the whole picture.
+    background: str = "white"  # Shows through transparent parts: a name or `#rrggbb`.
 
     def __post_init__(self):
         if self.crop not in CROPS:
             raise ValueError(f"crop={self.crop!r}; allowed: {', '.join(CROPS)}.")
+        try:
+            opaque = len(ImageColor.getrgb(self.background)) == 3
+        except (ValueError, AttributeError):  # The latter for what is no text.
+            opaque = False
+        if not opaque:
+            raise ValueError(
+                f"background={self.background!r}; allowed: a color such as white or #80c0ff."
+            )
 
-    def scaled(self, width: int, height: int) -> tuple[int, int]:
+    def scaled(self, width: Fraction | int, height: int) -> tuple[int, int]:
         """Returns the width and height to scale a picture to before its center is cut out."""
         if self.crop == "none":
             return self.image_size, self.image_size

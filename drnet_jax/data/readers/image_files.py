@@ -1,4 +1,4 @@
-"""Reads PNG and JPEG files as frames, with Pillow."""
+"""Reads image files as frames, with Pillow."""
 
 import pathlib
 from collections.abc import Sequence
@@ -10,23 +10,23 @@ from drnet_jax.data.preparation.builder import UnreadableError
 from drnet_jax.data.readers import framing as framing_lib
 from drnet_jax.data.readers.framing import Framing
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pgm", ".ppm")
 
-_FORMATS = ("PNG", "JPEG")
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM")
 
 
 def read_sequence(files: Sequence[tuple[str, pathlib.Path]], framing: Framing) -> np.ndarray:
     """Returns the pictures in `files` as frames, uint8 `[time, size, size, channels]`.
 
-    Transparent parts are shown on white. A picture that already has the right size keeps every bit.
-    `files` are (name for errors, path) of each frame, in order.
+    Transparent parts show `framing.background`. A picture that already has the right size keeps
+    every bit. `files` are (name for errors, path) of each frame, in order.
 
     Raises:
       UnreadableError: a picture is damaged, or the pictures differ in size.
     """
     frames, sizes = [], {}
     for name, path in files:
-        picture = _open(name, path, framing.channels)
+        picture = _open(name, path, framing)
         first = sizes.setdefault(picture.size, name)
         if len(sizes) > 1:
             (size, earlier), *_ = sizes.items()
@@ -34,10 +34,13 @@ def read_sequence(files: Sequence[tuple[str, pathlib.Path]], framing: Framing) -
                 f"{first} is {picture.width}x{picture.height}, but {earlier} is "
                 f"{size[0]}x{size[1]}; the pictures of a clip must have one size."
             )
-        frames.append(np.asarray(resize(picture, framing)))
-    side = framing.image_size
-    # Pillow's gray arrays have no axis for the channel.
-    return np.stack(frames).reshape(len(frames), side, side, framing.channels)
+        frames.append(_square(picture, framing))
+    return np.stack(frames)
+
+
+def as_frame(picture: Image.Image, framing: Framing) -> np.ndarray:
+    """Returns an open picture as a frame, uint8 `[size, size, channels]`."""
+    return _square(_prepared(picture, framing), framing)
 
 
 def resize(picture: Image.Image, framing: Framing) -> Image.Image:
@@ -52,29 +55,39 @@ def resize(picture: Image.Image, framing: Framing) -> Image.Image:
     return picture.resize((side, side), Image.Resampling.BILINEAR)
 
 
-def _open(name: str, path: pathlib.Path, channels: int) -> Image.Image:
+def _open(name: str, path: pathlib.Path, framing: Framing) -> Image.Image:
     try:
         with path.open("rb") as file, Image.open(file, formats=_FORMATS) as picture:
             framing_lib.check_picture(name, *picture.size)
-            # Phones store pixels as the sensor sees them, and note separately how they were held.
-            upright = ImageOps.exif_transpose(picture)
-            return _opaque(upright).convert("RGB" if channels == 3 else "L")
+            return _prepared(picture, framing)
     except UnreadableError:
         raise
     # Decoders raise all kinds of errors on damaged files, even struct.error and SyntaxError, and
     # Pillow's limit on pixels is a warning, which arrives here where warnings are errors.
     except Exception as error:
-        reason = str(error) or type(error).__name__
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UnreadableError(
             f"{name} is not a readable picture: {reason.splitlines()[0]}."
         ) from error
 
 
-def _opaque(picture: Image.Image) -> Image.Image:
+def _prepared(picture: Image.Image, framing: Framing) -> Image.Image:
+    """Returns `picture` upright, opaque, and in the colors of `framing`."""
+    # Phones store pixels as the sensor sees them, and note separately how they were held.
+    upright = ImageOps.exif_transpose(picture)
+    return _opaque(upright, framing.background).convert("RGB" if framing.channels == 3 else "L")
+
+
+def _square(picture: Image.Image, framing: Framing) -> np.ndarray:
+    side = framing.image_size
+    # Pillow's gray arrays have no axis for the channel.
+    return np.asarray(resize(picture, framing)).reshape(side, side, framing.channels)
+
+
+def _opaque(picture: Image.Image, background: str) -> Image.Image:
     if picture.mode.startswith("I"):  # 16 bits: Pillow would clip them at 255.
         return Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).astype(np.uint8))
     if not picture.has_transparency_data:
         return picture
     picture = picture.convert("RGBA")
-    white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, picture)
+    return Image.alpha_composite(Image.new("RGBA", picture.size, background), picture)

@@ -92,6 +92,12 @@ def frames(
             yield time, _square(scaler, frame, framing)
 
 
+def exact_rate(rate: float) -> Fraction | None:
+    """Returns frames per second as a fraction, exact even for NTSC; None for 0, all frames."""
+    # NTSC has 30000 / 1001 frames per second.
+    return Fraction(rate).limit_denominator(1001) if rate else None
+
+
 def resample(
     timed: Iterator[tuple[Fraction, np.ndarray]], rate: Fraction, name: str
 ) -> Iterator[tuple[Fraction, np.ndarray]]:

@@ -161,13 +161,8 @@ class VideoFolder(ClipBuilder):
             duration, rate = video_files.read_timing(files[0].path, name)
         except UnreadableError:
             return part, Fraction(0)  # `make` will report it.
-        rate = self._rate() or rate
+        rate = video_files.exact_rate(self.builder_config.frame_rate) or rate
         return (part / rate, duration) if rate and duration else (part, Fraction(0))
-
-    def _rate(self) -> Fraction | None:
-        rate = self.builder_config.frame_rate
-        # Exact for NTSC, which has 30000 / 1001 frames per second.
-        return Fraction(rate).limit_denominator(1001) if rate else None
 
     def _frames(
         self, name: str, files: Files, start: Fraction, stop: Fraction | None
@@ -179,7 +174,7 @@ class VideoFolder(ClipBuilder):
             pictures = [(file.name, file.path) for file in _in_order(files)[part]]
             return iter(image_files.read_sequence(pictures, framing))
         timed = video_files.frames(files[0].path, name, framing, start=start, stop=stop)
-        if rate := self._rate():
+        if rate := video_files.exact_rate(self.builder_config.frame_rate):
             timed = video_files.resample(timed, rate, name)
         return (frame for _, frame in timed)
 
