@@ -7,6 +7,7 @@ import importlib.util
 import os
 import pathlib
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 
 # Before anything imports TensorFlow's or XLA's C++ code, which log on their own.
@@ -41,6 +42,17 @@ _MODE = flags.DEFINE_enum(
 _WORKDIR = flags.DEFINE_string(
     "workdir", "runs/latest", "The run's folder: logs, checkpoints, pictures, report."
 )
+_COORDINATOR_ADDRESS = flags.DEFINE_string(
+    "coordinator_address",
+    None,
+    "For several processes: host and port of process 0. Found automatically on Cloud TPU, Slurm, "
+    "Open MPI and in indexed Kubernetes jobs.",
+)
+_NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "How many processes there are.")
+_PROCESS_ID = flags.DEFINE_integer("process_id", None, "The number of this one, from 0 on.")
+_CONNECT_SECONDS = flags.DEFINE_integer(
+    "connect_seconds", 300, "How long to wait for the other processes.", lower_bound=1
+)
 _TORCH_CHECKPOINT = flags.DEFINE_string(
     "torch_checkpoint", None, "For import_torch: the file that the authors' train_drnet.py wrote."
 )
@@ -63,41 +75,71 @@ def main(argv: Sequence[str]) -> None:
     """Runs the chosen mode; exits with 2 after a user's mistake and with 1 after a failed run."""
     del argv
     # Imported here because JAX takes a second, and `--help` should be quick.
-    from drnet_jax.commands import evaluate, generate, import_torch, prepare_data, train
+    from drnet_jax.base import processes
+
+    arguments = (_COORDINATOR_ADDRESS.value, _NUM_PROCESSES.value, _PROCESS_ID.value)
+    try:
+        with processes.connected(*arguments, seconds=_CONNECT_SECONDS.value):
+            if not processes.is_first():
+                logging.set_verbosity(logging.ERROR)  # The first process warns for all.
+            code = _run_mode()
+    except InputError as error:
+        _exit(error, 2)
+    sys.exit(code)
+
+
+def _run_mode() -> int:
+    """Runs the chosen mode; returns the exit code. A failure ends all processes."""
+    from drnet_jax.base import processes
     from drnet_jax.runs import runtime
     from drnet_jax.training.loop import StoppedError
 
     runtime.keep_freed_memory()
     runtime.keep_compiled_programs()
-    config, workdir = flags.FLAGS["config"].value, _WORKDIR.value
     try:
-        match _MODE.value:
-            case "train":
-                train.run(config, workdir)
-            case "evaluate":
-                evaluate.run(config, workdir)
-            case "generate":
-                generate.run(config, workdir)
-            case "prepare":
-                prepare_data.run(config)
-            case "import_torch":
-                import_torch.run(config, workdir, _TORCH_CHECKPOINT.value, _TORCH_LSTM.value)
-    except InputError as error:
-        _exit(error, 2)
-    except FloatingPointError as error:
-        _exit(error, 1)
+        _call_mode()
     except StoppedError as error:
-        print(f"{error} The same command resumes from there.")
-        sys.exit(130)
+        processes.say(f"{error} The same command resumes from there.")
+        return 128 + error.signal
     except KeyboardInterrupt:
         # Data are prepared piece by piece, so nothing that is finished is lost.
-        print("Stopped. The same command resumes from there.", file=sys.stderr)
-        sys.exit(130)
+        line, code = "Stopped. The same command resumes from there.", 130
+        print(line, file=sys.stderr)
+    except (InputError, FloatingPointError) as error:
+        line, code = _first_line(error), 2 if isinstance(error, InputError) else 1
+        print(f"drnet_jax: {line}", file=sys.stderr)
+    except Exception as error:
+        if processes.count() == 1:
+            raise
+        line, code = _first_line(error), 1
+        traceback.print_exc()
+    else:
+        return 0
+    processes.fail(line, code)
+    return code
+
+
+def _call_mode() -> None:
+    from drnet_jax.commands import evaluate, generate, import_torch, prepare_data, train
+
+    config, workdir = flags.FLAGS["config"].value, _WORKDIR.value
+    match _MODE.value:
+        case "train":
+            train.run(config, workdir)
+        case "evaluate":
+            evaluate.run(config, workdir)
+        case "generate":
+            generate.run(config, workdir)
+        case "prepare":
+            prepare_data.run(config)
+        case "import_torch":
+            import_torch.run(config, workdir, _TORCH_CHECKPOINT.value, _TORCH_LSTM.value)
 
 
 def _normalize(argv: Sequence[str]) -> list[str]:
     """Returns `argv` with `--flag value` as `--flag=value` and settings under today's names."""
-    known = ("config", "mode", "workdir", "torch_checkpoint", "torch_lstm")
+    known = ("config", "mode", "workdir", "torch_checkpoint", "torch_lstm", "coordinator_address")
+    known += ("num_processes", "process_id", "connect_seconds")
     joined: list[str] = []
     for argument in argv:
         argument = "--help" if argument == "-h" else argument
@@ -197,9 +239,13 @@ def _require_setting(config: ml_collections.ConfigDict, flag: str) -> None:
 
 def _exit(error: Exception, code: int) -> None:
     """Ends the program with the first line of `error` on stderr."""
-    text = str(error).strip() or type(error).__name__
-    print(f"drnet_jax: {text.splitlines()[0]}", file=sys.stderr)
+    print(f"drnet_jax: {_first_line(error)}", file=sys.stderr)
     sys.exit(code)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]
 
 
 if __name__ == "__main__":

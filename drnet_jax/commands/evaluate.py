@@ -4,6 +4,7 @@ import ml_collections
 from etils import epath
 
 from drnet_jax import report
+from drnet_jax.base import processes
 from drnet_jax.base.errors import input_errors
 from drnet_jax.evaluation import summary
 from drnet_jax.evaluation.score import score_run
@@ -20,8 +21,9 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
     """
     with input_errors():
         run, drnet, predictor = open_trained(config, workdir)
-    write(run, drnet, predictor)
-    report.refresh(run.workdir)
+    if processes.is_first():
+        write(run, drnet, predictor)
+        report.refresh(run.workdir)
 
 
 def write(run: Run, drnet: DrnetState, predictor: PredictorState | None = None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from etils import epath
 
 from drnet_jax import report
-from drnet_jax.base import prng
+from drnet_jax.base import prng, processes, sharding
 from drnet_jax.base.arrays import as_uint8
 from drnet_jax.base.errors import input_errors
 from drnet_jax.base.files import write_atomically
@@ -46,8 +46,9 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
     """
     with input_errors():
         run, drnet, predictor = open_trained(config, workdir)
-    write(run, drnet, predictor)
-    report.refresh(run.workdir)
+    if processes.is_first():
+        write(run, drnet, predictor)
+        report.refresh(run.workdir)
 
 
 def write(run: Run, drnet: DrnetState, predictor: PredictorState | None) -> None:
@@ -98,7 +99,8 @@ def write_swap_grid(run: Run, state: DrnetState, name: str) -> None:
     last_observed = np.array([run.config.predictor.num_observed - 1])
     contents = run.source.frames("test", contents, last_observed)[:, 0]
     poses = run.source.frames("test", poses, last_observed)[:, 0]
-    swapped = _swap_program(run.networks)(state.autoencoder, contents, poses)
+    autoencoder = sharding.on_first_device(state.autoencoder)
+    swapped = _swap_program(run.networks)(autoencoder, contents, poses)
     image = grids.swap_grid(poses, contents, jax.device_get(swapped))
     grids.write_png(run.workdir / "samples" / name, image)
 

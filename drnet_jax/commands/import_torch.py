@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import ml_collections
 from etils import epath
 
+from drnet_jax.base import processes
 from drnet_jax.base.errors import input_errors
 from drnet_jax.interop import import_torch, torch_file
 from drnet_jax.interop.import_torch import Imported
@@ -36,6 +37,8 @@ def run(
     """
     workdir = epath.Path(workdir)
     with input_errors():
+        if processes.count() > 1:
+            raise ValueError(f"--mode=import_torch in {processes.count()} processes; allowed: 1.")
         if (workdir / "config.json").exists():
             raise ValueError(f"--workdir={workdir} holds a run already; allowed: a new folder.")
         imported = _read(torch_checkpoint, torch_lstm)

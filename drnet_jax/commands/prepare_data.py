@@ -4,7 +4,7 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from drnet_jax.base import prng, sharding
+from drnet_jax.base import prng, processes, sharding
 from drnet_jax.base.errors import input_errors
 from drnet_jax.data import registry
 from drnet_jax.data.preparation.prepare import prepare_clips
@@ -23,7 +23,9 @@ def run(config: ml_collections.ConfigDict) -> None:
     """
     with input_errors():
         checks.check(config.to_dict())
-        print(_prepare(config))
+        data_dir = epath.Path(config.data.data_dir).expanduser()
+        note = processes.in_turn(data_dir, lambda: _prepare(config))
+    processes.say(note)
 
 
 def _prepare(config: ml_collections.ConfigDict) -> str:

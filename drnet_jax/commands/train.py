@@ -1,15 +1,18 @@
 """Training, from scratch or from where it stopped, then scores, rollouts and a report."""
 
 import contextlib
+import itertools
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import ml_collections
+import orbax.checkpoint as ocp
 from absl import logging
 from etils import epath
 
 from drnet_jax import report
+from drnet_jax.base import processes
 from drnet_jax.base.errors import input_errors
 from drnet_jax.commands import evaluate, generate
 from drnet_jax.models.state import DrnetState, PredictorState
@@ -38,12 +41,14 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
         checks.check_trainable(config.to_dict())
         run = create_run(config, workdir)
         if is_finished(run.workdir):
-            print(f"{run.workdir} is finished: open {run.workdir / 'report.html'}")
+            processes.say(f"{run.workdir} is finished: open {run.workdir / 'report.html'}")
             return
-        write_settings(run)
+        if processes.is_first():
+            write_settings(run)
         drnet, predictor = _restore_or_init(run)
-    print(f"Data: {run.source.note}")
-    write_json(run.workdir / "environment.json", environment.describe(run.source.note))
+    processes.say(f"Data: {run.source.note}")
+    if processes.is_first():
+        write_json(run.workdir / "environment.json", environment.describe(run.source.note))
     with _stop_requests() as stop_requested:
 
         def write_grid(state: DrnetState, name: str) -> None:
@@ -56,6 +61,12 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
 
         stage = predictor_stage(run, drnet)
         predictor = fit_stage(run, stage, predictor, write_rollout, stop_requested)
+    if processes.is_first():
+        _write_results(run, drnet, predictor)
+
+
+def _write_results(run: Run, drnet: DrnetState, predictor: PredictorState) -> None:
+    """Scores a trained run, generates its rollouts and writes its report."""
     print(f"Scoring {run.config.evaluation.num_clips} held-out clips.")
     evaluate.write(run, drnet, predictor)
     rollout = run.config.rollout
@@ -125,7 +136,7 @@ def _restore_or_init(run: Run) -> list[Any]:
     for stage, init in zip(STAGES, (run.init_drnet, run.init_predictor), strict=True):
         restored = run.restore_stage(stage)
         if restored is not None:
-            print(f"Resuming {stage} after step {int(restored.step):,}.")
+            processes.say(f"Resuming {stage} after step {int(restored.step):,}.")
         states.append(init() if restored is None else restored)
     return states
 
@@ -135,11 +146,12 @@ def fit_stage(
     stage: Stage,
     state: Any,
     write_sample: Callable[[Any, str], None] = lambda state, name: None,
-    stop_requested: Callable[[], bool] = lambda: False,
+    stop_requested: Callable[[], int] = lambda: 0,
 ) -> Any:
     """Returns `state` after the last step of `stage`; logs and checkpoints go to the run's folder.
 
-    `write_sample` takes a state and the name of the picture to write.
+    `write_sample` takes a state and the name of the picture to write; only the first process calls
+    it.
     """
     if state.step == stage.num_steps:
         return state
@@ -149,35 +161,51 @@ def fit_stage(
         sample=config.sample_every_steps,
         checkpoint=config.checkpoint_every_steps,
     )
-    with (
-        run.checkpoints(stage.name) as checkpoints,
-        MetricsWriter(run.workdir, stage.name, int(state.step)) as writer,
-    ):
-        callbacks = Callbacks(
-            log=writer.write,
-            write_sample=lambda step, state: write_sample(
-                state, f"{stage.name}/step_{step:07d}.png"
-            ),
-            save=checkpoints.save,
-            stop_requested=stop_requested,
-        )
-        return fit(stage, state, intervals, callbacks)
+
+    def log(step: int, scalars: Mapping[str, float]) -> None:
+        if writer is not None:
+            writer.write(step, scalars)
+
+    def draw(step: int, state: Any) -> None:
+        if processes.is_first():
+            write_sample(state, f"{stage.name}/step_{step:07d}.png")
+
+    with contextlib.ExitStack() as stack:
+        checkpoints = stack.enter_context(run.checkpoints(stage.name))
+        writer = None
+        if processes.is_first():
+            writer = stack.enter_context(MetricsWriter(run.workdir, stage.name, int(state.step)))
+        return fit(stage, state, intervals, Callbacks(log, draw, checkpoints.save, stop_requested))
 
 
 @contextlib.contextmanager
-def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """Yields a function that tells whether SIGTERM or Ctrl-C has come; a second Ctrl-C kills."""
+def _stop_requests() -> Iterator[Callable[[], int]]:
+    """Yields a function that tells which of SIGTERM and Ctrl-C has come, 0 for neither.
+
+    A second Ctrl-C kills. With several processes, a signal to one of them stops all after the same
+    step.
+    """
     received: list[int] = []
+    several, calls = processes.count() > 1, itertools.count()
 
     def handle(number: int, _frame) -> None:
         if received and number == signal.SIGINT:
             raise KeyboardInterrupt
         received.append(number)
         logging.warning("%s: saving, then stopping.", signal.Signals(number).name)
+        if several:  # JAX passes this signal on to the other processes.
+            signal.raise_signal(signal.SIGTERM)
 
-    old = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    def requested() -> int:
+        if not several:
+            return received[0] if received else 0
+        return signal.SIGTERM if ocp.multihost.reached_preemption(next(calls)) else 0
+
+    # JAX has a handler of its own for SIGTERM if there are several processes.
+    numbers = (signal.SIGINT,) if several else (signal.SIGTERM, signal.SIGINT)
+    old = {number: signal.signal(number, handle) for number in numbers}
     try:
-        yield lambda: bool(received)
+        yield requested
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)

@@ -1,14 +1,14 @@
 """The source of clips that were prepared on disk: videos, full turns, and their stand-ins."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import flax.struct
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from drnet_jax.base import prng, sharding
+from drnet_jax.base import prng
 from drnet_jax.base.arrays import Tree
 from drnet_jax.data import pipeline
 from drnet_jax.data.clip_store import ClipStore
@@ -67,7 +67,7 @@ class RecordedSource(HostSource):
         self._max_frame_gap = max_frame_gap
         self._consecutive = consecutive
         self._seed = seed
-        self._sharding = sharding.batch_split(mesh)
+        self._mesh = mesh
         counts = ", ".join(
             f"{len(store):,} {'training' if split == 'train' else split} clips"
             for split, store in self.stores.items()
@@ -94,7 +94,7 @@ class RecordedSource(HostSource):
                 times = self._times(lengths, num_frames, rng)
             return store.gather(numbers[rows], times[rows])
 
-        yield from self._batches(make, first, batch_size)
+        yield from pipeline.batches(make, first, batch_size, self._mesh)
 
     def train_clips(
         self, first: int, batch_size: int, num_frames: int, look_up: LookUp
@@ -109,7 +109,7 @@ class RecordedSource(HostSource):
             lengths = np.minimum(self.lengths("train", clips), num_frames)
             return look_up(clips.numbers, frame_numbers), lengths.astype(np.int32)
 
-        yield from self._batches(make, first, batch_size)
+        yield from pipeline.batches(make, first, batch_size, self._mesh)
 
     def sample(
         self,
@@ -189,10 +189,6 @@ class RecordedSource(HostSource):
             order = prng.host_stream(self._seed, name, int(epoch)).permutation(num_clips)
             numbers[epochs == epoch] = order[within[epochs == epoch]]
         return numbers
-
-    def _batches(self, make: Callable, first: int, batch_size: int) -> Iterator:
-        rows = pipeline.own_rows(batch_size, jax.process_index(), jax.process_count())
-        return pipeline.batches(functools.partial(make, rows=rows), first, self._sharding)
 
 
 class RecordedTruth(GroundTruth):

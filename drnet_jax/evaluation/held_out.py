@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from drnet_jax.base import sharding
 from drnet_jax.data.source import Clips
 from drnet_jax.models.rollout import compiled_rollout
 from drnet_jax.models.state import DrnetState, PredictorState
@@ -52,5 +53,5 @@ def roll_out(
     program = compiled_rollout(
         run.networks, run.predictor, num_steps, run.config.rollout.frames_at_once
     )
-    variables = predictor.variables
-    return observed, jax.device_get(program(drnet.autoencoder, variables, observed)), truth
+    variables = sharding.on_first_device((drnet.autoencoder, predictor.variables))
+    return observed, jax.device_get(program(*variables, observed)), truth

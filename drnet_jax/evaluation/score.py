@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drnet_jax.base import prng
+from drnet_jax.base import prng, sharding
 from drnet_jax.base.arrays import as_float
 from drnet_jax.evaluation import few_shot, leakage, neighbors, pde_sep, rollouts, swaps
 from drnet_jax.evaluation.judges import actions as action_judge
@@ -26,6 +26,7 @@ def score_run(run: Run, drnet: DrnetState, predictor: PredictorState | None = No
     or the model does not allow is None. docs/evaluation.md describes every part.
     """
     config = run.config
+    drnet, predictor = sharding.on_first_device((drnet, predictor))
     mean_frame = mean_training_frame(run)
     judge = object_judge.train(run)
     record = {

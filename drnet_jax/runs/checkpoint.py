@@ -8,14 +8,23 @@ import orbax.checkpoint as ocp
 from absl import logging
 from etils import epath
 
-from drnet_jax.base import files
+from drnet_jax.base import files, processes
 from drnet_jax.runs import renamed
 
 State = TypeVar("State")
 
 
+class _Manager(ocp.CheckpointManager):
+    def reached_preemption(self, step: int) -> bool:
+        # The training loop asks JAX, and JAX wants the numbers of one sequence of calls.
+        return False
+
+
 class Checkpoints:
-    """The checkpoints in one directory, the newest `keep` of them."""
+    """The checkpoints in one directory, the newest `keep` of them.
+
+    With several processes, each calls the same methods, as it reads and writes its own part.
+    """
 
     def __init__(self, directory: epath.PathLike, keep: int, *, read_only: bool = False):
         directory = epath.Path(directory)
@@ -24,7 +33,7 @@ class Checkpoints:
         self._read_only = read_only
         # Orbax's own `read_only` logs a warning for everything that it skips.
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=not read_only)
-        self._manager = ocp.CheckpointManager(
+        self._manager = _Manager(
             self.directory, options=options, item_handlers=ocp.StandardCheckpointHandler()
         )
 
@@ -57,12 +66,15 @@ class Checkpoints:
         """
         damaged: dict[int, str] = {}
         for step in sorted(self._manager.all_steps(), reverse=True):
+            state = None
             try:
                 state = self._restore_step(step, like)
             except _OtherArchitectureError as error:
                 raise ValueError(f"Checkpoint {self.directory / str(step)}: {error}.") from None
             except Exception as error:  # Damaged bytes can raise anything.
                 damaged[step] = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if not processes.everywhere(state is not None):
+                damaged.setdefault(step, "another process cannot read it")
                 continue
             for bad_step, reason in damaged.items():
                 self._set_aside(bad_step, reason)
@@ -96,11 +108,13 @@ class Checkpoints:
         logging.warning("Checkpoint %s is damaged: %s", source, reason)
         if self._read_only:
             return
-        target = self.directory / f"damaged_{step}"
-        while target.exists():
-            target = target.with_name(target.name + "_")
-        files.move(source, target)
-        logging.warning("It was moved to %s.", target.name)
+        if processes.is_first():
+            target = self.directory / f"damaged_{step}"
+            while target.exists():
+                target = target.with_name(target.name + "_")
+            files.move(source, target)
+            logging.warning("It was moved to %s.", target.name)
+        processes.barrier()
         self._manager.reload()
 
 

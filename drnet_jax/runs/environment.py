@@ -20,8 +20,7 @@ def describe(data_note: str) -> dict[str, Any]:
     """Returns versions, devices, git revision, command and time, ready for JSON."""
     devices = jax.devices()
     return {
-        "drnet_jax": drnet_jax.__version__,
-        "git_revision": _git_revision(),
+        **versions(),
         "command": _command(),
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "data": data_note,
@@ -30,6 +29,11 @@ def describe(data_note: str) -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
+
+
+def versions() -> dict[str, str]:
+    """Returns the version and the git revision of the sources."""
+    return {"drnet_jax": drnet_jax.__version__, "git_revision": _git_revision()}
 
 
 def _command() -> str:

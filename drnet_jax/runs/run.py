@@ -11,13 +11,13 @@ import optax
 from absl import logging
 from etils import epath
 
-from drnet_jax.base import prng, sharding
+from drnet_jax.base import prng, processes, sharding
 from drnet_jax.data import registry
 from drnet_jax.data.source import Source
 from drnet_jax.models.pose_lstm import PoseLSTM
 from drnet_jax.models.registry import Networks, create_networks
 from drnet_jax.models.state import DrnetState, PredictorState
-from drnet_jax.runs import checks, renamed
+from drnet_jax.runs import checks, environment, renamed
 from drnet_jax.runs.checkpoint import Checkpoints
 from drnet_jax.runs.workdir import (
     STAGES,
@@ -111,7 +111,9 @@ class Run:
             return checkpoints.restore(like)
 
     def restore(self) -> tuple[DrnetState, PredictorState | None]:
-        """Returns the newest states of both stages; None for the second without a predictor.
+        """Returns the newest states of both stages, on one device, to compute with.
+
+        The second is None without a predictor.
 
         Raises:
           FileNotFoundError: when a stage has no checkpoint.
@@ -127,7 +129,7 @@ class Run:
                 )
             if states[i].step < self.config[stage].num_steps:
                 logging.warning("Stage %s is only at step %d, not finished.", stage, states[i].step)
-        return tuple(states)
+        return sharding.on_first_device(tuple(states))
 
 
 def create_run(
@@ -136,7 +138,8 @@ def create_run(
     """Builds a run after checking everything that can be checked; writes nothing to `workdir`.
 
     Raises:
-      ValueError: for impossible settings, or a workdir of another run.
+      ValueError: for impossible settings, or a workdir of another run; also if processes have
+        different settings, versions, data or workdirs.
       OSError: for missing or unreadable data, or a workdir that cannot be used.
     """
     settings = renamed.present_settings(config.to_dict())
@@ -145,6 +148,7 @@ def create_run(
     config = ml_collections.ConfigDict(settings)
     checks.check(config.to_dict())
     workdir = epath.Path(workdir)
+    _check_processes(config, workdir)
     stored = stored_settings(workdir)
     if stored is not None:
         _continue_run(config, stored, workdir)
@@ -154,7 +158,13 @@ def create_run(
         batch_size = config[stage].batch_size
         sharding.check_batch_size(f"config.{stage}.batch_size", batch_size, mesh)
     networks, predictor = _build_networks(config)
-    source = _open_source(config, mesh, stored, workdir) if with_data else None
+    source = None
+    if with_data:
+        source = processes.in_turn(
+            epath.Path(config.data.data_dir).expanduser(),
+            lambda: _open_source(config, mesh, stored, workdir),
+        )
+        processes.agree({f"config.data.{n}": value for n, value in source.resolved.items()})
     return Run(
         config=ml_collections.FrozenConfigDict(config),
         workdir=workdir,
@@ -188,6 +198,17 @@ def computation_dtype(dtype: str) -> str:
     if dtype != "auto":
         return dtype
     return "float32" if jax.default_backend() == "cpu" else "bfloat16"
+
+
+def _check_processes(config: ml_collections.ConfigDict, workdir: epath.Path) -> None:
+    """Raises ValueError unless all processes have the same settings, versions and workdir."""
+    settings = {f"config.{name}": value for name, value in checks.flatten(config.to_dict()).items()}
+    processes.agree(settings | {"--workdir": str(workdir)} | environment.versions())
+    if not processes.sees_folder_of_first(workdir):
+        raise ValueError(
+            f"--workdir={workdir} is another folder here than in process 0; with several processes "
+            "it must be on a shared disk or in a bucket (gs://...)."
+        )
 
 
 def _continue_run(

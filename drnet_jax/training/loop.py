@@ -15,7 +15,15 @@ from drnet_jax.training.stages import Stage
 
 
 class StoppedError(Exception):
-    """A signal asked the run to stop; everything it had done is saved."""
+    """A signal asked the run to stop; everything it had done is saved.
+
+    Attributes:
+      signal: its number.
+    """
+
+    def __init__(self, message: str, signal: int):
+        super().__init__(message)
+        self.signal = signal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,13 +34,14 @@ class Callbacks:
       log: takes a step, and means of metrics and speeds since the last log.
       write_sample: takes a step and its state.
       save: takes a step and its state, which is donated right after the call.
-      stop_requested: asked after every program; if it returns True, training saves and stops.
+      stop_requested: asked after every program; if it returns the number of a signal and not 0,
+        training saves and stops. With several processes, all get the same answer.
     """
 
     log: Callable[[int, Mapping[str, float]], None]
     write_sample: Callable[[int, Any], None]
     save: Callable[[int, Any], None]
-    stop_requested: Callable[[], bool]
+    stop_requested: Callable[[], int]
 
 
 def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) -> Any:
@@ -70,12 +79,15 @@ def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) ->
             meter.add(metrics)
             if step == first:
                 seconds = meter.seconds()
-                bar.write(f"The first steps of {stage.name} took {seconds:.1f} s with compilation.")
+                if not bar.disable:
+                    bar.write(
+                        f"The first steps of {stage.name} took {seconds:.1f} s with compilation."
+                    )
             step += num_per_call
             bar.update(num_per_call)
-            stopping = callbacks.stop_requested()
+            signal = callbacks.stop_requested()
             log_is_due, sample_is_due, save_is_due = intervals.due(step, stage.num_steps)
-            save_is_due |= stopping
+            save_is_due |= bool(signal)
             if log_is_due and (save_is_due or sample_is_due):
                 write_log(step)
                 log_is_due = False
@@ -89,8 +101,9 @@ def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) ->
                 callbacks.write_sample(step, state)
             if save_is_due:
                 callbacks.save(step, state)
-            if stopping:
-                raise StoppedError(f"Stopped after step {step:,} of {stage.name}, which is saved.")
+            if signal:
+                line = f"Stopped after step {step:,} of {stage.name}, which is saved."
+                raise StoppedError(line, signal)
     return state
 
 

@@ -167,17 +167,18 @@ def encode_all(
     clips, starts = source.all_clips("train"), np.cumsum(counts) - counts
     numbers, total = np.repeat(np.arange(len(counts)), counts), int(counts.sum())
     times = np.arange(total) - starts[numbers]
-    split = sharding.batch_split(mesh)
     encode = functools.partial(encode_clips, networks, num_observed=1, with_content=with_content)
-    encode = jax.jit(encode)
+    # Each process encodes a part of the frames, and needs the codes of all.
+    encode = jax.jit(encode, out_shardings=sharding.replicated(mesh))
     # At most `total` frames, so that small data sets are not padded to a whole batch.
     size = -(-min(_FRAMES_AT_ONCE, total) // mesh.size) * mesh.size
     table = None
     with progress_bar("encode", total, "frame") as bar:
         for begin in range(0, total, size):
             rows = np.arange(begin, begin + size) % total  # The last batch is filled up.
-            frames = source.frames("train", select(clips, numbers[rows]), times[rows][:, None])
-            encoded = jax.device_get(encode(autoencoder, jax.device_put(frames, split)))
+            own = rows[sharding.own_rows(size)]
+            frames = source.frames("train", select(clips, numbers[own]), times[own][:, None])
+            encoded = jax.device_get(encode(autoencoder, sharding.put_rows(frames, size, mesh)))
             vectors = np.concatenate([encoded.poses[:, 0], encoded.content], axis=1)
             if table is None:
                 table = _allocate((total, vectors.shape[1]), max_bytes)

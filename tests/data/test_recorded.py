@@ -8,7 +8,6 @@ import pytest
 import tensorflow_datasets as tfds
 
 from drnet_jax.base import sharding
-from drnet_jax.data import pipeline
 from drnet_jax.data.clip_store import ClipStore
 from drnet_jax.data.recorded import RecordedSource
 from tests.helpers import toy_clips
@@ -102,13 +101,6 @@ def test_batches_are_split_over_the_devices(folder):
     batch = next(make(folder).train_frames(0, 4, 2))
     assert len(batch.sharding.device_set) == jax.device_count() == 2
     assert batch.addressable_shards[0].data.shape[0] == 2
-
-
-def test_processes_share_a_batch():
-    rows = [pipeline.own_rows(12, process, 3) for process in range(3)]
-    assert np.concatenate([np.arange(12)[r] for r in rows]).tolist() == list(range(12))
-    with pytest.raises(ValueError, match="multiples of 5"):
-        pipeline.own_rows(12, 0, 5)
 
 
 def test_sampled_clips_are_long_enough_and_all_different(folder):

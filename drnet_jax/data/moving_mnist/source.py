@@ -55,11 +55,14 @@ class MovingMnistSource(DeviceSource):
         self._max_frame_gap, self._consecutive, self._key = max_frame_gap, consecutive, key
         images = {"train": digits.train_images, "test": digits.test_images}
         self.num_digits = {split: len(array) for split, array in images.items()}
-        self._images = {
-            split: jax.device_put(generator.resize(array), sharding.replicated(mesh))
-            for split, array in images.items()
-        }
-        self.arrays = self._images["train"]
+        images = {split: generator.resize(array) for split, array in images.items()}
+        # device_put would wait for the other processes, to compare their digits.
+        self.arrays = jax.make_array_from_process_local_data(
+            sharding.replicated(mesh), images["train"]
+        )
+        # One device draws what scores and pictures need.
+        train = sharding.on_first_device(self.arrays)
+        self._images = {"train": train, "test": jnp.asarray(images["test"])}
         self._sample = jax.jit(generator.sample, static_argnums=1)
         self._render = jax.jit(generator.render)
         labels = {"train": digits.train_labels, "test": digits.test_labels}

@@ -1,0 +1,96 @@
+"""Runs the command line in several processes at once, as the hosts of a pod do."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from tests.conftest import ROOT
+from tests.helpers.command_line import environment
+
+
+class ProcessGroup:
+    """Processes of one command that train together.
+
+    A `with` block kills what is left of them. Attributes:
+      processes: one `subprocess.Popen` each, by number.
+    """
+
+    def __init__(
+        self,
+        num: int,
+        *arguments: str,
+        devices: int = 1,
+        each=(),
+        module: str = "drnet_jax.main",
+        **variables: str,
+    ):
+        """Starts `num` processes of `module` with `devices` fake devices each.
+
+        `each` has additional arguments for single processes, by number.
+        """
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = found.getsockname()[1]
+        variables = environment() | {"JAX_NUM_CPU_DEVICES": str(devices)} | variables
+        variables["PYTHONPATH"] = str(ROOT)
+        self._files = [tempfile.TemporaryFile("w+") for _ in range(num)]  # noqa: SIM115
+        self.processes = []
+        for number, file in enumerate(self._files):
+            own = [*arguments, *(each[number] if each else ())]
+            if num > 1:
+                own += [f"--coordinator_address=127.0.0.1:{port}", f"--num_processes={num}"]
+                own += [f"--process_id={number}"]
+            command = [sys.executable, "-m", module, *own]
+            process = subprocess.Popen(
+                command, env=variables, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT
+            )
+            self.processes.append(process)
+
+    def __enter__(self) -> "ProcessGroup":
+        return self
+
+    def __exit__(self, *_) -> None:
+        for process in self.processes:
+            process.kill()  # JAX keeps a process from ending on SIGTERM.
+            process.wait()
+        for file in self._files:
+            file.close()
+
+    def output(self, number: int) -> str:
+        """Returns what process `number` has printed so far."""
+        # A copy of the file descriptor would share its position with the process that writes.
+        return os.pread(self._files[number].fileno(), 2**24, 0).decode()
+
+    def wait(self, seconds: float = 240) -> list[int]:
+        """Returns the exit codes, after all processes have ended.
+
+        Raises:
+          TimeoutError: not all have ended within `seconds`; the message has their output.
+        """
+        end = time.monotonic() + seconds
+        while any(process.poll() is None for process in self.processes):
+            if time.monotonic() > end:
+                texts = [self.output(number) for number in range(len(self.processes))]
+                raise TimeoutError("\n".join(texts))
+            time.sleep(0.05)
+        return [process.returncode for process in self.processes]
+
+    def wait_for(self, path, seconds: float = 240) -> None:
+        """Waits until `path` exists; raises TimeoutError as `wait` does."""
+        end = time.monotonic() + seconds
+        while not path.exists():
+            ended = all(process.poll() is not None for process in self.processes)
+            if ended or time.monotonic() > end:
+                texts = [self.output(number) for number in range(len(self.processes))]
+                raise TimeoutError(f"no {path}\n" + "\n".join(texts))
+            time.sleep(0.02)
+
+
+def run(num: int, *arguments: str, **options) -> list[tuple[int, str]]:
+    """Returns (exit code, output) of every process."""
+    with ProcessGroup(num, *arguments, **options) as group:
+        codes = group.wait()
+        return [(code, group.output(number)) for number, code in enumerate(codes)]
