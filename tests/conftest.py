@@ -141,3 +141,11 @@ def bucket_server():
 def bucket(bucket_server):
     """An empty folder in a bucket, `gs://...`."""
     return epath.Path(f"gs://{bucket_lib.NAME}/test_{next(_numbers)}")
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def folder(request, tmp_path):
+    """A new folder, on a disk and in a bucket."""
+    if request.param == "disk":
+        return epath.Path(tmp_path)
+    return request.getfixturevalue("bucket")

@@ -170,12 +170,17 @@ def fit_stage(
         if processes.is_first():
             write_sample(state, f"{stage.name}/step_{step:07d}.png")
 
+    def save(step: int, state: Any) -> None:
+        if writer is not None:
+            writer.flush()  # Or lines from before the checkpoint could be lost after it.
+        checkpoints.save(step, state)
+
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(run.checkpoints(stage.name))
         writer = None
         if processes.is_first():
             writer = stack.enter_context(MetricsWriter(run.workdir, stage.name, int(state.step)))
-        return fit(stage, state, intervals, Callbacks(log, draw, checkpoints.save, stop_requested))
+        return fit(stage, state, intervals, Callbacks(log, draw, save, stop_requested))
 
 
 @contextlib.contextmanager

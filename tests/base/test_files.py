@@ -3,18 +3,8 @@
 import concurrent.futures
 
 import fsspec
-import pytest
-from etils import epath
 
 from drnet_jax.base import files
-
-
-@pytest.fixture(params=["disk", "bucket"])
-def folder(request, tmp_path):
-    """A new folder."""
-    if request.param == "disk":
-        return epath.Path(tmp_path)
-    return request.getfixturevalue("bucket")
 
 
 def test_a_reader_never_sees_half_a_file(folder):

@@ -1,7 +1,6 @@
 """A fake Google Cloud Storage on this machine, with one empty bucket."""
 
 import contextlib
-import os
 import socket
 import subprocess
 import sys
