@@ -16,7 +16,7 @@ from drnet_jax.base import processes
 from drnet_jax.base.errors import input_errors
 from drnet_jax.commands import evaluate, generate
 from drnet_jax.models.state import DrnetState, PredictorState
-from drnet_jax.runs import checks, environment
+from drnet_jax.runs import checks, environment, lock
 from drnet_jax.runs.metrics_writer import MetricsWriter, write_json
 from drnet_jax.runs.run import Run, create_run
 from drnet_jax.runs.workdir import STAGES, is_finished
@@ -39,10 +39,19 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
     """
     with input_errors():
         checks.check_trainable(config.to_dict())
+        if processes.is_first():
+            lock.check_bucket(workdir)  # Before data are prepared, which may take long.
         run = create_run(config, workdir)
         if is_finished(run.workdir):
             processes.say(f"{run.workdir} is finished: open {run.workdir / 'report.html'}")
             return
+    with lock.hold(run.workdir) if processes.is_first() else contextlib.nullcontext():
+        _train(run)
+
+
+def _train(run: Run) -> None:
+    """Trains a run that is not finished, and writes everything."""
+    with input_errors():
         if processes.is_first():
             write_settings(run)
         drnet, predictor = _restore_or_init(run)
@@ -122,12 +131,9 @@ def predictor_stage(run: Run, drnet: DrnetState) -> Stage:
 
 def write_settings(run: Run) -> None:
     """Writes the settings of `run` to its workdir, which thereby belongs to them."""
-    try:
+    with lock.writing(run.workdir):
         run.workdir.mkdir(parents=True, exist_ok=True)
         write_json(run.workdir / "config.json", run.config.to_dict())
-    except OSError as error:
-        reason = error.strerror or error
-        raise OSError(f"Cannot write to --workdir={run.workdir}: {reason}.") from error
 
 
 def _restore_or_init(run: Run) -> list[Any]:

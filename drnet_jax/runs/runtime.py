@@ -7,6 +7,8 @@ import sys
 
 import jax
 
+from drnet_jax.base import files
+
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
 
@@ -34,6 +36,9 @@ def keep_freed_memory() -> bool:
 
 def keep_compiled_programs() -> None:
     """Makes JAX keep compiled programs in the user's cache, unless another folder is set."""
+    if not files.is_local(jax.config.jax_compilation_cache_dir or ""):
+        # XLA itself would take the address of a bucket for a folder on the disk.
+        jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
     if jax.config.jax_compilation_cache_dir is None:
         folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
         jax.config.update("jax_compilation_cache_dir", str(folder / "drnet_jax" / "programs"))

@@ -6,6 +6,7 @@ from typing import Any
 
 from etils import epath
 
+from drnet_jax.base import files
 from drnet_jax.data import registry
 from drnet_jax.runs import defaults, renamed
 
@@ -21,10 +22,12 @@ def stored_settings(workdir: epath.PathLike) -> dict[str, Any] | None:
       ValueError: for a damaged `config.json`.
     """
     path = epath.Path(workdir) / "config.json"
-    if not path.exists():
+    try:
+        text = files.read(path)
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        stored = renamed.present_settings(json.loads(path.read_text()))
+        stored = renamed.present_settings(json.loads(text))
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged: {error}.") from None
     today = defaults.settings().to_dict()

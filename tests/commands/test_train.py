@@ -30,7 +30,7 @@ def test_a_run_leaves_everything_behind(trained):
     names = {path.name for path in trained.iterdir()}
     assert names == {
         *("config.json", "environment.json", "metrics.jsonl", "evaluation.json", "report.html"),
-        *("checkpoints", "samples", "tensorboard"),
+        *("checkpoints", "samples", "tensorboard", ".running.lock"),
     }
     samples = {str(p.relative_to(trained / "samples")) for p in trained.rglob("samples/**/*.*")}
     assert samples == {
