@@ -88,6 +88,8 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
         own = dict(data.get("real", {}))
         if any(field.name == "colored" for field in dataclasses.fields(config_class)):
             own["colored"] = data["colored"]
+        if "background" in data:
+            own["background"] = data["background"]
         config = config_class(image_size=image_size, folder=str(folder), **own)
     builder = builder_class(config=config, data_dir=epath.Path(data["data_dir"]).expanduser())
     channels = 3 if data["colored"] else 1
@@ -129,7 +131,8 @@ def _real_folder(data: Mapping[str, Any]) -> epath.Path | None:
         return None
     usual = epath.Path(data["data_dir"]).expanduser() / "downloads" / "manual" / name
     folder = epath.Path(data["folder"]).expanduser() if data["folder"] else usual
-    if folder.is_dir():
+    # A single video may stand in for a folder of videos.
+    if folder.is_dir() or (name == "video_folder" and folder.is_file()):
         return folder
     if wanted == "auto" and not data["folder"] and name in STAND_INS:
         return None

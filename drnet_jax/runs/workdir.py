@@ -43,6 +43,8 @@ def complete_data(data: Mapping[str, Any]) -> dict[str, Any]:
     added = {"consecutive": False}
     if data["name"] == registry.MOVING_MNIST:
         added |= {"validation": False, "motion": "clamp", "blending": "occlude"}
+    if data["name"] == "video_folder":
+        added |= {"background": "white"}
     return added | dict(data)
 
 

@@ -20,14 +20,29 @@ def smooth(num_frames: int) -> np.ndarray:
     return frames + (np.arange(num_frames, dtype=np.uint8) * 4)[:, None, None, None]
 
 
-def write_video(path, frames, codec="ffv1", form="bgr0", rate=25, times=None, title="", **options):
+def write_video(
+    path,
+    frames,
+    codec="ffv1",
+    form="bgr0",
+    rate=25,
+    times=None,
+    title="",
+    pixel_aspect=1,
+    **options,
+):
+    """Writes frames `[time, height, width, 3]`, or 4 with alpha."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
+    # Puts the index to the front, so that files that are cut off keep it.
+    first = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=first) as container:
         container.metadata["title"] = title
         stream = container.add_stream(codec, rate=rate, options=options)
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], form
+        stream.codec_context.sample_aspect_ratio = pixel_aspect
         for number, array in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(array, format="rgb24").reformat(format=form)
+            given = "rgb24" if array.shape[-1] == 3 else "rgba"
+            frame = av.VideoFrame.from_ndarray(array, format=given).reformat(format=form)
             frame.pts = number if times is None else times[number]
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

@@ -151,14 +151,8 @@ class KthActions(builder.ClipBuilder):
             source = _unzip(folder / place, pathlib.PurePath(name).name)
         else:
             source = folder / place
-        frames = []
-        try:
-            for _, frame in video_files.frames(source, name, framing):
-                frames.append(frame)
-        except builder.UnreadableError as error:
-            if not frames:
-                raise
-            logging.warning("%s The frames before that are used: %d.", error, len(frames))
+        timed = video_files.before_damage(video_files.frames(source, name, framing))
+        frames = [frame for _, frame in timed]
         if not frames:
             raise builder.UnreadableError(f"{name} holds no frames.")
         return np.stack(frames)

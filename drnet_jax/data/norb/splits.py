@@ -112,7 +112,7 @@ def fingerprint(folder: pathlib.Path) -> str:
         paths = [path for parts in raw.values() for path in parts.values()]
         found = [raw_files.raw_file(path, path.name) for path in paths]
     else:
-        found = raw_files.walk(_prepared_folder(folder))
+        found, _ = raw_files.walk(_prepared_folder(folder))
     return raw_files.fingerprint((file.name, file.size) for file in found)
 
 

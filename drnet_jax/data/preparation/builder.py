@@ -95,6 +95,10 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
           UnreadableError: the job's input cannot be used.
         """
 
+    def ignored(self) -> list[tuple[str, str]]:
+        """Returns name and reason of each file in the folder that belongs to no job."""
+        return []
+
     def swap_truth(
         self, content: Mapping[str, Any], pose: Mapping[str, Any], time: int
     ) -> np.ndarray | None:

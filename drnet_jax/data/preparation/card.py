@@ -44,6 +44,7 @@ def text(builder: ClipBuilder, contents: Contents) -> str:
             for key in builder.factor_features()
         },
         skipped=contents.skipped,
+        ignored=builder.ignored(),
         name=builder.info.full_name,
         settings=", ".join(f"{key}={getattr(config, key)!r}" for key in settings),
         version=__version__,

@@ -92,6 +92,10 @@ def _make_and_write(builder: ClipBuilder, max_skipped: float, workers: int) -> N
     print(
         f"Preparing {title}: {wording.count(num_jobs, 'job')}, in {builder.data_path}.", flush=True
     )
+    if ignored := builder.ignored():
+        examples = ", ".join(f"{name} ({reason})" for name, reason in ignored[:_MOST_WARNINGS])
+        what = f"Ignored {wording.count(len(ignored), 'file')}, listed in card.md: {examples}"
+        logging.warning("%s%s", what, ", ..." if len(ignored) > _MOST_WARNINGS else ".")
     outcomes = _run_jobs(builder, jobs, workers)
     skipped = [(name, reason) for name, reason in outcomes.items() if isinstance(reason, str)]
     made = {name: clips for name, clips in outcomes.items() if not isinstance(clips, str)}

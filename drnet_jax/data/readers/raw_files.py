@@ -18,20 +18,24 @@ class RawFile:
     changed: int  # Time of the last change, in nanoseconds since 1970.
 
 
-def open_folder(folder: str, contents: str) -> pathlib.Path:
+def open_folder(folder: str, contents: str, *, or_file: bool = False) -> pathlib.Path:
     """Returns `folder`, as the user gave it, as a path; `~` is the home folder.
+
+    With `or_file` it may also be a file.
 
     Raises:
       FileNotFoundError: there is no such folder; the message says that it should hold `contents`.
     """
     path = pathlib.Path(folder).expanduser()
-    if not folder or not path.is_dir():
+    if not folder or not (path.is_dir() or (or_file and path.is_file())):
         raise FileNotFoundError(f"There is no folder {folder!r}, which should hold {contents}.")
     return path
 
 
-def walk(folder: pathlib.Path) -> list[RawFile]:
+def walk(folder: pathlib.Path) -> tuple[list[RawFile], list[str]]:
     """Returns all files below `folder` that are not hidden, in natural order of their names.
+
+    The second list has the names of links that lead nowhere.
 
     Links are followed, but never into the same folder twice, so circular links do no harm.
 
@@ -39,7 +43,7 @@ def walk(folder: pathlib.Path) -> list[RawFile]:
       OSError: a folder cannot be read.
       ValueError: a name is not UTF-8, so it cannot be stored in records.
     """
-    files, seen, waiting = [], set(), [(folder, "")]
+    files, dangling, seen, waiting = [], [], set(), [(folder, "")]
     while waiting:
         path, prefix = waiting.pop()
         real = path.resolve()
@@ -60,7 +64,9 @@ def walk(folder: pathlib.Path) -> list[RawFile]:
                     waiting.append((path / entry.name, f"{name}/"))
                 elif entry.is_file():
                     files.append(raw_file(path / entry.name, name))
-    return sorted(files, key=lambda file: natural_key(file.name))
+                elif entry.is_symlink():
+                    dangling.append(name)
+    return sorted(files, key=lambda file: natural_key(file.name)), dangling
 
 
 def raw_file(path: pathlib.Path, name: str) -> RawFile:

@@ -5,24 +5,40 @@ import io
 import pathlib
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import TypeVar
 
 import av
 import numpy as np
+from absl import logging
 from av.video.reformatter import VideoReformatter
+from PIL import ImageColor
 
 from drnet_jax.data.preparation.builder import UnreadableError
+from drnet_jax.data.readers import decoding
 from drnet_jax.data.readers import framing as framing_lib
 from drnet_jax.data.readers.framing import Framing
 
-SUFFIXES = (".mp4", ".avi", ".mov", ".webm", ".mkv", ".gif")
+SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".avi", ".mkv", ".webm", ".wmv", ".asf", ".flv"),
+    *(".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts", ".ogv", ".gif"),
+)
 
 # No playlists: FFmpeg would follow them to other files and over the network.
-_OPTIONS = {"format_whitelist": "avi,mov,matroska,gif"}
+_OPTIONS = {"format_whitelist": "asf,avi,flv,gif,matroska,mov,mpeg,mpegts,mpegvideo,ogg"}
 # Seconds and frames per second; damaged headers and time stamps claim more.
 _LONGEST_FRAME = 60
 _LONGEST_VIDEO = 1e6
 _HIGHEST_RATE = 1000
+# In other formats FFmpeg seeks to any frame, which cannot be decoded without the key frame before.
+_INDEXED = ("avi", "gif", "matroska", "mov")
+_LONGEST_GOP = 20  # Seconds between key frames.
 _FORMATS = {1: "gray", 3: "rgb24"}
+
+_T = TypeVar("_T")
+
+
+class DamagedError(UnreadableError):
+    """A video that cannot be decoded any further, or not at all."""
 
 
 def read_timing(path: pathlib.Path, name: str) -> tuple[Fraction | None, Fraction | None]:
@@ -53,8 +69,9 @@ def frames(
 ) -> Iterator[tuple[Fraction, np.ndarray]]:
     """Yields (seconds since the start, uint8 `[size, size, channels]`) of each frame.
 
-    Frames are upright and scaled by area averaging; a frame that already has the right size and
-    color keeps every bit. The last frame of a truncated file is left out if its data are cut off.
+    Frames are upright, deinterlaced, and scaled by area averaging to square pixels; transparent
+    parts show `framing.background`. A frame that already has the right size and color keeps every
+    bit. The last frame of a truncated file is left out if its data are cut off.
 
     Args:
       source: the path of the file, or its content; `name` is its name in errors.
@@ -63,19 +80,21 @@ def frames(
       stop: the time before which to stop; None for the end.
 
     Raises:
-      UnreadableError: it is not a video, is damaged, or its frames change size.
+      DamagedError: it is not a video, or is damaged; the frames before that have been yielded.
+      UnreadableError: its frames change size.
     """
     with _opened(source, name) as (container, stream):
         origin = (stream.start_time or 0) * stream.time_base
         # Time stamps are rounded, so a frame may be up to half a frame early.
         half = Fraction(1, 2) / stream.average_rate if stream.average_rate else Fraction(0)
-        if start:
-            target = int((start - half + origin) / stream.time_base)
+        # Deinterlacing looks at the frame before.
+        early = 4 * half if container.format.name.split(",")[0] in _INDEXED else _LONGEST_GOP
+        if start > early + half:
+            target = int((start - half - early + origin) / stream.time_base)
             container.seek(target, stream=stream, backward=True)
+        pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
         scaler, size = VideoReformatter(), None
-        for number, frame in enumerate(container.decode(stream)):
-            if frame.is_corrupt:
-                continue
+        for number, frame in enumerate(decoding.decoded(container, stream, name)):
             time = _time(frame, number, stream, name, start) - origin
             if time < start - half:
                 continue
@@ -83,13 +102,31 @@ def frames(
                 break
             if size is None:
                 size = frame.width, frame.height
-                framing_lib.check_picture(name, *size)  # The header may have said otherwise.
+                # The header may have said otherwise.
+                framing_lib.check_picture(name, round(size[0] * pixel_aspect), size[1])
             if size != (frame.width, frame.height):
                 raise UnreadableError(
                     f"{name} changes from {size[0]}x{size[1]} to {frame.width}x{frame.height} "
                     f"after {float(time):.2f} s; the frames of a video must have one size."
                 )
-            yield time, _square(scaler, frame, framing)
+            yield time, _square(scaler, frame, pixel_aspect, framing)
+
+
+def before_damage(frames: Iterator[_T]) -> Iterator[_T]:
+    """Yields `frames` up to the first damage, and logs a warning if there is any.
+
+    Raises:
+      UnreadableError: nothing can be decoded, or the video cannot be used for another reason.
+    """
+    number = 0
+    try:
+        for frame in frames:
+            number += 1
+            yield frame
+    except DamagedError as error:
+        if not number:
+            raise
+        logging.warning("%s The frames before that are used: %d.", error, number)
 
 
 def exact_rate(rate: float) -> Fraction | None:
@@ -149,7 +186,7 @@ def _opened(source: pathlib.Path | bytes, name: str) -> Iterator[tuple]:
             yield container, stream
     except (av.FFmpegError, OSError, MemoryError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
-        raise UnreadableError(f"{name} is not a readable video: {reason}.") from error
+        raise DamagedError(f"{name} is not a readable video: {reason}.") from error
 
 
 def _time(frame, number: int, stream, name: str, start: Fraction) -> Fraction:
@@ -161,10 +198,17 @@ def _time(frame, number: int, stream, name: str, start: Fraction) -> Fraction:
     return (stream.start_time or 0) * stream.time_base + number / Fraction(stream.average_rate)
 
 
-def _square(scaler: VideoReformatter, frame, framing: Framing) -> np.ndarray:
-    width, height = framing.scaled(frame.width, frame.height)
+def _square(
+    scaler: VideoReformatter, frame, pixel_aspect: Fraction, framing: Framing
+) -> np.ndarray:
+    """Returns uint8 `[size, size, channels]`; a pixel is `pixel_aspect` times as wide as high."""
+    width, height = framing.scaled(frame.width * pixel_aspect, frame.height)
     scaled = scaler.reformat(
-        frame, width=width, height=height, format=_FORMATS[framing.channels], interpolation="AREA"
+        _opaque(frame, framing.background),
+        width=width,
+        height=height,
+        format=_FORMATS[framing.channels],
+        interpolation="AREA",
     )
     side = framing.image_size
     left, upper = (width - side) // 2, (height - side) // 2
@@ -173,3 +217,15 @@ def _square(scaler: VideoReformatter, frame, framing: Framing) -> np.ndarray:
     square = np.rot90(square, round(frame.rotation / 90))
     # PyAV's gray arrays have no axis for the channel.
     return np.ascontiguousarray(square).reshape(side, side, framing.channels)
+
+
+def _opaque(frame: av.VideoFrame, background: str) -> av.VideoFrame:
+    if not any(component.is_alpha for component in frame.format.components):
+        return frame
+    rgba = frame.to_ndarray(format="rgba")
+    alpha = rgba[..., 3:].astype(np.uint16)
+    if alpha.min() == 255:
+        return frame
+    # At most 255 * 255 + 127, which fits in 16 bits.
+    mixed = rgba[..., :3] * alpha + np.uint16(ImageColor.getrgb(background)) * (255 - alpha)
+    return av.VideoFrame.from_ndarray(((mixed + 127) // 255).astype(np.uint8), format="rgb24")

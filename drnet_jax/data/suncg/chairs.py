@@ -117,7 +117,7 @@ def _in_order(name: str, files: tuple[tuple[str, str], ...]) -> list[tuple[str, 
 def _chairs(folder: str) -> dict[str, dict[str, list[RawFile]]]:
     """Returns the pictures of each elevation of each chair, all in natural order."""
     chairs: dict[str, dict[str, list[RawFile]]] = {}
-    for file in raw_files.walk(raw_files.open_folder(folder, _CONTENTS)):
+    for file in raw_files.walk(raw_files.open_folder(folder, _CONTENTS))[0]:
         chair, *rest = file.name.split("/")
         if len(rest) == 2 and _ELEVATION.fullmatch(rest[0]) and _PICTURE.fullmatch(rest[1]):
             chairs.setdefault(chair, {}).setdefault(rest[0], []).append(file)
