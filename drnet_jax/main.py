@@ -18,8 +18,9 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from drnet_jax import __version__
+from drnet_jax.base import stopping
 from drnet_jax.base.errors import InputError, input_errors
-from drnet_jax.runs import renamed
+from drnet_jax.runs import renamed, values
 
 MODES = ("train", "evaluate", "generate", "prepare", "import_torch")
 
@@ -63,6 +64,7 @@ _TORCH_LSTM = flags.DEFINE_string(
 
 def run() -> None:
     """Entry point of `python -m drnet_jax.main`."""
+    stopping.watch()
     logging.set_verbosity(logging.WARNING)
     sys.argv = _normalize(sys.argv)
     if "--version" in sys.argv[1:]:
@@ -82,6 +84,8 @@ def main(argv: Sequence[str]) -> None:
         with processes.connected(*arguments, seconds=_CONNECT_SECONDS.value):
             if not processes.is_first():
                 logging.set_verbosity(logging.ERROR)  # The first process warns for all.
+            if processes.count() > 1:
+                stopping.unwatch()
             code = _run_mode()
     except InputError as error:
         _exit(error, 2)
@@ -92,18 +96,16 @@ def _run_mode() -> int:
     """Runs the chosen mode; returns the exit code. A failure ends all processes."""
     from drnet_jax.base import processes
     from drnet_jax.runs import runtime
-    from drnet_jax.training.loop import StoppedError
 
     runtime.keep_freed_memory()
     runtime.keep_compiled_programs()
     try:
         _call_mode()
-    except StoppedError as error:
-        processes.say(f"{error} The same command resumes from there.")
+    except stopping.StoppedError as error:
+        processes.say(f"{error} {stopping.GOES_ON}")
         return 128 + error.signal
     except KeyboardInterrupt:
-        # Data are prepared piece by piece, so nothing that is finished is lost.
-        line, code = "Stopped. The same command resumes from there.", 130
+        line, code = stopping.line(), 130
         print(line, file=sys.stderr)
     except (InputError, FloatingPointError) as error:
         line, code = _first_line(error), 2 if isinstance(error, InputError) else 1
@@ -162,11 +164,8 @@ def _with_present_name(argument: str) -> str:
 def _parse(argv: Sequence[str]) -> list[str]:
     """Defines --config, parses all flags, and returns what is left of `argv`."""
     try:
-        values = _flag_values(argv)
-        config = _load_config(values)
-        for name in values:
-            if name.startswith("config."):
-                _require_setting(config, name)
+        config = _load_config(_flag_values(argv))
+        argv = [_with_plain_value(config, argument) for argument in argv]
         # The file is loaded by now: the flag --config takes the settings themselves.
         argv = [a for a in argv if not a.startswith(("--config=", "-config="))]
         config_flags.DEFINE_config_dict("config", config, _CONFIG_HELP, sys_argv=argv)
@@ -188,10 +187,10 @@ def _flag_values(argv: Sequence[str]) -> dict[str, str]:
     return dict(a.lstrip("-").split("=", 1) for a in argv if a.startswith("-") and "=" in a)
 
 
-def _load_config(values: Mapping[str, str]) -> ml_collections.ConfigDict:
+def _load_config(given: Mapping[str, str]) -> ml_collections.ConfigDict:
     """Returns the settings in --config, or else those that --mode uses; empty if it has none."""
-    if "config" in values:
-        path, _, variant = values["config"].partition(":")
+    if "config" in given:
+        path, _, variant = given["config"].partition(":")
         if pathlib.PurePath(path).name == "stored.py":  # In version 0.1: those of a workdir.
             return _load_trained(variant)
         path = _settings_file(path)
@@ -202,9 +201,9 @@ def _load_config(values: Mapping[str, str]) -> ml_collections.ConfigDict:
         present = renamed.present_settings(config.to_dict())
         # Only files for version 0.1 are copied: a copy no longer has references to other settings.
         return config if present == config.to_dict() else ml_collections.ConfigDict(present)
-    match values.get("mode"):
+    match given.get("mode"):
         case "evaluate" | "generate":
-            return _load_trained(values.get("workdir", _WORKDIR.default))
+            return _load_trained(given.get("workdir", _WORKDIR.default))
         case "import_torch":
             return _load_config({"config": "configs/mnist.py"})
     return ml_collections.ConfigDict()
@@ -227,14 +226,27 @@ def _settings_file(path: str) -> pathlib.Path:
     raise InputError(f"There is no file {path!r}; {_CONFIG_HINT}.")
 
 
-def _require_setting(config: ml_collections.ConfigDict, flag: str) -> None:
-    """Raises InputError unless `config` has the setting that `flag` names, as in `config.a.b`."""
-    section = config
-    for key in flag.split(".")[1:]:
-        if not hasattr(section, "keys") or key not in section:
-            known = ", ".join(sorted(section.keys())) if hasattr(section, "keys") else "none below"
-            raise InputError(f"Unknown setting --{flag}: there is no {key!r}; known: {known}.")
-        section = section[key]
+def _with_plain_value(config: ml_collections.ConfigDict, argument: str) -> str:
+    """Returns `argument` with its value as absl reads it, if it changes a setting of `config`.
+
+    Raises:
+      InputError: there is no such setting.
+      ValueError: the value is of another kind than the setting's.
+    """
+    flag, equals, value = argument.partition("=")
+    name = flag.lstrip("-")
+    if not argument.startswith("-") or not name.startswith("config."):
+        return argument
+    present = config
+    for key in name.split(".")[1:]:
+        if not hasattr(present, "keys") or key not in present:
+            known = ", ".join(sorted(present.keys())) if hasattr(present, "keys") else "none below"
+            raise InputError(f"Unknown setting --{name}: there is no {key!r}; known: {known}.")
+        present = present[key]
+    if not equals:  # absl allows `--config.data.consecutive`.
+        return argument
+    present = present.to_dict() if hasattr(present, "to_dict") else present
+    return f"{flag}={values.plain(name, value, present)}"
 
 
 def _exit(error: Exception, code: int) -> None:

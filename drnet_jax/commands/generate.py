@@ -11,11 +11,11 @@ import numpy as np
 from etils import epath
 
 from drnet_jax import report
-from drnet_jax.base import prng, processes, sharding
+from drnet_jax.base import prng, processes, sharding, stopping
 from drnet_jax.base.arrays import as_uint8
 from drnet_jax.base.errors import input_errors
 from drnet_jax.base.files import write_atomically
-from drnet_jax.evaluation import held_out
+from drnet_jax.evaluation import collapse, held_out
 from drnet_jax.models import inference
 from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import DrnetState, NetworkState, PredictorState
@@ -53,6 +53,7 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
 
 def write(run: Run, drnet: DrnetState, predictor: PredictorState | None) -> None:
     """Writes the final pictures and arrays to `samples/` of the run."""
+    stopping.doing("generating", "the trained model is saved")
     write_swap_grid(run, drnet, "swap_grid.png")
     if predictor is None:
         print(f"A swap grid is in {run.workdir / 'samples'}; no rollouts without a predictor.")
@@ -100,8 +101,10 @@ def write_swap_grid(run: Run, state: DrnetState, name: str) -> None:
     contents = run.source.frames("test", contents, last_observed)[:, 0]
     poses = run.source.frames("test", poses, last_observed)[:, 0]
     autoencoder = sharding.on_first_device(state.autoencoder)
-    swapped = _swap_program(run.networks)(autoencoder, contents, poses)
-    image = grids.swap_grid(poses, contents, jax.device_get(swapped))
+    swapped = jax.device_get(_swap_program(run.networks)(autoencoder, contents, poses))
+    if int(state.step) >= run.config.evaluation.collapse_step:
+        collapse.warn_if_alike(int(state.step), swapped, np.stack([contents, poses]))
+    image = grids.swap_grid(poses, contents, swapped)
     grids.write_png(run.workdir / "samples" / name, image)
 
 

@@ -1,18 +1,15 @@
 """Training, from scratch or from where it stopped, then scores, rollouts and a report."""
 
 import contextlib
-import itertools
-import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ml_collections
 import orbax.checkpoint as ocp
-from absl import logging
 from etils import epath
 
 from drnet_jax import report
-from drnet_jax.base import processes
+from drnet_jax.base import processes, stopping
 from drnet_jax.base.errors import input_errors
 from drnet_jax.commands import evaluate, generate
 from drnet_jax.models.state import DrnetState, PredictorState
@@ -42,6 +39,7 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
         if processes.is_first():
             lock.check_bucket(workdir)  # Before data are prepared, which may take long.
         run = create_run(config, workdir)
+        stopping.doing("starting")
         if is_finished(run.workdir):
             processes.say(f"{run.workdir} is finished: open {run.workdir / 'report.html'}")
             return
@@ -58,16 +56,18 @@ def _train(run: Run) -> None:
     processes.say(f"Data: {run.source.note}")
     if processes.is_first():
         write_json(run.workdir / "environment.json", environment.describe(run.source.note))
-    with _stop_requests() as stop_requested:
+    # With several processes, a signal to one of them stops all after the same step.
+    preempted = ocp.multihost.reached_preemption if processes.count() > 1 else None
 
-        def write_grid(state: DrnetState, name: str) -> None:
-            generate.write_sample(run, state, None, name)
+    def write_grid(state: DrnetState, name: str) -> None:
+        generate.write_sample(run, state, None, name)
 
+    def write_rollout(state: PredictorState, name: str) -> None:
+        generate.write_sample(run, drnet, state, name)
+
+    with stopping.requests(preempted) as stop_requested:
         drnet = fit_stage(run, drnet_stage(run), drnet, write_grid, stop_requested)
-
-        def write_rollout(state: PredictorState, name: str) -> None:
-            generate.write_sample(run, drnet, state, name)
-
+    with stopping.requests(preempted) as stop_requested:
         stage = predictor_stage(run, drnet)
         predictor = fit_stage(run, stage, predictor, write_rollout, stop_requested)
     if processes.is_first():
@@ -161,6 +161,7 @@ def fit_stage(
     """
     if state.step == stage.num_steps:
         return state
+    stopping.doing(f"training {stage.name}", "its checkpoints are kept")
     config = run.config
     intervals = Intervals(
         log=config.log_every_steps,
@@ -187,36 +188,3 @@ def fit_stage(
         if processes.is_first():
             writer = stack.enter_context(MetricsWriter(run.workdir, stage.name, int(state.step)))
         return fit(stage, state, intervals, Callbacks(log, draw, save, stop_requested))
-
-
-@contextlib.contextmanager
-def _stop_requests() -> Iterator[Callable[[], int]]:
-    """Yields a function that tells which of SIGTERM and Ctrl-C has come, 0 for neither.
-
-    A second Ctrl-C kills. With several processes, a signal to one of them stops all after the same
-    step.
-    """
-    received: list[int] = []
-    several, calls = processes.count() > 1, itertools.count()
-
-    def handle(number: int, _frame) -> None:
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
-        logging.warning("%s: saving, then stopping.", signal.Signals(number).name)
-        if several:  # JAX passes this signal on to the other processes.
-            signal.raise_signal(signal.SIGTERM)
-
-    def requested() -> int:
-        if not several:
-            return received[0] if received else 0
-        return signal.SIGTERM if ocp.multihost.reached_preemption(next(calls)) else 0
-
-    # JAX has a handler of its own for SIGTERM if there are several processes.
-    numbers = (signal.SIGINT,) if several else (signal.SIGTERM, signal.SIGINT)
-    old = {number: signal.signal(number, handle) for number in numbers}
-    try:
-        yield requested
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

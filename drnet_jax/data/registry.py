@@ -1,6 +1,7 @@
 """Turns the settings `config.data` into a source of clips."""
 
 import dataclasses
+import importlib
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -34,6 +35,7 @@ REAL = {
     "suncg": (suncg_chairs.SuncgChairs, suncg_chairs.SuncgChairsConfig),
     "video_folder": (video_folder.VideoFolder, video_folder.VideoFolderConfig),
 }
+NAMES = (MOVING_MNIST, *REAL)
 STAND_INS = {
     "kth": (kth_stand_in.StandInKth, kth_stand_in.StandInKthConfig),
     "norb": (norb_stand_in.StandInNorb, norb_stand_in.StandInNorbConfig),
@@ -62,11 +64,15 @@ def open_source(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> 
     )
 
 
-def check_name(name: str) -> None:
-    """Raises ValueError if there is no data set called `name`."""
-    known = [MOVING_MNIST, *REAL]
-    if name not in known:
-        raise ValueError(f"config.data.name={name!r}; allowed: {', '.join(known)}.")
+def check_array_record() -> None:
+    """Raises ValueError without the package that reads and writes all prepared data."""
+    try:
+        importlib.import_module("array_record")
+    except ImportError:
+        raise ValueError(
+            "Data are kept in ArrayRecord files, which need the package array-record. It has no "
+            "wheels for Windows: use Linux there, in WSL 2. Trained models work without it."
+        ) from None
 
 
 def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
@@ -78,6 +84,7 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
       ValueError: for settings that contradict each other.
       FileNotFoundError: if real files are asked for and are missing.
     """
+    check_array_record()
     name, image_size = data["name"], data["image_size"]
     folder = _real_folder(data)
     if folder is None:
@@ -140,6 +147,7 @@ def _real_folder(data: Mapping[str, Any]) -> epath.Path | None:
 
 
 def _moving_mnist(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> Source:
+    check_array_record()
     generator = MovingMnist(
         image_size=data["image_size"],
         digit_size=data["digit_size"],

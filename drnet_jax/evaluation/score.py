@@ -6,14 +6,14 @@ import numpy as np
 
 from drnet_jax.base import prng, sharding
 from drnet_jax.base.arrays import as_float
-from drnet_jax.evaluation import few_shot, leakage, neighbors, pde_sep, rollouts, swaps
+from drnet_jax.evaluation import collapse, few_shot, leakage, neighbors, pde_sep, rollouts, swaps
 from drnet_jax.evaluation.judges import actions as action_judge
 from drnet_jax.evaluation.judges import objects as object_judge
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
 
-SCHEMA_VERSION = 6
-"""The version of `evaluation.json`, raised with every rename; docs/evaluation.md describes it."""
+SCHEMA_VERSION = 7
+"""The version of `evaluation.json`, raised when parts change; docs/evaluation.md describes it."""
 
 NUM_MEAN_CLIPS = 1000
 """The number of clips behind the mean training frame."""
@@ -42,6 +42,7 @@ def score_run(run: Run, drnet: DrnetState, predictor: PredictorState | None = No
         "steps": int(drnet.step),
         "judge": judge and judge.record,
     }
+    record |= collapse.score(run, drnet, mean_frame)
     record |= swaps.score(run, drnet, predictor, judge, mean_frame)
     record |= dict.fromkeys(("prediction", "rollout", "pde_sep", "actions", "neighbors"))
     if predictor is not None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from etils import epath
 
-from drnet_jax.base import files, wording
+from drnet_jax.base import files, stopping, wording
 from drnet_jax.report import markup
 from drnet_jax.report.inputs import Inputs
 
@@ -28,6 +28,7 @@ def write(workdir: epath.PathLike) -> epath.Path:
     Raises:
       ValueError: when the folder does not exist.
     """
+    stopping.doing("writing the report", "the trained model is saved")
     # Imports matplotlib, which would delay the start of training by a second.
     from drnet_jax.report import charts
 

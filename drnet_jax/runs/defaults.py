@@ -38,6 +38,7 @@ def settings() -> ml_collections.ConfigDict:
         rollout_steps=1_000,  # Greatest length of a scored rollout, in frames.
         judge_steps=1_600,  # Training steps of the classifiers that judge generated frames.
         pde_sep_clips=5_000,  # Test clips of PDE-sep's test, for data that it applies to.
+        collapse_step=1_000,  # Pictures of the first stage warn of a collapse from this step on.
         probe_clips=3_000,  # Clips that probes learn from; 60 or more.
     )
     # Generated videos.

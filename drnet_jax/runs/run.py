@@ -11,7 +11,7 @@ import optax
 from absl import logging
 from etils import epath
 
-from drnet_jax.base import prng, processes, sharding
+from drnet_jax.base import prng, processes, sharding, stopping
 from drnet_jax.data import registry
 from drnet_jax.data.source import Source
 from drnet_jax.models.pose_lstm import PoseLSTM
@@ -143,7 +143,6 @@ def create_run(
       OSError: for missing or unreadable data, or a workdir that cannot be used.
     """
     settings = renamed.present_settings(config.to_dict())
-    registry.check_name(settings["data"]["name"])
     settings["data"] = complete_data(settings["data"])
     config = ml_collections.ConfigDict(settings)
     checks.check(config.to_dict())
@@ -249,6 +248,7 @@ def _open_source(
     workdir: epath.Path,
 ) -> Source:
     """Opens the data and writes what they turned out to be into `config.data`."""
+    stopping.doing("opening the data")
     source = registry.open_source(config.data, config.seed, mesh)
     checks.check_lengths(config, source)
     for name, value in source.resolved.items():

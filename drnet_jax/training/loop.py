@@ -9,21 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from drnet_jax.base.progress import progress_bar
+from drnet_jax.base.stopping import StoppedError
 from drnet_jax.training.due import Intervals, steps_per_call
 from drnet_jax.training.meter import Meter
+from drnet_jax.training.pace import Pace
 from drnet_jax.training.stages import Stage
-
-
-class StoppedError(Exception):
-    """A signal asked the run to stop; everything it had done is saved.
-
-    Attributes:
-      signal: its number.
-    """
-
-    def __init__(self, message: str, signal: int):
-        super().__init__(message)
-        self.signal = signal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +48,7 @@ def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) ->
     most, steps_per_input = stage.max_steps_per_call, stage.steps_per_input
     num_per_call = steps_per_call(first, stage.num_steps, intervals, most, steps_per_input)
     meter = Meter(stage.name, first, measure_waiting=steps_per_input == 1)
+    pace = Pace(stage.name, stage.num_steps)
     with (
         contextlib.closing(stage.inputs(first, num_per_call)) as inputs,
         progress_bar(stage.name, stage.num_steps, "step", initial=first) as bar,
@@ -85,6 +76,7 @@ def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) ->
                     )
             step += num_per_call
             bar.update(num_per_call)
+            pace.add(step, metrics)
             signal = callbacks.stop_requested()
             log_is_due, sample_is_due, save_is_due = intervals.due(step, stage.num_steps)
             save_is_due |= bool(signal)

@@ -20,7 +20,8 @@ from drnet_jax.runs.workdir import is_finished, stored_settings
 NO_TRUTH = generate.NO_TRUTH
 drnet_stage = train.drnet_stage
 
-_VERSIONS = (5, SCHEMA_VERSION)  # Version 5 has today's scores under other names.
+# Version 5 has other names, and neither has the part `collapse`, which no figure reads.
+_VERSIONS = (5, 6, SCHEMA_VERSION)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from absl import app, flags, logging
 from etils import epath
 
+from drnet_jax.base.stopping import StoppedError
 from drnet_jax.runs import runtime
-from drnet_jax.training.loop import StoppedError
 from experiments.shared import figure, runs
 from experiments.shared.figure import Figure
 from experiments.shared.variations import Variation

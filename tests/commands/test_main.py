@@ -1,5 +1,6 @@
 """The command line as a user starts it, in a separate process."""
 
+import itertools
 import json
 import time
 
@@ -23,8 +24,20 @@ MISTAKES = {
     ("--config=configs/mnist.py:fast",): "Unknown variant 'fast' of configs/mnist.py; known:",
     (SMOKE, "--config.drnet.steps=3"): "there is no 'steps'; known: adversarial_weight, batch",
     (SMOKE, "--config.model.width.x=3"): "there is no 'x'; known: none below",
-    (SMOKE, "--config.drnet.num_steps=many"): "invalid literal for int",
-    (SMOKE, "--config.drnet.num_steps=0"): "config.drnet.num_steps=0; allowed: above 0.",
+    (SMOKE, "--config.drnet.num_steps=many"): (
+        "config.drnet.num_steps='many'; allowed: whole numbers, such as 1000, 1_000 or 1e3."
+    ),
+    (SMOKE, "--config.drnet.num_steps=0"): (
+        "config.drnet.num_steps=0; allowed: whole numbers from 1 to 2,147,483,647."
+    ),
+    (SMOKE, "--config.drnet.num_steps=1.5"): "num_steps='1.5'; allowed: whole numbers",
+    (SMOKE, "--config.drnet=3"): "config.drnet is a section; allowed: --config.drnet.<name>=...",
+    (SMOKE, "--config.data.name=cifar"): (
+        "config.data.name='cifar'; allowed: moving_mnist, kth, norb, suncg, video_folder."
+    ),
+    (SMOKE, "--config.data.name=kth"): (
+        "The settings have no data.source, which the data 'kth' need: use their settings file."
+    ),
     (SMOKE, "--mode=generate"): "nothing has been trained there",
     ("--mode=evaluate",): "nothing has been trained there",
     ("--mode=evaluate", "--config=configs/stored.py:x"): "No config.json in x: nothing has been",
@@ -55,6 +68,44 @@ def test_a_mistake_is_one_line_and_exit_code_2(answers, arguments):
     assert line.startswith("drnet_jax: ")
     assert MISTAKES[arguments] in line
     assert not workdir.exists()
+
+
+BEYOND = {
+    "data.image_size=100000": "image_size=100000; allowed: whole numbers from 11 to 1,024",
+    "drnet.learning_rate=inf": "config.drnet.learning_rate=inf; allowed: finite numbers above 0.",
+    "drnet.num_steps=99999999999999999999": "num_steps=99999999999999999999; allowed: whole",
+    "drnet.batch_size=1000000": "batch_size=1000000; allowed: whole numbers from 2 to 100,000",
+    "rollout.num_steps=1000000000": "num_steps=1000000000; allowed: whole numbers from 1 to",
+    "model.pose_encoder=resnet50": "pose_encoder='resnet50'; allowed: attention, dcgan, resnet",
+    "model.content_dim=0": "content_dim=0 with content encoder 'dcgan'; allowed: above 0.",
+}
+
+
+def test_impossible_settings_are_refused_in_every_mode(trained, tmp_path):
+    modes = {
+        "prepare": [f"--config.data.data_dir={tmp_path / 'data'}", SMOKE],
+        "train": [f"--config.data.data_dir={tmp_path / 'data'}", SMOKE],
+        "evaluate": [],
+        "generate": [],
+    }
+    # All in one mode, and in the others one after the other: each command takes seconds.
+    others = itertools.cycle(["train", "evaluate", "generate"])
+    cases = [(mode, setting) for setting in BEYOND for mode in ("prepare", next(others))]
+    commands = {
+        (mode, setting): [
+            *(f"--mode={mode}", f"--workdir={tmp_path / 'run' if modes[mode] else trained}"),
+            *(*modes[mode], f"--config.{setting}"),
+        ]
+        for mode, setting in cases
+    }
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("*")}
+    answers = zip(commands, command_line.run_each(list(commands.values())), strict=True)
+    for (mode, setting), (status, _, stderr) in answers:
+        assert status == 2, (mode, setting, stderr)
+        (line,) = stderr.strip().splitlines()
+        assert BEYOND[setting] in line, mode
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("*")} == before
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

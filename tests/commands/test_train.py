@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from drnet_jax.base.errors import InputError
+from drnet_jax.base.stopping import StoppedError
 from drnet_jax.commands import train
 from drnet_jax.runs import run as run_lib
 from drnet_jax.runs.workdir import STAGES
-from drnet_jax.training.loop import StoppedError
 
 
 def final_states(config, workdir):
@@ -154,14 +154,17 @@ def test_batches_must_split_evenly_over_the_devices(config, tmp_path, stage):
             {"data.image_size": 40, "data.digit_size": 20},
             r"image_size 40; allowed: 4 times a power",
         ),
-        ({"data.image_size": 8, "data.digit_size": 4}, r"image_size=8; allowed: 11 and above"),
+        (
+            {"data.image_size": 8, "data.digit_size": 4},
+            r"image_size=8; allowed: whole numbers from 11 to 1,024",
+        ),
         ({"data.speeds": (-1.5, 2)}, r"speeds=\[-1.5, 2\]; allowed: a pair of integers"),
         ({"data.max_frame_gap": 2**20}, r"config.data.max_frame_gap=1048576 are together longer"),
         ({"model.discriminator_width": 0}, r"discriminator_width=0; allowed in training: above 0"),
         ({"predictor.num_predicted": 2**20}, r"together longer than a clip; allowed: 1,048,576"),
         ({"rollout.num_steps": 2**20}, r"config.rollout.num_steps=1048576 are together longer"),
         ({"data.digits_dir": "nowhere", "data.digits": "full"}, r"nowhere"),
-        ({"model.decoder": "vgg"}, r"Unknown decoder 'vgg'; known: attention, dcgan"),
+        ({"model.decoder": "vgg"}, r"config.model.decoder='vgg'; allowed: attention, dcgan, "),
     ],
 )
 def test_impossible_runs_leave_no_workdir(config, tmp_path, changes, message):

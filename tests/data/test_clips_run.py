@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from drnet_jax import api
+from drnet_jax.base.stopping import StoppedError
 from drnet_jax.commands import generate, train
 from drnet_jax.runs.workdir import STAGES
-from drnet_jax.training.loop import StoppedError
 from tests.commands.test_train import final_states, stop_in
 from tests.helpers.finished import people_config
 

@@ -76,11 +76,3 @@ def test_a_requested_stand_in_is_taken_even_if_there_are_files(tmp_path):
 def test_contradictory_settings_are_refused(tmp_path, name, changes, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         registry.make_builder(settings(tmp_path, name, **changes))
-
-
-def test_an_unknown_name_is_refused_and_the_known_ones_are_listed():
-    registry.check_name("moving_mnist")
-    with pytest.raises(ValueError) as error:
-        registry.check_name("kht")
-    names = "moving_mnist, kth, norb, suncg, video_folder"
-    assert str(error.value) == f"config.data.name='kht'; allowed: {names}."

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from drnet_jax.base.arrays import as_uint8
+from drnet_jax.base.stopping import StoppedError
 from drnet_jax.commands import evaluate, train
 from drnet_jax.evaluation import neighbors, rollouts
 from drnet_jax.evaluation.score import SCHEMA_VERSION
@@ -18,7 +19,6 @@ from drnet_jax.pictures.drawing import GENERATED
 from drnet_jax.runs import metrics_writer as writer
 from drnet_jax.runs.run import create_run
 from drnet_jax.runs.workdir import STAGES
-from drnet_jax.training.loop import StoppedError
 from experiments import (
     fig3_mnist,
     fig4_norb_adversarial,

@@ -71,6 +71,8 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
     """The factors that identify the content of a clip; if empty, every clip has its own content."""
     LABEL: str = ""
     """The class factor that names the motion in a clip; empty if there is none."""
+    LEAVE_OUT_COPIES = False
+    """Whether test inputs that share a clip with a training input are left out."""
     channels: int = 1
     """Channels of a frame: 1 for gray, 3 for color."""
 

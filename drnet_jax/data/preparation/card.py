@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.metadata
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ class Contents:
 
     splits: dict[str, list[dict[str, Any]]]  # Records in order, decoded, without their frames.
     skipped: list[tuple[str, str]]  # Name and reason of each input that could not be used.
+    # The training input with the same frames, by the test input that is left out because of it.
+    copies: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def text(builder: ClipBuilder, contents: Contents) -> str:
@@ -45,6 +48,7 @@ def text(builder: ClipBuilder, contents: Contents) -> str:
         },
         skipped=contents.skipped,
         ignored=builder.ignored(),
+        copies=contents.copies,
         name=builder.info.full_name,
         settings=", ".join(f"{key}={getattr(config, key)!r}" for key in settings),
         version=__version__,

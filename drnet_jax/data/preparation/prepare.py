@@ -19,8 +19,8 @@ from absl import logging
 from etils import epath
 
 from drnet_jax import __version__
-from drnet_jax.base import files, progress, wording
-from drnet_jax.data.preparation import card, write_folder
+from drnet_jax.base import files, progress, stopping, wording
+from drnet_jax.data.preparation import card, copies, write_folder
 from drnet_jax.data.preparation.builder import (
     SPLITS,
     ClipBuilder,
@@ -30,6 +30,8 @@ from drnet_jax.data.preparation.builder import (
 )
 
 _MOST_WARNINGS = 10  # The card lists all skipped inputs.
+
+_DIGEST = "digest"  # Of a clip's frames, among what is kept of its record.
 
 _Outcome = list[dict[str, Any]] | str
 """What became of a job: its decoded records without their frames, or why its input is unusable."""
@@ -86,6 +88,7 @@ def _part(builder: ClipBuilder, job: Job) -> epath.Path:
 
 
 def _make_and_write(builder: ClipBuilder, max_skipped: float, workers: int) -> None:
+    stopping.doing("preparing the data", "finished parts are kept")
     jobs = builder.jobs()
     _check_jobs(builder, jobs)
     title, num_jobs = builder.CARD.title, sum(len(split) for split in jobs.values())
@@ -100,8 +103,10 @@ def _make_and_write(builder: ClipBuilder, max_skipped: float, workers: int) -> N
     skipped = [(name, reason) for name, reason in outcomes.items() if isinstance(reason, str)]
     made = {name: clips for name, clips in outcomes.items() if not isinstance(clips, str)}
     kept = {split: [job for job in jobs[split] if job.name in made] for split in SPLITS}
+    copied = _copies(made, kept)
+    kept["test"] = [job for job in kept["test"] if job.name not in copied]
     clips = {split: [clip for job in kept[split] for clip in made[job.name]] for split in SPLITS}
-    contents = card.Contents(clips, skipped)
+    contents = card.Contents(clips, skipped, copied)
     _check_skipped(title, contents, num_jobs, max_skipped)
     _check_names(title, made)
     records = {split: _load_records(builder, kept[split]) for split in SPLITS}
@@ -157,7 +162,27 @@ def _run_job(builder: ClipBuilder, job: Job) -> _Outcome:
             raise RuntimeError(f"{builder.CARD.title}: {job.name!r} failed: {reason}") from error
         with _writing(builder.data_path):
             files.write_checked(_part(builder, job), records)
-    return [without_frames(builder.deserialize(record)) for record in records]
+    described = []
+    for record in records:
+        clip = builder.deserialize(record)
+        found = copies.digest(clip["frames"]) if builder.LEAVE_OUT_COPIES else None
+        described.append(without_frames(clip) | {_DIGEST: found})
+    return described
+
+
+def _copies(made: dict[str, list[dict[str, Any]]], kept: dict[str, list[Job]]) -> dict[str, str]:
+    """Returns the original of each test job that is a copy, by name, and logs them.
+
+    Takes the digests out of the records in `made`.
+    """
+    digests = {job: [clip.pop(_DIGEST) for clip in clips] for job, clips in made.items()}
+    train, test = ({job.name: digests[job.name] for job in kept[split]} for split in SPLITS)
+    copied = copies.of_training(train, test)
+    for name in list(copied)[:_MOST_WARNINGS]:
+        logging.warning("Left out of the test: %s has the frames of %s.", name, copied[name])
+    if (more := len(copied) - _MOST_WARNINGS) > 0:
+        logging.warning("Left out %s more copies.", f"{more:,}")
+    return copied
 
 
 def _check_skipped(title: str, contents: card.Contents, num_jobs: int, max_skipped: float) -> None:
@@ -175,6 +200,8 @@ def _check_skipped(title: str, contents: card.Contents, num_jobs: int, max_skipp
             f"{what}; at most {max_skipped:.3g} of all are allowed: "
             f"fix them, or allow more with config.data.max_skipped={needed:g}."
         )
+    if contents.copies:
+        what += f", {wording.count(len(contents.copies), 'test input')} left out as copies"
     for split, clips in contents.splits.items():
         if not clips:
             raise ValueError(f"The split {split!r} would have no clips. {what}.")

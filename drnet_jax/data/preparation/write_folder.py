@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import tensorflow_datasets as tfds
-from array_record.python import array_record_module
 from etils import epath
 
 from drnet_jax.base import progress
@@ -58,6 +57,9 @@ def _write_records(
     folder: epath.Path,
 ) -> dict[str, list[dict[str, Any]]]:
     """Writes the records and what tfds notes about them; returns those to draw, decoded."""
+    # Not at the top: Windows lacks it, where trained models can still be used.
+    from array_record.python import array_record_module
+
     builder.info.set_file_format(_FORMAT, override=True)
     infos, shown = [], {split: [] for split in records}
     num_clips = sum(len(clips) for clips in contents.splits.values())

@@ -85,6 +85,7 @@ class VideoFolder(ClipBuilder):
     """A clip is a video, a part of a long one, or a folder of pictures."""
 
     CONTENT = ("file",)
+    LEAVE_OUT_COPIES = True  # Folders of users may hold a video twice.
     LABEL = "label"  # A column of `labels.csv`, if it has one with this name.
     CARD = Card(
         title="Folder of videos",
