@@ -95,7 +95,7 @@ def main(argv: Sequence[str]) -> None:
 def _run_mode() -> int:
     """Runs the chosen mode; returns the exit code. A failure ends all processes."""
     from drnet_jax.base import processes
-    from drnet_jax.runs import runtime
+    from drnet_jax.runs import memory, runtime
 
     runtime.keep_freed_memory()
     runtime.keep_compiled_programs()
@@ -111,10 +111,14 @@ def _run_mode() -> int:
         line, code = _first_line(error), 2 if isinstance(error, InputError) else 1
         print(f"drnet_jax: {line}", file=sys.stderr)
     except Exception as error:
-        if processes.count() == 1:
+        line, code = memory.out_of_memory(error, stopping.current()), 1
+        if line:
+            print(f"drnet_jax: {line}", file=sys.stderr)
+        elif processes.count() == 1:
             raise
-        line, code = _first_line(error), 1
-        traceback.print_exc()
+        else:
+            line = _first_line(error)
+            traceback.print_exc()
     else:
         return 0
     processes.fail(line, code)

@@ -9,6 +9,7 @@ from drnet_jax.base.errors import input_errors
 from drnet_jax.evaluation import summary
 from drnet_jax.evaluation.score import score_run
 from drnet_jax.models.state import DrnetState, PredictorState
+from drnet_jax.runs import memory
 from drnet_jax.runs.metrics_writer import write_json
 from drnet_jax.runs.run import Run, open_trained
 
@@ -21,6 +22,7 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
     """
     with input_errors():
         run, drnet, predictor = open_trained(config, workdir)
+        memory.check(run, memory.scoring_needs)
     if processes.is_first():
         write(run, drnet, predictor)
         report.refresh(run.workdir)

@@ -20,6 +20,7 @@ from drnet_jax.models import inference
 from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import DrnetState, NetworkState, PredictorState
 from drnet_jax.pictures import grids, video
+from drnet_jax.runs import memory
 from drnet_jax.runs.run import Run, open_trained
 
 STRIP_STEPS = (6, 10, 25, 50, 100, 250, 500, 1000)
@@ -46,6 +47,7 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
     """
     with input_errors():
         run, drnet, predictor = open_trained(config, workdir)
+        memory.check(run, memory.rollout_needs)
     if processes.is_first():
         write(run, drnet, predictor)
         report.refresh(run.workdir)

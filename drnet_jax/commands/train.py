@@ -13,7 +13,7 @@ from drnet_jax.base import processes, stopping
 from drnet_jax.base.errors import input_errors
 from drnet_jax.commands import evaluate, generate
 from drnet_jax.models.state import DrnetState, PredictorState
-from drnet_jax.runs import checks, environment, lock
+from drnet_jax.runs import checks, environment, lock, memory
 from drnet_jax.runs.metrics_writer import MetricsWriter, write_json
 from drnet_jax.runs.run import Run, create_run
 from drnet_jax.runs.workdir import STAGES, is_finished
@@ -43,6 +43,7 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
         if is_finished(run.workdir):
             processes.say(f"{run.workdir} is finished: open {run.workdir / 'report.html'}")
             return
+        memory.check(run, memory.training_needs, memory.scoring_needs, memory.rollout_needs)
     with lock.hold(run.workdir) if processes.is_first() else contextlib.nullcontext():
         _train(run)
 

@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import re
+import signal
+import subprocess
 import time
 
 import chex
@@ -10,7 +13,7 @@ import pytest
 import drnet_jax
 from drnet_jax import main
 from drnet_jax.runs.run import create_run
-from tests.conftest import TINY, tiny_config
+from tests.conftest import ROOT, TINY, tiny_config
 from tests.helpers import command_line
 
 SMOKE = "--config=configs/mnist.py:smoke"
@@ -200,6 +203,36 @@ def test_a_killed_run_started_again_equals_one_that_was_not(trained, tmp_path, d
     assert records[0] == records[1]
     recorded = json.loads((tmp_path / "environment.json").read_text())["command"]
     assert recorded.startswith(f"python -m drnet_jax.main --workdir={tmp_path} --config=")
+
+
+@pytest.mark.slow
+def test_a_signal_in_any_phase_is_one_line_and_the_same_command_goes_on(tmp_path, data_dir):
+    """One run, stopped in each phase and started again until it is finished."""
+    tiny = [f"--config.{name}={value}" for name, value in TINY.items()]
+    command = (f"--workdir={tmp_path}", SMOKE, *tiny, f"--config.data.data_dir={data_dir}")
+    moments = {
+        "Data: ": (signal.SIGTERM, r"Stopped while (starting|training drnet)\b"),
+        "The first steps of predictor": (signal.SIGINT, "Stopped (after step|while training)"),
+        "Scoring ": (signal.SIGTERM, "Stopped while scoring; the trained model is saved. "),
+        "Generating ": (signal.SIGINT, "Stopped while generating; the trained model is saved. "),
+    }
+    for moment, (number, line) in moments.items():
+        with subprocess.Popen(
+            command_line.command(*command),
+            env=command_line.environment() | {"PYTHONUNBUFFERED": "1"},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            assert any(moment in read for read in process.stdout)
+            process.send_signal(number)
+            *_, last = [moment, *process.stdout]
+        assert process.returncode == 128 + number, last
+        assert re.match(line, last) and last.endswith("The same command resumes from there.\n")
+    result = command_line.run(*command)
+    assert result.returncode == 0, result.stderr
+    assert "Stopped" not in result.stdout and (tmp_path / "report.html").exists()
 
 
 # The test is about losses, so scores, pictures and rollouts are left out.
