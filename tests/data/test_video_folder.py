@@ -317,8 +317,8 @@ def test_a_video_that_is_cut_off_keeps_the_frames_before(tmp_path, share):
 
 def test_what_is_no_clip_is_ignored_and_listed(tmp_path):
     folder = tmp_path / "videos"
-    for name in ("clip 1", "clip 2"):
-        write_video(folder / f"{name}.mkv", clip(1))
+    for name, seed in (("clip 1", 1), ("clip 2", 5)):
+        write_video(folder / f"{name}.mkv", clip(seed))
         write_pictures(folder, clip(2, num_frames=1), [f"{name}.jpg"])
     write_pictures(folder / "album", clip(3, num_frames=1), ["cover 1.jpg"])
     names = ["frame_1_of_12.png", "frame_2_of_12.png", "frame_10_of_12.png", "thumb.png"]
