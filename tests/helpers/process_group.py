@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 from tests.conftest import ROOT
 from tests.helpers.command_line import environment
@@ -70,22 +71,19 @@ class ProcessGroup:
         Raises:
           TimeoutError: not all have ended within `seconds`; the message has their output.
         """
-        end = time.monotonic() + seconds
-        while any(process.poll() is None for process in self.processes):
-            if time.monotonic() > end:
-                texts = [self.output(number) for number in range(len(self.processes))]
-                raise TimeoutError("\n".join(texts))
-            time.sleep(0.05)
+        self.wait_until(
+            lambda: all(process.poll() is not None for process in self.processes), seconds
+        )
         return [process.returncode for process in self.processes]
 
-    def wait_for(self, path, seconds: float = 240) -> None:
-        """Waits until `path` exists; raises TimeoutError as `wait` does."""
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 240) -> None:
+        """Waits until `condition()`; raises TimeoutError as `wait` does, also if all have ended."""
         end = time.monotonic() + seconds
-        while not path.exists():
+        while not condition():
             ended = all(process.poll() is not None for process in self.processes)
-            if ended or time.monotonic() > end:
+            if (ended and not condition()) or time.monotonic() > end:
                 texts = [self.output(number) for number in range(len(self.processes))]
-                raise TimeoutError(f"no {path}\n" + "\n".join(texts))
+                raise TimeoutError("\n".join(texts))
             time.sleep(0.02)
 
 

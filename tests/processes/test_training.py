@@ -1,0 +1,135 @@
+"""Several processes that train one model, each with its own devices, as on the hosts of a pod."""
+
+import json
+import shutil
+import signal
+import sys
+import time
+
+import chex
+import pytest
+
+from drnet_jax.runs import run as run_lib
+from drnet_jax.runs.workdir import STAGES
+from tests.conftest import TINY
+from tests.helpers import process_group
+from tests.helpers.process_group import ProcessGroup
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="processes are connected by Gloo"),
+]
+
+LONG = {
+    "drnet.num_steps": 30,
+    "predictor.num_steps": 10,
+    "log_every_steps": 1,
+    "checkpoint_every_steps": 5,
+}
+SETTINGS = [f"--config.{name}={value}" for name, value in (TINY | LONG).items()]
+
+
+def losses(workdir):
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    timed = ("steps_per_second", "input_wait")
+    return [{k: v for k, v in line.items() if k not in timed} for line in lines]
+
+
+def checkpoints(workdir, stage):
+    folder = workdir / "checkpoints" / stage
+    return [int(p.name) for p in folder.iterdir() if p.name.isdigit()] if folder.exists() else []
+
+
+@pytest.mark.parametrize("data", ["digits", "people"])
+def test_two_processes_train_like_one(data, tmp_path, data_dir):
+    """The same clips in the same order: losses and states agree up to rounding."""
+    settings = (f"--data={data}", f"--data_dir={data_dir}", "--config.log_every_steps=1")
+    settings += ("--config.drnet.num_steps=4", "--config.predictor.num_steps=4")
+    for num, devices in ((1, 2), (2, 2)):
+        outcomes = process_group.run(
+            num,
+            *settings,
+            f"--workdir={tmp_path / f'{num}x{devices}'}",
+            devices=devices,
+            module="tests.helpers.train_stages",
+        )
+        assert [code for code, _ in outcomes] == [0] * num, outcomes
+        for number in range(num if num > 1 else 0):
+            total = num * devices
+            assert f" {number} of {num} " in outcomes[number][1]
+            assert f"{devices} of {total} devices" in outcomes[number][1]
+    expected = losses(tmp_path / "1x2")
+    assert len(expected) == 8
+    for row, other in zip(losses(tmp_path / "2x2"), expected, strict=True):
+        assert (row.pop("stage"), row.pop("step")) == (other.pop("stage"), other.pop("step"))
+        chex.assert_trees_all_close(row, other, rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture
+def start(data_dir):
+    """Starts a run of a few steps in two processes."""
+    return lambda workdir: ProcessGroup(
+        2,
+        "--config=configs/mnist.py:smoke",
+        *SETTINGS,
+        f"--config.data.data_dir={data_dir}",
+        f"--workdir={workdir}",
+        module="tests.helpers.only_train",
+    )
+
+
+def disturb(group, workdir, event):
+    """Calls `event` with the processes once they have saved something new.
+
+    Returns their exit codes, how long they took to end, and what they printed.
+    """
+    newest = [max(checkpoints(workdir, stage), default=0) for stage in STAGES]
+    with group:
+        group.wait_until(
+            lambda: [max(checkpoints(workdir, stage), default=0) for stage in STAGES] > newest
+        )
+        event(group.processes)
+        began = time.monotonic()
+        codes = group.wait()
+        return codes, time.monotonic() - began, [group.output(number) for number in range(2)]
+
+
+def test_runs_that_are_stopped_and_killed_end_like_an_undisturbed_one(tmp_path, start, config):
+    undisturbed, workdir = tmp_path / "undisturbed", tmp_path / "disturbed"
+    with start(undisturbed) as group:
+        assert group.wait() == [0, 0], group.output(0)
+        assert "Open " in group.output(0)
+        assert "Open " not in group.output(1)
+
+    # Ctrl-C in one process, here not the first, stops both after the same step.
+    codes, _, texts = disturb(
+        start(workdir), workdir, lambda processes: processes[1].send_signal(signal.SIGINT)
+    )
+    assert codes == [128 + signal.SIGTERM] * 2, texts
+    assert "which is saved. The same command resumes from there." in texts[0]
+    # When one is killed, the other ends too.
+    codes, seconds, texts = disturb(start(workdir), workdir, lambda processes: processes[1].kill())
+    assert codes[0] not in (0, 2), texts
+    assert codes[1] == -signal.SIGKILL, texts
+    assert seconds < 60
+
+    with start(workdir) as group:
+        assert group.wait() == [0, 0], group.output(0)
+        assert "Resuming drnet after step" in group.output(0)
+    assert losses(workdir) == losses(undisturbed)
+    config.update_from_flattened_dict(LONG)
+    states = [run_lib.create_run(config, path).restore() for path in (workdir, undisturbed)]
+    chex.assert_trees_all_equal(*states)
+
+
+def test_two_processes_score_and_sample_what_one_has_trained(tmp_path, trained):
+    shutil.copytree(trained, tmp_path / "run")
+    for name in ("evaluation.json", "samples/rollout.npz"):
+        (tmp_path / "run" / name).unlink()
+    for mode in ("evaluate", "generate"):
+        outcomes = process_group.run(2, f"--mode={mode}", f"--workdir={tmp_path / 'run'}")
+        assert [code for code, _ in outcomes] == [0, 0], outcomes
+    scores = [json.loads((p / "evaluation.json").read_text()) for p in (tmp_path / "run", trained)]
+    assert scores[0] == scores[1]
+    rollouts = [(p / "samples" / "rollout.npz").read_bytes() for p in (tmp_path / "run", trained)]
+    assert rollouts[0] == rollouts[1]
