@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import filelock
 import fsspec
@@ -66,6 +66,24 @@ def move(folder: epath.Path, target: epath.Path) -> None:
     # Not the file system's own `mv`, which deletes each object as soon as it is copied.
     bucket.copy(source, os.fspath(target), recursive=True)
     bucket.rm(source, recursive=True)
+
+
+def check_writable(folder: epath.PathLike) -> None:
+    """Raises an error if `folder`, in a bucket, cannot be written."""
+    write_atomically(epath.Path(folder) / ".writable", "").unlink()
+
+
+@contextlib.contextmanager
+def bucket_errors(folder: epath.PathLike) -> Iterator[None]:
+    """Turns the errors of the libraries behind buckets into an OSError that is one line."""
+    try:
+        yield
+    except ValueError:
+        raise
+    except Exception as error:
+        missing = isinstance(error, FileNotFoundError)
+        reason = "there is no such bucket" if missing else str(error) or type(error).__name__
+        raise OSError(f"{folder} cannot be used: {reason.splitlines()[0]}.") from error
 
 
 def write_checked(path: epath.PathLike, items: Sequence[bytes]) -> None:

@@ -10,7 +10,7 @@ import jax
 from absl import logging
 from etils import epath
 
-from drnet_jax.base import prng, wording
+from drnet_jax.base import local_copy, prng, wording
 from drnet_jax.data.kth import actions as kth_actions
 from drnet_jax.data.kth import stand_in as kth_stand_in
 from drnet_jax.data.moving_mnist import digits
@@ -98,7 +98,7 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
         if "background" in data:
             own["background"] = data["background"]
         config = config_class(image_size=image_size, folder=str(folder), **own)
-    builder = builder_class(config=config, data_dir=epath.Path(data["data_dir"]).expanduser())
+    builder = builder_class(config=config, data_dir=_local_data_dir(data))
     channels = 3 if data["colored"] else 1
     if builder.channels != channels:
         raise ValueError(
@@ -140,10 +140,14 @@ def _real_folder(data: Mapping[str, Any]) -> epath.Path | None:
     folder = epath.Path(data["folder"]).expanduser() if data["folder"] else usual
     # A single video may stand in for a folder of videos.
     if folder.is_dir() or (name == "video_folder" and folder.is_file()):
-        return folder
+        return local_copy.download(folder)
     if wanted == "auto" and not data["folder"] and name in STAND_INS:
         return None
     raise FileNotFoundError(f"There is no folder {folder}: set config.data.folder to the files.")
+
+
+def _local_data_dir(data: Mapping[str, Any]) -> epath.Path:
+    return local_copy.place(epath.Path(data["data_dir"]).expanduser())
 
 
 def _moving_mnist(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -> Source:
@@ -161,7 +165,7 @@ def _moving_mnist(data: Mapping[str, Any], seed: int, mesh: jax.sharding.Mesh) -
     found = digits.load(
         data["digits"],
         folder=data["digits_dir"] or None,
-        data_dir=epath.Path(data["data_dir"]).expanduser(),
+        data_dir=_local_data_dir(data),
     )
     return MovingMnistSource(
         generator,

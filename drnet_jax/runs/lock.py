@@ -31,28 +31,21 @@ _FACTS = "running.json"
 @contextlib.contextmanager
 def writing(workdir: epath.PathLike) -> Iterator[None]:
     """Turns errors in writing to `workdir` into an OSError that says in one line where and why."""
+    if not files.is_local(workdir):
+        with files.bucket_errors(f"--workdir={workdir}"):
+            yield
+        return
     try:
         yield
-    except ValueError:
-        raise
-    except Exception as error:  # The libraries behind buckets raise errors of their own.
-        if files.is_local(workdir):
-            if not isinstance(error, OSError):
-                raise
-            reason = error.strerror or error
-        elif isinstance(error, FileNotFoundError):
-            reason = "there is no such bucket"
-        else:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise OSError(f"Cannot write to --workdir={workdir}: {reason}.") from error
+    except OSError as error:
+        raise OSError(f"Cannot write to --workdir={workdir}: {error.strerror or error}.") from error
 
 
 def check_bucket(workdir: epath.PathLike) -> None:
     """Raises OSError if `workdir` is in a bucket that does not exist or cannot be written."""
     if not files.is_local(workdir):
         with writing(workdir):
-            probe = files.write_atomically(epath.Path(workdir) / ".writable", "")
-            probe.unlink()
+            files.check_writable(workdir)
 
 
 @contextlib.contextmanager

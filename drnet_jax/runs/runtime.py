@@ -1,13 +1,11 @@
 """Settings of the process: how it keeps freed memory, and where JAX keeps compiled programs."""
 
 import ctypes
-import os
-import pathlib
 import sys
 
 import jax
 
-from drnet_jax.base import files
+from drnet_jax.base import files, local_copy
 
 # From glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
@@ -40,5 +38,5 @@ def keep_compiled_programs() -> None:
         # XLA itself would take the address of a bucket for a folder on the disk.
         jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
     if jax.config.jax_compilation_cache_dir is None:
-        folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-        jax.config.update("jax_compilation_cache_dir", str(folder / "drnet_jax" / "programs"))
+        folder = local_copy.cache_folder() / "programs"
+        jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -89,6 +89,6 @@ def test_a_run_that_was_replaced_while_its_machine_slept_ends(bucket):
 
 
 def test_a_bucket_that_is_not_there_is_refused(bucket_server):
-    message = "Cannot write to --workdir=gs://absent/run: there is no such bucket"
+    message = "--workdir=gs://absent/run cannot be used: there is no such bucket."
     with pytest.raises(InputError, match=message), lock.hold("gs://absent/run", **QUICK):
         pass

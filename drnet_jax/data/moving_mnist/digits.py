@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import importlib.resources
 import io
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from etils import epath
 
+from drnet_jax.base import local_copy
 from drnet_jax.data.moving_mnist import idx, mnist_mirrors
 
 SOURCES = ("auto", "full", "embedded")
@@ -136,7 +138,7 @@ def _load_folder(folder: epath.Path, data_dir: epath.Path) -> Digits:
 
 def _load_mnist(data_dir: epath.Path, *, or_embedded: bool) -> Digits:
     folder = data_dir / "downloads" / "mnist"
-    if not _make_builder("full", data_dir).data_path.exists():
+    if not local_copy.is_complete(_make_builder("full", data_dir).data_path):
         try:
             mnist_mirrors.download(folder, first=mnist_mirrors.find_mirror())
         except ConnectionError as error:
@@ -172,19 +174,9 @@ def _prepare_and_read(
     `expected` are their checksums by file, `origin` is the end of their note.
     """
     builder = _make_builder(config, data_dir)
-    if not builder.data_path.exists():
-        settings = tfds.download.DownloadConfig(manual_dir=folder)
-        print(f"Preparing digits, once, in {builder.data_path}.")
-        tfds.disable_progress_bar()
-        try:
-            # tfds prints sizes, which it cannot know here.
-            with contextlib.redirect_stdout(io.StringIO()):
-                builder.download_and_prepare(download_config=settings, file_format="array_record")
-        except OSError as error:
-            # If another process was first, its folder is in place and our rename has failed.
-            if not builder.data_path.exists():
-                raise _unwritable(data_dir, error) from error
-        builder = _make_builder(config, data_dir)
+    prepare = functools.partial(_prepare, builder, folder)
+    local_copy.provide(builder.data_path, prepare)
+    builder = _make_builder(config, data_dir)  # It has to see what is in its folder now.
     try:
         splits = {split: _read_prepared(builder, split) for split in idx.FILES}
     except Exception as error:  # Each layer below has its own errors for damaged files.
@@ -195,6 +187,22 @@ def _prepare_and_read(
     train, test = splits["train"], splits["test"]
     note = f"{source}: {len(train[1]):,} training and {len(test[1]):,} test {origin}"
     return Digits(source, *train, *test, note)
+
+
+def _prepare(builder: MnistDigits, folder: epath.Path | None) -> None:
+    if builder.data_path.exists():
+        return
+    settings = tfds.download.DownloadConfig(manual_dir=folder)
+    print(f"Preparing digits, once, in {builder.data_path}.")
+    tfds.disable_progress_bar()
+    try:
+        # tfds prints sizes, which it cannot know here.
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(download_config=settings, file_format="array_record")
+    except OSError as error:
+        # If another process was first, its folder is in place and our rename has failed.
+        if not builder.data_path.exists():
+            raise _unwritable(builder.data_path, error) from error
 
 
 def _read_prepared(builder: MnistDigits, split: str) -> tuple[np.ndarray, np.ndarray]:

@@ -19,7 +19,7 @@ from absl import logging
 from etils import epath
 
 from drnet_jax import __version__
-from drnet_jax.base import files, progress, stopping, wording
+from drnet_jax.base import files, local_copy, progress, stopping, wording
 from drnet_jax.data.preparation import card, copies, write_folder
 from drnet_jax.data.preparation.builder import (
     SPLITS,
@@ -47,29 +47,37 @@ def prepare_clips(
     largest fraction of the jobs whose input may be unreadable, `workers` is the number of threads,
     by default one for each core.
 
+    If the builder's folder is the local copy of one in a bucket, the clips are fetched from there
+    if they are complete, and else uploaded.
+
     Returns:
-      The folder with the records, `card.md` and `contact_sheet.png`.
+      The local folder with the records, `card.md` and `contact_sheet.png`.
 
     Raises:
       FileNotFoundError: the folder of raw files or one of the required files does not exist.
       ValueError: too many inputs cannot be used, or the clips cannot be written; finished jobs
         are kept.
       RuntimeError: a job failed for a reason other than its input.
+      OSError: a bucket cannot be used.
     """
-    folder = builder.data_path
-    if "://" in os.fspath(folder):
-        raise ValueError(f"Clips can be prepared in a local folder only, not in {folder}.")
-    parts = _parts(builder)
+    make = functools.partial(_prepare, builder, max_skipped, workers or _num_cores())
+    local_copy.provide(builder.data_path, make)
+    # A builder that was created before its data set was complete expects another format.
+    if not builder.info.initialized:
+        builder.info.set_file_format(write_folder.FORMAT, override=True)
+    builder.info.read_from_directory(builder.data_path)
+    return builder.data_path
+
+
+def _prepare(builder: ClipBuilder, max_skipped: float, workers: int) -> None:
+    folder, parts = builder.data_path, _parts(builder)
     # The folder of a data set appears all at once, when it is complete.
     if not folder.exists() or parts.exists():
         with _locked(builder):
             if not folder.exists():
-                _make_and_write(builder, max_skipped, workers or _num_cores())
+                _make_and_write(builder, max_skipped, workers)
             with _writing(folder):
                 parts.rmtree(missing_ok=True)
-    # The builder may have been created before the data set was complete.
-    builder.info.read_from_directory(folder)
-    return folder
 
 
 def _parts(builder: ClipBuilder) -> epath.Path:

@@ -13,7 +13,7 @@ from drnet_jax.base import progress
 from drnet_jax.data.preparation import card, contact_sheet
 from drnet_jax.data.preparation.builder import ClipBuilder
 
-_FORMAT = "array_record"
+FORMAT = "array_record"
 _FILE_BYTES = 256 * 2**20  # Of unpacked frames; files up to this size are easy to copy.
 
 Records = dict[str, Iterator[bytes]]
@@ -60,14 +60,14 @@ def _write_records(
     # Not at the top: Windows lacks it, where trained models can still be used.
     from array_record.python import array_record_module
 
-    builder.info.set_file_format(_FORMAT, override=True)
+    builder.info.set_file_format(FORMAT, override=True)
     infos, shown = [], {split: [] for split in records}
     num_clips = sum(len(clips) for clips in contents.splits.values())
     with progress.progress_bar("Writing", num_clips, "clip") as bar:
         for split, clips in contents.splits.items():
             chosen = contact_sheet.spread(len(clips), contact_sheet.NUM_CLIPS)
             template = tfds.core.ShardedFileTemplate(
-                folder, dataset_name=builder.name, split=split, filetype_suffix=_FORMAT
+                folder, dataset_name=builder.name, split=split, filetype_suffix=FORMAT
             )
             by_file = _numbers_by_file(builder, [clip["length"] for clip in clips])
             paths = template.sharded_filepaths(len(by_file))
