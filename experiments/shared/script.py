@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib
 import pathlib
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -98,4 +99,4 @@ def errors_in_one_line() -> Iterator[None]:
         sys.exit(2)
     except (StoppedError, KeyboardInterrupt) as error:
         print(f"{str(error) or 'Stopped.'} The same command continues from there.")
-        sys.exit(130)
+        sys.exit(128 + getattr(error, "signal", signal.SIGINT))

@@ -62,6 +62,9 @@ def check_documented(record):
 def test_summary_of_what_few_data_allow(trained):
     record = json.loads((trained / "evaluation.json").read_text())
     plain = summary.text(record)
+    assert "COLLAPSED" not in summary.text(record | {"collapse": {"warnings": []}})
+    collapsed = record | {"collapse": {"warnings": ["all clips have the same content."]}}
+    assert "COLLAPSED: all clips have the same content." in summary.text(collapsed).splitlines()
     assert "closest of 20,000 training frames" in plain and "action" not in plain
     over = {"mean": [0.25, 0.5, 0.75]}
     answer = {"inception_score": over, "accuracy": over}

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import signal
 
 import ml_collections
 import numpy as np
@@ -274,7 +275,7 @@ def test_files_of_a_figure(people, tmp_path, capsys):
     ("error", "code", "line"),
     [
         (KeyboardInterrupt(), 130, "Stopped. The same command continues from there."),
-        (StoppedError("Saved."), 130, "Saved. The same command continues from there."),
+        (StoppedError("Saved.", signal.SIGTERM), 143, "Saved. The same command continues from there."),
         (ValueError("What is\nwrong."), 2, "What is"),
     ],
 )

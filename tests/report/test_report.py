@@ -132,6 +132,26 @@ def test_empty_folder_says_what_is_missing(tmp_path):
     assert not _count(page, "img") and not _count(page, "svg")
 
 
+def test_a_collapse_is_told(workdir):
+    assert "ollapse" not in _read(workdir)[1]
+    collapse = {
+        "warnings": ["all clips have the same content."],
+        "content_spread": 0.004,
+        "frames_over_contents": {"model": 0.0123, "truth": 0.2},
+        "frames_over_poses": {"model": 0.1, "truth": 0.15},
+    }
+    words = _read(workdir, collapse=collapse)[1]
+    assert "This model has collapsed: all clips have the same content." in words
+    assert (
+        "decoded frames deviate from their mean by 0.012 over contents (real frames: 0.200) and by "
+        "0.100 over poses (0.150), contents by 0% of their size."
+    ) in words
+    words = _read(workdir, collapse=collapse | {"warnings": [], "content_spread": None})[1]
+    assert "has collapsed" not in words and "over poses (0.150)." in words
+    for broken in (3, {"warnings": 3}, {"warnings": None, "frames_over_poses": "x"}):
+        assert "ollapse" not in _read(workdir, collapse=broken)[1]
+
+
 @pytest.mark.parametrize(
     "name",
     [
