@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-import signal
 
 import ml_collections
 import numpy as np
@@ -275,7 +274,7 @@ def test_files_of_a_figure(people, tmp_path, capsys):
     ("error", "code", "line"),
     [
         (KeyboardInterrupt(), 130, "Stopped. The same command continues from there."),
-        (StoppedError("Saved.", signal.SIGTERM), 143, "Saved. The same command continues from there."),
+        (StoppedError("Saved.", 15), 143, "Saved. The same command continues from there."),
         (ValueError("What is\nwrong."), 2, "What is"),
     ],
 )
