@@ -149,16 +149,19 @@ def fail(reason: str, code: int) -> None:
     """
     if count() == 1:
         return
-    try:
+    # Another process may have failed first, or process 0 may be gone.
+    with contextlib.suppress(Exception):
         _client().key_value_set(_FAILURE, f"{code} {_name()} ended: {reason}")
-        time.sleep(
-            3 * _ASK_EVERY_SECONDS
-        )  # If this is process 0, the others ask it for the reason.
-    except Exception:  # Another process has failed first, or process 0 is gone.
-        pass
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends this process without waiting for the others, as a normal exit would."""
     sys.stdout.flush()
     sys.stderr.flush()
-    # A normal exit would wait for the others.
+    if is_first():
+        # The others ask this process for the reason, and JAX would abort them if it were gone.
+        time.sleep(3 * _ASK_EVERY_SECONDS)
     os._exit(code)
 
 
@@ -171,8 +174,8 @@ def _end_with_others(ended: threading.Event) -> None:
             continue
         if reason.startswith(f"{_name()} "):
             return  # This process, which is ending already.
-        print(f"drnet_jax: {reason}", file=sys.stderr, flush=True)
-        os._exit(int(code))
+        print(f"drnet_jax: {reason}", file=sys.stderr)
+        _leave(int(code))
 
 
 def barrier() -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from tests.conftest import ROOT
 from tests.helpers.command_line import environment
@@ -24,29 +24,40 @@ class ProcessGroup:
         num: int,
         *arguments: str,
         devices: int = 1,
-        each=(),
         module: str = "drnet_jax.main",
-        **variables: str,
+        slurm: bool = False,
+        each: Sequence[Mapping[str, str]] = (),
     ):
-        """Starts `num` processes of `module` with `devices` fake devices each.
+        """Starts `num` processes of `module`.
 
-        `each` has additional arguments for single processes, by number.
+        Args:
+          num: the number of processes; one is started as a user would start it.
+          arguments: what follows `module`.
+          devices: the number of fake devices of each process.
+          module: what Python runs.
+          slurm: whether the processes find each other by the variables of Slurm, not by flags.
+          each: environment variables of single processes, by number; the variable PWD is the folder
+            that the process starts in.
         """
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             port = found.getsockname()[1]
-        variables = environment() | {"JAX_NUM_CPU_DEVICES": str(devices)} | variables
-        variables["PYTHONPATH"] = str(ROOT)
+        variables = environment() | {"JAX_NUM_CPU_DEVICES": str(devices), "PYTHONPATH": str(ROOT)}
         self._files = [tempfile.TemporaryFile("w+") for _ in range(num)]  # noqa: SIM115
         self.processes = []
         for number, file in enumerate(self._files):
-            own = [*arguments, *(each[number] if each else ())]
-            if num > 1:
-                own += [f"--coordinator_address=127.0.0.1:{port}", f"--num_processes={num}"]
-                own += [f"--process_id={number}"]
-            command = [sys.executable, "-m", module, *own]
+            flags, own = [], dict(each[number]) if each else {}
+            if slurm:
+                own |= _slurm(num, number)
+            elif num > 1:
+                flags += [f"--coordinator_address=127.0.0.1:{port}", f"--num_processes={num}"]
+                flags += [f"--process_id={number}"]
             process = subprocess.Popen(
-                command, env=variables, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT
+                [sys.executable, "-m", module, *arguments, *flags],
+                env=variables | own,
+                cwd=own.get("PWD", ROOT),
+                stdout=file,
+                stderr=subprocess.STDOUT,
             )
             self.processes.append(process)
 
@@ -85,6 +96,18 @@ class ProcessGroup:
                 texts = [self.output(number) for number in range(len(self.processes))]
                 raise TimeoutError("\n".join(texts))
             time.sleep(0.02)
+
+
+def _slurm(num: int, number: int) -> dict[str, str]:
+    """Returns what Slurm's `srun` tells a task."""
+    return {
+        # JAX derives the port from the number of the job.
+        "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": str(num),
+        "SLURM_PROCID": str(number),
+        "SLURM_LOCALID": "0",
+    }
 
 
 def run(num: int, *arguments: str, **options) -> list[tuple[int, str]]:

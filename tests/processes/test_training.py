@@ -127,7 +127,9 @@ def test_two_processes_score_and_sample_what_one_has_trained(tmp_path, trained):
     for name in ("evaluation.json", "samples/rollout.npz"):
         (tmp_path / "run" / name).unlink()
     for mode in ("evaluate", "generate"):
-        outcomes = process_group.run(2, f"--mode={mode}", f"--workdir={tmp_path / 'run'}")
+        outcomes = process_group.run(
+            2, f"--mode={mode}", f"--workdir={tmp_path / 'run'}", slurm=True
+        )
         assert [code for code, _ in outcomes] == [0, 0], outcomes
     scores = [json.loads((p / "evaluation.json").read_text()) for p in (tmp_path / "run", trained)]
     assert scores[0] == scores[1]
