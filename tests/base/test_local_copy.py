@@ -1,13 +1,14 @@
 """Folders of a bucket that are copied to this machine, and data sets that are prepared there."""
 
 import fsspec
+import numpy as np
 import pytest
 from etils import epath
 
 from drnet_jax.base import files, local_copy
-from drnet_jax.data.moving_mnist import digits
+from drnet_jax.data.moving_mnist import digits, idx
 from drnet_jax.data.preparation import prepare
-from tests.helpers import toy_clips
+from tests.helpers import idx_files, toy_clips
 
 
 @pytest.fixture
@@ -112,6 +113,17 @@ def test_digits_are_prepared_once_for_all_hosts(bucket, on_host, monkeypatch):
     second = digits.load("embedded", folder=None, data_dir=local_copy.place(bucket))
     assert second.note == first.note
     assert (second.train_images == first.train_images).all()
+
+
+def test_a_users_digits_are_read_from_a_bucket(bucket, on_host):
+    for split, (images, labels) in idx.FILES.items():
+        num = {"train": 5, "test": 3}[split]
+        files.write_atomically(bucket / images, idx_files.images_file(num))
+        files.write_atomically(bucket / labels, idx_files.labels_file(*range(num)))
+    data_dir = local_copy.place(bucket / "data")
+    found = digits.load("full", folder=str(bucket), data_dir=data_dir)
+    assert found.note.endswith(f"digits, not those of MNIST, from {bucket}")
+    np.testing.assert_array_equal(found.test_labels, [0, 1, 2])
 
 
 def test_a_bucket_that_is_not_there_is_refused_before_clips_are_made(

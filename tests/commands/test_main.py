@@ -161,37 +161,13 @@ def test_a_settings_file_of_version_0_1_is_read_under_todays_names(tmp_path):
     assert not {"max_step", "coloured", "procedural"} & set(data)
 
 
-# The process kills itself, so that the kill always comes at the same step.
-_KILLED_IN_STEP = """
-import dataclasses, os, signal, sys
-from drnet_jax import main
-from drnet_jax.commands import train
-
-stage, number = sys.argv.pop(1), int(sys.argv.pop(1))
-make = getattr(train, f"{stage}_stage")
-
-def make_deadly(*args):
-    built = make(*args)
-
-    def step(num_steps, state, inputs):
-        if int(state.step) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return built.step(num_steps, state, inputs)
-
-    return dataclasses.replace(built, step=step)
-
-setattr(train, f"{stage}_stage", make_deadly)
-main.run()
-"""
-
-
 @pytest.mark.slow
 def test_a_killed_run_started_again_equals_one_that_was_not(trained, tmp_path, data_dir):
     """`kill -9` in each stage, then the same command: the same parameters, bit for bit."""
     tiny = [f"--config.{name}={value}" for name, value in TINY.items()]
     command = (f"--workdir={tmp_path}", SMOKE, *tiny, f"--config.data.data_dir={data_dir}")
     for stage in ("drnet", "predictor"):
-        result = command_line.run(stage, "4", *command, program=_KILLED_IN_STEP)
+        result = command_line.run(stage, "4", *command, program=command_line.KILLED_IN_STEP)
         assert result.returncode == -9, result.stderr
     result = command_line.run(*command)
     assert result.returncode == 0, result.stderr

@@ -34,6 +34,29 @@ for arguments in json.loads(sys.argv[1]):
 print(json.dumps(answers))
 """
 
+KILLED_IN_STEP = """
+import dataclasses, os, signal, sys
+from drnet_jax import main
+from drnet_jax.commands import train
+
+stage, number = sys.argv.pop(1), int(sys.argv.pop(1))
+make = getattr(train, f"{stage}_stage")
+
+def make_deadly(*args):
+    built = make(*args)
+
+    def step(num_steps, state, inputs):
+        if int(state.step) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return built.step(num_steps, state, inputs)
+
+    return dataclasses.replace(built, step=step)
+
+setattr(train, f"{stage}_stage", make_deadly)
+main.run()
+"""
+"""The command line after a stage and a step, in which the process kills itself; for `run`."""
+
 
 def command(*arguments: str) -> list[str]:
     """Returns the command that a user would type."""
