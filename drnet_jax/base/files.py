@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import logging
 import os
 from collections.abc import Iterator, Sequence
 
@@ -16,6 +17,7 @@ _CHECKSUM_BYTES = 32
 # Otherwise names and sizes that this process once listed would hide what others write later, and a
 # file that has grown would be read to its old end.
 fsspec.config.conf.setdefault("gcs", {})["use_listings_cache"] = False
+logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # It also raises the errors that it logs.
 
 
 def is_local(path: epath.PathLike) -> bool:
@@ -51,7 +53,12 @@ def read(path: epath.PathLike) -> bytes:
         return epath.Path(path).read_bytes()
     # An opened object is read in pieces, which may be of different versions.
     bucket, source = fsspec.url_to_fs(os.fspath(path))
-    return bucket.cat_file(source)
+    try:
+        return bucket.cat_file(source)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise OSError(f"{path} cannot be read: {_reason(error)}.") from error
 
 
 def move(folder: epath.Path, target: epath.Path) -> None:
@@ -82,8 +89,12 @@ def bucket_errors(folder: epath.PathLike) -> Iterator[None]:
         raise
     except Exception as error:
         missing = isinstance(error, FileNotFoundError)
-        reason = "there is no such bucket" if missing else str(error) or type(error).__name__
-        raise OSError(f"{folder} cannot be used: {reason.splitlines()[0]}.") from error
+        reason = "there is no such bucket" if missing else _reason(error)
+        raise OSError(f"{folder} cannot be used: {reason}.") from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def write_checked(path: epath.PathLike, items: Sequence[bytes]) -> None:

@@ -55,16 +55,18 @@ def test_a_bucket_holds_a_run_from_a_kill_to_the_finished_model(bucket, tmp_path
     # The cache of another host: everything that is needed has to come from the bucket.
     first, second = ({"XDG_CACHE_HOME": str(tmp_path / name)} for name in "ab")
 
-    result = command_line.run("drnet", "5", *command, program=command_line.KILLED_IN_STEP, **first)
+    result = command_line.run(
+        "predictor", "5", *command, program=command_line.KILLED_IN_STEP, **first
+    )
     assert result.returncode == -9, result.stderr
-    assert logged(workdir)[0] == ("drnet", 2)
+    steps = [(stage, step) for stage in ("drnet", "predictor") for step in (2, 4, 6)]
+    assert logged(workdir)[:3] == steps[:3]  # Everything up to the checkpoint at the end.
     assert (workdir / "running.json").exists()
 
     result = command_line.run(*command, **second)
     assert result.returncode == 0, result.stderr
-    assert "Resuming drnet after step 3." in result.stdout
+    assert "Resuming drnet after step 6." in result.stdout
     assert f"Fetching {bucket / 'data'}" in result.stdout
-    steps = [(stage, step) for stage in ("drnet", "predictor") for step in (2, 4, 6)]
     assert logged(workdir) == steps
     for stage in ("drnet", "predictor"):
         assert {step for _, step, _ in points(workdir, stage)} == {2, 4, 6}
