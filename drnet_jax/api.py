@@ -2,6 +2,8 @@
 
 import functools
 import operator
+import os
+import pathlib
 from typing import Any
 
 import jax
@@ -13,7 +15,7 @@ from etils import epath
 from drnet_jax.base import wording
 from drnet_jax.base.arrays import Array, Tree
 from drnet_jax.data import registry
-from drnet_jax.data.readers import given_frames
+from drnet_jax.data.readers import given_frames, inputs
 from drnet_jax.models import inference
 from drnet_jax.models.content import Content
 from drnet_jax.models.rollout import compiled_rollout
@@ -43,6 +45,7 @@ class Model:
 
     Attributes:
       config: the settings of the run.
+      video_form: the form of a frame, and the frames per second that `read` takes; None for all.
       variables: `params` and `batch_stats` of each network, by its name.
     """
 
@@ -60,7 +63,7 @@ class Model:
         self.variables = variables
         self._run = run
         self._steps = steps  # Finished ones, of each stage.
-        self._framing, self._frame_rate = registry.user_video_form(run.config.data)
+        self.video_form = registry.user_video_form(run.config.data)
         names = ("content_encoder", "pose_encoder", "decoder")
         self._autoencoder = NetworkState(
             params={name: variables[name]["params"] for name in names},
@@ -98,6 +101,28 @@ class Model:
             f"  {model.content_encoder} and {model.pose_encoder} encoders, trained for {steps} "
             f"steps; {rollouts}"
         )
+
+    def read(self, path: str | os.PathLike, num_frames: int | None = None) -> np.ndarray:
+        """Returns the frames of a video as this model takes them, uint8 `[time, height, width, *]`.
+
+        Size, crop, background and frame rate are those with which the training data's reader would
+        take them.
+
+        Args:
+          path: a video, a GIF, an image file, or a folder of numbered images.
+          num_frames: the most frames to return; None for all.
+
+        Raises:
+          FileNotFoundError: there is no such file or folder.
+          ValueError: it cannot be read, or the folder holds several clips or none.
+        """
+        return self.read_timed(path, num_frames)[0]
+
+    def read_timed(
+        self, path: str | os.PathLike, num_frames: int | None = None
+    ) -> tuple[np.ndarray, float | None]:
+        """Returns what `read` does and the frames per second, None for images and single frames."""
+        return inputs.read(pathlib.Path(path), *self.video_form, num_frames)
 
     def content(self, frames: Any) -> Content:
         """Returns the content of frames `[(batch, (time,)) height, width, channels]`.
@@ -165,7 +190,7 @@ class Model:
 
     def _frames(self, frames: Any, fewest: int) -> Array:
         """Returns `frames` as an array that has from `fewest` to 5 axes and fits the model."""
-        array = given_frames.as_array(frames, self._framing)
+        array = given_frames.as_array(frames, self.video_form[0])
         if not fewest <= array.ndim <= 5:
             axes = ("", "time, ", "batch, time, ")[fewest - 3 :]
             size = ", ".join(map(str, self._run.frame_shape))

@@ -22,14 +22,16 @@ from drnet_jax.base import stopping
 from drnet_jax.base.errors import InputError, input_errors
 from drnet_jax.runs import renamed, values
 
-MODES = ("train", "evaluate", "generate", "prepare", "import_torch")
+MODES = ("train", "evaluate", "generate", "swap", "embed", "prepare", "import_torch")
+WITHOUT_CONFIG = ("evaluate", "generate", "swap", "embed")
+"""The modes that read the settings of the workdir if no file is given."""
 
 _CONFIG_HINT = "give a settings file, such as --config=configs/mnist.py:quick"
 
 _CONFIG_HELP = (
     "Settings file, with an optional variant, such as configs/mnist.py:quick. "
     "--config.<name>=<value> changes one setting, as in --config.drnet.num_steps=1000. "
-    "evaluate and generate read the settings of --workdir when no file is given."
+    "evaluate, generate, swap and embed read the settings of --workdir when no file is given."
 )
 _MODE = flags.DEFINE_enum(
     "mode",
@@ -37,12 +39,19 @@ _MODE = flags.DEFINE_enum(
     MODES,
     "train: both stages, then scores, rollouts and a report; resumes an interrupted run. "
     "evaluate: scores of a trained workdir. generate: rollouts and swap grids of a trained "
-    "workdir. prepare: only the data set of --config, with a card and a contact sheet. "
+    "workdir, or of --input. swap: the content of the video --content with the motion of --pose. "
+    "embed: content and pose of every frame of the data set, or of --input. "
+    "prepare: only the data set of --config, with a card and a contact sheet. "
     "import_torch: a workdir from --torch_checkpoint, a file of the authors' PyTorch code.",
 )
 _WORKDIR = flags.DEFINE_string(
     "workdir", "runs/latest", "The run's folder: logs, checkpoints, pictures, report."
 )
+_INPUT = flags.DEFINE_string(
+    "input", None, "For generate: a clip to continue. For embed: a video or a folder of videos."
+)
+_CONTENT = flags.DEFINE_string("content", None, "For swap: a video, or an image file.")
+_POSE = flags.DEFINE_string("pose", None, "For swap: a video, or a folder of numbered images.")
 _COORDINATOR_ADDRESS = flags.DEFINE_string(
     "coordinator_address",
     None,
@@ -126,7 +135,7 @@ def _run_mode() -> int:
 
 
 def _call_mode() -> None:
-    from drnet_jax.commands import evaluate, generate, import_torch, prepare_data, train
+    from drnet_jax.commands import evaluate, generate, import_torch, prepare_data, swap, train
 
     config, workdir = flags.FLAGS["config"].value, _WORKDIR.value
     match _MODE.value:
@@ -134,8 +143,16 @@ def _call_mode() -> None:
             train.run(config, workdir)
         case "evaluate":
             evaluate.run(config, workdir)
+        case "generate" if _INPUT.value:
+            generate.run_on_input(config, workdir, _INPUT.value)
         case "generate":
             generate.run(config, workdir)
+        case "swap":
+            swap.run(config, workdir, _CONTENT.value, _POSE.value)
+        case "embed":
+            from drnet_jax.commands import embed  # PyArrow takes half a second.
+
+            embed.run(config, workdir, _INPUT.value)
         case "prepare":
             prepare_data.run(config)
         case "import_torch":
@@ -145,7 +162,7 @@ def _call_mode() -> None:
 def _normalize(argv: Sequence[str]) -> list[str]:
     """Returns `argv` with `--flag value` as `--flag=value` and settings under today's names."""
     known = ("config", "mode", "workdir", "torch_checkpoint", "torch_lstm", "coordinator_address")
-    known += ("num_processes", "process_id", "connect_seconds")
+    known += ("input", "content", "pose", "num_processes", "process_id", "connect_seconds")
     joined: list[str] = []
     for argument in argv:
         argument = "--help" if argument == "-h" else argument
@@ -179,6 +196,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
             raise InputError(f"Unexpected arguments: {' '.join(arguments[1:])}.")
         if not config:
             raise InputError(f"--config is missing; {_CONFIG_HINT}.")
+        for flag, value in (("content", _CONTENT.value), ("pose", _POSE.value)):
+            if _MODE.value == "swap" and not value:
+                raise InputError(f"--{flag} is missing; give a video, as in --{flag}=clip.mp4.")
         if _MODE.value == "import_torch" and not _TORCH_CHECKPOINT.value:
             raise InputError("--torch_checkpoint is missing; give a file of the authors' code.")
     except Exception as error:  # Whatever a settings file or a flag parser raises.
@@ -205,11 +225,10 @@ def _load_config(given: Mapping[str, str]) -> ml_collections.ConfigDict:
         present = renamed.present_settings(config.to_dict())
         # Only files for version 0.1 are copied: a copy no longer has references to other settings.
         return config if present == config.to_dict() else ml_collections.ConfigDict(present)
-    match given.get("mode"):
-        case "evaluate" | "generate":
-            return _load_trained(given.get("workdir", _WORKDIR.default))
-        case "import_torch":
-            return _load_config({"config": "configs/mnist.py"})
+    if given.get("mode") in WITHOUT_CONFIG:
+        return _load_trained(given.get("workdir", _WORKDIR.default))
+    if given.get("mode") == "import_torch":
+        return _load_config({"config": "configs/mnist.py"})
     return ml_collections.ConfigDict()
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import pathlib
 from collections.abc import Callable
 
 import jax
@@ -10,8 +11,8 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from drnet_jax import report
-from drnet_jax.base import prng, processes, sharding, stopping
+from drnet_jax import api, report
+from drnet_jax.base import prng, processes, sharding, stopping, wording
 from drnet_jax.base.arrays import as_uint8
 from drnet_jax.base.errors import input_errors
 from drnet_jax.base.files import write_atomically
@@ -21,7 +22,8 @@ from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import DrnetState, NetworkState, PredictorState
 from drnet_jax.pictures import grids, video
 from drnet_jax.runs import memory
-from drnet_jax.runs.run import Run, open_trained
+from drnet_jax.runs.run import Run, create_run, open_trained
+from drnet_jax.runs.workdir import trained_settings
 
 STRIP_STEPS = (6, 10, 25, 50, 100, 250, 500, 1000)
 """Time steps in the strip: those at the right of the paper's Figure 3, and one more."""
@@ -53,6 +55,85 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
         report.refresh(run.workdir)
 
 
+def run_on_input(config: ml_collections.ConfigDict, workdir: epath.PathLike, path: str) -> None:
+    """Writes a rollout that continues the user's own clip at `path` to `samples/`; needs no data.
+
+    Raises:
+      InputError: for a clip that is too short or cannot be read, or as `run` does.
+    """
+    with input_errors():
+        model = open_model(config, workdir)
+        num_observed = model.config.predictor.num_observed
+        num_steps = model.config.rollout.num_steps
+        frames, rate = model.read_timed(path, num_observed + num_steps)
+        if len(frames) < num_observed:
+            found = wording.count(len(frames), "frame")
+            raise ValueError(f"{path} has {found}; allowed: at least {num_observed}, to observe.")
+        generated = model.rollout(frames[:num_observed], num_steps)
+    if not processes.is_first():
+        return
+    observed, truth = frames[None, :num_observed], frames[None, num_observed:]
+    folder = epath.Path(workdir) / "samples"
+    name = f"{clip_name(path)}_rollout"
+    generated = jax.device_get(generated)[None]
+    _write_arrays(folder / f"{name}.npz", observed, generated, truth)
+    truth = truth if truth.shape[1] else None
+    write_videos(folder, name, rate, _animations(observed, generated, truth))
+    what = wording.count(num_steps, "generated frame")
+    print(f"{what} after {path} are in {folder}, as {name}.mp4, .gif and .npz.")
+
+
+def open_model(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> api.Model:
+    """Returns the trained model of `workdir` with the settings `config`, without its data.
+
+    Raises:
+      FileNotFoundError, ValueError: as `api.load` does.
+    """
+    trained_settings(workdir)
+    return api.Model(create_run(config, workdir, with_data=False))
+
+
+def clip_name(path: str) -> str:
+    """Returns the name of files that are about the clip at `path`."""
+    return pathlib.Path(path).resolve().stem
+
+
+def write_videos(
+    folder: epath.Path, name: str, rate: float | None, animations: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Writes the first of `animations` as `name.mp4` and the second as `name.gif`.
+
+    `rate` is the frames per second; None is `FRAMES_PER_SECOND`.
+    """
+    rate = rate or FRAMES_PER_SECOND
+    video.write_mp4(folder / f"{name}.mp4", animations[0], rate)
+    video.write_gif(folder / f"{name}.gif", animations[1], rate)
+
+
+def _animations(
+    observed: np.ndarray, generated: np.ndarray, truth: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns a rollout for an MP4 and for a GIF, which skips steps much earlier.
+
+    A GIF stores nearly every frame in full.
+    """
+    last = observed.shape[1] + generated.shape[1]
+    steps = video.playback_steps(last, dense=1000), video.playback_steps(last)
+    return tuple(video.rollout_animation(observed, generated, truth, s) for s in steps)
+
+
+def _write_arrays(
+    path: epath.Path, observed: np.ndarray, generated: np.ndarray, truth: np.ndarray
+) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        frames=np.concatenate([observed, generated], axis=1),
+        truth=np.concatenate([observed, truth], axis=1),
+    )
+    write_atomically(path, buffer.getvalue())
+
+
 def write(run: Run, drnet: DrnetState, predictor: PredictorState | None) -> None:
     """Writes the final pictures and arrays to `samples/` of the run."""
     stopping.doing("generating", "the trained model is saved")
@@ -64,21 +145,10 @@ def write(run: Run, drnet: DrnetState, predictor: PredictorState | None) -> None
         run, drnet, predictor, run.config.rollout.num_clips, run.config.rollout.num_steps
     )
     folder = run.workdir / "samples"
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        frames=np.concatenate([observed, generated], axis=1),
-        truth=np.concatenate([observed, truth], axis=1),
-    )
-    write_atomically(folder / "rollout.npz", buffer.getvalue())
+    _write_arrays(folder / "rollout.npz", observed, generated, truth)
     _write_strip(folder / "rollout_strip.png", observed, generated, truth)
     played = [array[:NUM_SHOWN_CLIPS] for array in (observed, generated, truth)]
-    last = observed.shape[1] + generated.shape[1]
-    animation = video.rollout_animation(*played, video.playback_steps(last, dense=1000))
-    video.write_mp4(folder / "rollout.mp4", animation, FRAMES_PER_SECOND)
-    # A GIF stores nearly every frame in full, so it starts to skip steps much earlier.
-    animation = video.rollout_animation(*played, video.playback_steps(last))
-    video.write_gif(folder / "rollout.gif", animation, FRAMES_PER_SECOND)
+    write_videos(folder, "rollout", None, _animations(*played))
     print(f"{generated.shape[1]} generated frames of {len(generated)} clips are in {folder}.")
 
 

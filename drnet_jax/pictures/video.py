@@ -60,6 +60,35 @@ def rollout_animation(
     return np.stack(pictures)
 
 
+def swap_animation(
+    content_frame: np.ndarray, pose_frames: np.ndarray, swapped: np.ndarray
+) -> np.ndarray:
+    """Returns a still frame, a clip, and the clip with the content of the still, side by side.
+
+    Args:
+      content_frame: `[height, width, channels]`.
+      pose_frames: `[time, height, width, channels]`.
+      swapped: shaped like `pose_frames`.
+
+    Returns:
+      uint8 `[time, height, width, 3]`, with a heading above each column.
+    """
+    factor = drawing.enlargement(content_frame, at_least=120)
+    height, width = (factor * side for side in content_frame.shape[:2])
+    lefts = [drawing.MARGIN + i * (width + drawing.GAP) for i in range(3)]
+    top = drawing.LINE + drawing.MARGIN
+    background = drawing.blank(lefts[-1] + width + drawing.MARGIN, top + height + drawing.MARGIN)
+    colors = (drawing.MUTED, drawing.OBSERVED, drawing.GENERATED)
+    for words, color, left in zip(("content", "pose", "swap"), colors, lefts, strict=True):
+        drawing.heading(background, words, color, left, left + width)
+    pictures = []
+    for pose, swap in zip(pose_frames, swapped, strict=True):
+        picture = background.copy()
+        drawing.paste_row(picture, (content_frame, pose, swap), lefts, top, factor)
+        pictures.append(np.asarray(picture))
+    return np.stack(pictures)
+
+
 def write_gif(path: epath.PathLike, frames: np.ndarray, fps: float) -> epath.Path:
     """Writes `frames`, uint8 `[time, height, width, 3]`, as a GIF that loops; returns its path."""
     palette = _palette(frames[:: max(1, len(frames) // 16)])

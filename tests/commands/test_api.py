@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import drnet_jax
+from tests.helpers import videos
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,20 @@ def test_lists_pictures_and_paths_are_frames(model, frames, tmp_path):
     np.testing.assert_array_equal(model.pose([pictures, pictures])[1], expected)
     large = pictures[0].resize((64, 64), Image.Resampling.NEAREST)
     assert model.pose(large).shape == (3,)
+
+
+def test_read_returns_the_frames_of_a_users_video(model, tmp_path):
+    frames = videos.clip(1, num_frames=6)
+    videos.write_video(tmp_path / "a.mkv", frames)
+    videos.write_pictures(tmp_path / "b", frames)
+    for name in ("a.mkv", "b"):
+        np.testing.assert_array_equal(model.read(tmp_path / name), frames)
+    np.testing.assert_array_equal(model.read(str(tmp_path / "a.mkv"), num_frames=2), frames[:2])
+    np.testing.assert_array_equal(model.read(tmp_path / "b" / "3.png"), frames[3:4])
+    with pytest.raises(ValueError, match=r"holds 2 clips, such as a\.mkv, b; give a single video"):
+        model.read(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"There is no .*; give a video or a folder of pic"):
+        model.read(tmp_path / "c")
 
 
 def test_a_clip_and_a_frame_need_no_batch_axis(model, frames):

@@ -2,6 +2,7 @@ import dataclasses
 import io
 import shutil
 
+import av
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 from etils import epath
 from PIL import Image
 
+import drnet_jax
 from drnet_jax.base.errors import InputError
-from drnet_jax.commands import generate
+from drnet_jax.commands import generate, swap
 from drnet_jax.runs.run import create_run
+from tests.helpers import videos
 
 
 def test_rollout_arrays_begin_with_the_observed_frames_and_carry_the_truth(trained):
@@ -69,3 +72,66 @@ def test_generate_before_the_predictor_is_trained_is_refused(trained, config, tm
     shutil.rmtree(workdir / "checkpoints" / "predictor")
     with pytest.raises(InputError, match=r"No checkpoint of stage 'predictor'"):
         generate.run(config, workdir)
+
+
+@pytest.fixture
+def workdir(trained, tmp_path):
+    """A copy of the trained run, to write into."""
+    return shutil.copytree(trained, tmp_path / "copy")
+
+
+def played(path) -> int:
+    """Returns the number of frames of a video."""
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_generate_continues_the_users_own_clip(config, workdir, tmp_path):
+    path = tmp_path / "my clip.mkv"
+    frames = videos.clip(1, num_frames=9, height=32, width=32)
+    videos.write_video(path, frames, rate=20)
+    config.rollout.num_steps = 6
+    generate.run_on_input(config, workdir, str(path))
+    samples = workdir / "samples"
+    with np.load(samples / "my clip_rollout.npz") as arrays:
+        generated, truth = arrays["frames"], arrays["truth"]
+    assert generated.shape == (1, 11, 16, 16, 3) and truth.shape == (1, 9, 16, 16, 3)
+    # The reader averages areas: here, blocks of 2 x 2 pixels.
+    expected = frames.reshape(9, 16, 2, 16, 2, 3).mean(axis=(2, 4))
+    assert np.abs(truth[0] - expected).max() <= 1
+    np.testing.assert_array_equal(generated[:, :5], truth[:, :5])
+    model = drnet_jax.load(workdir)
+    rollout = np.asarray(model.rollout(truth[:, :5], 6)).astype(int)
+    assert np.abs(generated[:, 5:] - rollout).max() <= 1
+    assert played(samples / "my clip_rollout.mp4") == played(samples / "my clip_rollout.gif") == 11
+    with av.open(str(samples / "my clip_rollout.mp4")) as container:
+        assert container.streams.video[0].average_rate == 20
+
+
+def test_a_clip_that_cannot_be_observed_is_refused(config, workdir, tmp_path):
+    path = tmp_path / "short.mkv"
+    videos.write_video(path, videos.clip(1, num_frames=4))
+    with pytest.raises(InputError, match=r"short\.mkv has 4 frames; allowed: at least 5, to obs"):
+        generate.run_on_input(config, workdir, str(path))
+    with pytest.raises(InputError, match=r"There is no .*nowhere\.mp4; give a video or a folder"):
+        generate.run_on_input(config, workdir, str(tmp_path / "nowhere.mp4"))
+    path.write_bytes(b"no video")
+    with pytest.raises(InputError, match=r"short\.mkv is not a readable video"):
+        generate.run_on_input(config, workdir, str(path))
+
+
+def test_swap_puts_the_content_of_one_video_into_the_motion_of_another(config, workdir, tmp_path):
+    contents, poses = (videos.clip(seed, num_frames=7) for seed in (1, 2))
+    videos.write_video(tmp_path / "a.mkv", contents)
+    videos.write_pictures(tmp_path / "b", poses)
+    config.rollout.frames_at_once = 3
+    swap.run(config, workdir, str(tmp_path / "a.mkv"), str(tmp_path / "b"))
+    with np.load(workdir / "samples" / "a_as_b.npz") as arrays:
+        np.testing.assert_array_equal(arrays["content_frame"], contents[3])
+        np.testing.assert_array_equal(arrays["pose_frames"], poses)
+        swapped = arrays["frames"]
+    model = drnet_jax.load(workdir)
+    expected = 255 * np.asarray(model.decode(model.content(contents[3]), model.pose(poses)))
+    assert swapped.dtype == np.uint8 and np.abs(swapped - expected).max() < 1
+    for suffix in ("mp4", "gif"):
+        assert played(workdir / "samples" / f"a_as_b.{suffix}") == 7

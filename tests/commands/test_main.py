@@ -20,7 +20,10 @@ SMOKE = "--config=configs/mnist.py:smoke"
 
 MISTAKES = {
     (): "--config is missing; give a settings file, such as --config=configs/mnist.py:quick.",
-    (SMOKE, "--mode=draw"): "should be one of <train|evaluate|generate|prepare|import_torch>",
+    (
+        SMOKE,
+        "--mode=draw",
+    ): "should be one of <train|evaluate|generate|swap|embed|",
     (SMOKE, "--wokdir=x"): "Unknown command line flag 'wokdir'. Did you mean: workdir",
     (SMOKE, "more"): "Unexpected arguments: more.",
     ("--config=configs/nist.py",): "There is no file 'configs/nist.py'",
@@ -42,6 +45,8 @@ MISTAKES = {
         "The settings have no data.source, which the data 'kth' need: use their settings file."
     ),
     (SMOKE, "--mode=generate"): "nothing has been trained there",
+    (SMOKE, "--mode=swap", "--pose=a.mp4"): "--content is missing; give a video, as in --content=",
+    ("--mode=swap", "--content=a", "--pose=b"): "nothing has been trained there",
     ("--mode=evaluate",): "nothing has been trained there",
     ("--mode=evaluate", "--config=configs/stored.py:x"): "No config.json in x: nothing has been",
     ("--mode=import_torch",): "--torch_checkpoint is missing",

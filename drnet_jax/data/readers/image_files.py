@@ -1,7 +1,7 @@
 """Reads image files as frames, with Pillow."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -18,24 +18,31 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM")
 def read_sequence(files: Sequence[tuple[str, pathlib.Path]], framing: Framing) -> np.ndarray:
     """Returns the pictures in `files` as frames, uint8 `[time, size, size, channels]`.
 
+    Arguments and errors are those of `frames`.
+    """
+    return np.stack(list(frames(files, framing)))
+
+
+def frames(files: Sequence[tuple[str, pathlib.Path]], framing: Framing) -> Iterator[np.ndarray]:
+    """Yields the pictures in `files` as frames, uint8 `[size, size, channels]`.
+
     Transparent parts show `framing.background`. A picture that already has the right size keeps
     every bit. `files` are (name for errors, path) of each frame, in order.
 
     Raises:
       UnreadableError: a picture is damaged, or the pictures differ in size.
     """
-    frames, sizes = [], {}
+    size = None
     for name, path in files:
         picture = _open(name, path, framing)
-        first = sizes.setdefault(picture.size, name)
-        if len(sizes) > 1:
-            (size, earlier), *_ = sizes.items()
+        if size is None:
+            size, earlier = picture.size, name
+        if picture.size != size:
             raise UnreadableError(
-                f"{first} is {picture.width}x{picture.height}, but {earlier} is "
+                f"{name} is {picture.width}x{picture.height}, but {earlier} is "
                 f"{size[0]}x{size[1]}; the pictures of a clip must have one size."
             )
-        frames.append(_square(picture, framing))
-    return np.stack(frames)
+        yield _square(picture, framing)
 
 
 def as_frame(picture: Image.Image, framing: Framing) -> np.ndarray:

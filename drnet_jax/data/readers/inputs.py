@@ -1,6 +1,7 @@
 """What people hand over as clips: videos, and folders of numbered pictures."""
 
 import dataclasses
+import itertools
 import pathlib
 import re
 import unicodedata
@@ -65,7 +66,7 @@ class Input:
         if not self.is_video:
             part = slice(int(start), None if stop is None else int(stop))
             pictures = [(file.name, file.path) for file in in_order(self.files)[part]]
-            return ((None, frame) for frame in image_files.read_sequence(pictures, framing))
+            return ((None, frame) for frame in image_files.frames(pictures, framing))
         path = self.files[0].path
         timed = video_files.frames(path, self.name, framing, start=start, stop=stop)
         timed = video_files.before_damage(timed)
@@ -131,6 +132,28 @@ def find_one(path: pathlib.Path) -> Input:
             "give a single video or folder of numbered pictures."
         )
     return next(iter(found.values()))
+
+
+def read(
+    path: pathlib.Path,
+    framing: Framing,
+    frame_rate: Fraction | None,
+    num_frames: int | None = None,
+) -> tuple[np.ndarray, float | None]:
+    """Returns the frames of the only clip at `path`, and how many of them a second has.
+
+    Frames are uint8 `[time, size, size, channels]`, the first `num_frames` if that is given. The
+    rate is None for pictures and single frames. Other arguments are those of `Input.frames`.
+
+    Raises:
+      FileNotFoundError, ValueError: as `find_one` and `Input.frames` do.
+    """
+    timed = list(itertools.islice(find_one(path).frames(framing, frame_rate), num_frames))
+    if not timed:
+        raise UnreadableError(f"{path} holds no frames.")
+    times, frames = zip(*timed, strict=True)
+    lasts = times[-1] - times[0] if times[-1] is not None else 0
+    return np.stack(frames), float((len(times) - 1) / lasts) if lasts else None
 
 
 def in_order(files: Sequence[RawFile]) -> list[RawFile]:
