@@ -12,7 +12,7 @@ import pytest
 from drnet_jax.runs import run as run_lib
 from drnet_jax.runs.workdir import STAGES
 from tests.conftest import TINY
-from tests.helpers import process_group
+from tests.helpers import bucket, process_group
 from tests.helpers.process_group import ProcessGroup
 
 pytestmark = [
@@ -67,15 +67,21 @@ def test_two_processes_train_like_one(data, tmp_path, data_dir):
 
 @pytest.fixture
 def start(data_dir):
-    """Starts a run of a few steps in two processes."""
-    return lambda workdir: ProcessGroup(
-        2,
-        "--config=configs/mnist.py:smoke",
-        *SETTINGS,
-        f"--config.data.data_dir={data_dir}",
-        f"--workdir={workdir}",
-        module="tests.helpers.only_train",
-    )
+    """Starts a run of a few steps, by default in two processes with one device each."""
+
+    def start(workdir, *arguments, num=2):
+        return ProcessGroup(
+            num,
+            "--config=configs/mnist.py:smoke",
+            *SETTINGS,
+            f"--config.data.data_dir={data_dir}",
+            f"--workdir={workdir}",
+            *arguments,
+            devices=2 // num,
+            module="tests.helpers.only_train",
+        )
+
+    return start
 
 
 def disturb(group, workdir, event):
@@ -91,7 +97,7 @@ def disturb(group, workdir, event):
         event(group.processes)
         began = time.monotonic()
         codes = group.wait()
-        return codes, time.monotonic() - began, [group.output(number) for number in range(2)]
+        return codes, time.monotonic() - began, [group.output(n) for n in range(len(codes))]
 
 
 def test_runs_that_are_stopped_and_killed_end_like_an_undisturbed_one(tmp_path, start, config):
@@ -122,6 +128,27 @@ def test_runs_that_are_stopped_and_killed_end_like_an_undisturbed_one(tmp_path, 
     chex.assert_trees_all_equal(*states)
 
 
+def test_a_run_goes_on_in_another_number_of_processes(tmp_path, start):
+    """One process, then two, then one again: losses are those of one, up to rounding."""
+    # Adam turns rounding into steps of full size, so steps are small.
+    slow = ("--config.drnet.learning_rate=1e-5", "--config.predictor.learning_rate=1e-5")
+    with start(tmp_path / "one", *slow, num=1) as group:
+        assert group.wait() == [0], group.output(0)
+    workdir = tmp_path / "both"
+    for num in (1, 2):
+        group = start(workdir, *slow, num=num)
+        codes, _, texts = disturb(
+            group, workdir, lambda processes: processes[0].send_signal(signal.SIGTERM)
+        )
+        assert codes == [128 + signal.SIGTERM] * num, texts
+    with start(workdir, *slow, num=1) as group:
+        assert group.wait() == [0], group.output(0)
+        assert "Resuming drnet after step" in group.output(0)
+    for row, other in zip(losses(workdir), losses(tmp_path / "one"), strict=True):
+        assert (row.pop("stage"), row.pop("step")) == (other.pop("stage"), other.pop("step"))
+        chex.assert_trees_all_close(row, other, rtol=1e-3, atol=1e-4)
+
+
 def test_two_processes_score_and_sample_what_one_has_trained(tmp_path, trained):
     shutil.copytree(trained, tmp_path / "run")
     for name in ("evaluation.json", "samples/rollout.npz"):
@@ -135,3 +162,20 @@ def test_two_processes_score_and_sample_what_one_has_trained(tmp_path, trained):
     assert scores[0] == scores[1]
     rollouts = [(p / "samples" / "rollout.npz").read_bytes() for p in (tmp_path / "run", trained)]
     assert rollouts[0] == rollouts[1]
+
+
+def test_two_processes_with_everything_in_a_bucket(tmp_path):
+    """Each has a home of its own, as on two hosts: only the bucket is common."""
+    folders = ("--workdir=gs://bucket/run", "--config.data.data_dir=gs://bucket/data")
+    settings = ("--config=configs/mnist.py:smoke", *SETTINGS, "--config.predictor.num_steps=5")
+    with bucket.serving() as server:
+        each = [server | {"XDG_CACHE_HOME": str(tmp_path / name)} for name in "ab"]
+        arguments = (*settings, "--config.drnet.num_steps=5", *folders)
+        outcomes = process_group.run(2, *arguments, module="tests.helpers.only_train", each=each)
+        assert [code for code, _ in outcomes] == [0, 0], outcomes
+        # The same command goes on from what both have written.
+        outcomes = process_group.run(2, *arguments, module="tests.helpers.only_train", each=each)
+        assert [code for code, _ in outcomes] == [0, 0], outcomes
+        assert "gs://bucket/run is finished" in outcomes[0][1]
+    for name in "ab":
+        assert list((tmp_path / name).rglob("*.array_record*"))
