@@ -13,6 +13,7 @@ import pytest
 from drnet_jax.base.errors import InputError
 from drnet_jax.base.stopping import StoppedError
 from drnet_jax.commands import train
+from drnet_jax.runs import lock
 from drnet_jax.runs import run as run_lib
 from drnet_jax.runs.workdir import STAGES
 
@@ -136,6 +137,12 @@ def test_an_unwritable_workdir_is_refused(config, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"Cannot write to --workdir=.*file"):
         train.run(config, tmp_path / "file")
+
+
+def test_a_second_run_in_a_workdir_is_refused(config, tmp_path):
+    with lock.hold(tmp_path), pytest.raises(InputError, match="is in use by process"):
+        train.run(config, tmp_path)
+    assert not (tmp_path / "config.json").exists()
 
 
 @pytest.mark.parametrize("stage", STAGES)
