@@ -29,7 +29,7 @@ WITHOUT_CONFIG = ("evaluate", "generate", "swap", "embed")
 _CONFIG_HINT = "give a settings file, such as --config=configs/mnist.py:quick"
 
 _CONFIG_HELP = (
-    "Settings file, with an optional variant, such as configs/mnist.py:quick. "
+    "Settings file, with an optional variant, such as configs/mnist.py:quick or mnist:quick. "
     "--config.<name>=<value> changes one setting, as in --config.drnet.num_steps=1000. "
     "evaluate, generate, swap and embed read the settings of --workdir when no file is given."
 )
@@ -240,7 +240,12 @@ def _load_trained(workdir: str) -> ml_collections.ConfigDict:
 
 
 def _settings_file(path: str) -> pathlib.Path:
-    """Returns the file at `path`; configs/ may also be the folder that ships with the package."""
+    """Returns the file at `path`; configs/ may also be the folder that ships with the package.
+
+    A name alone, such as `mnist`, is that of a file in configs/.
+    """
+    if path.isidentifier():
+        path = f"configs/{path}.py"
     package = pathlib.Path(__file__).parent
     # An installed package has configs/ inside, a checkout has it beside the package.
     for folder in (pathlib.Path(), package, package.parent):

@@ -27,6 +27,8 @@ MISTAKES = {
     (SMOKE, "--wokdir=x"): "Unknown command line flag 'wokdir'. Did you mean: workdir",
     (SMOKE, "more"): "Unexpected arguments: more.",
     ("--config=configs/nist.py",): "There is no file 'configs/nist.py'",
+    ("--config=nist:quick",): "There is no file 'configs/nist.py'",
+    ("--config=mnist:fast",): "Unknown variant 'fast' of configs/mnist.py; known:",
     ("--config=configs/mnist.py:fast",): "Unknown variant 'fast' of configs/mnist.py; known:",
     (SMOKE, "--config.drnet.steps=3"): "there is no 'steps'; known: adversarial_weight, batch",
     (SMOKE, "--config.model.width.x=3"): "there is no 'x'; known: none below",
