@@ -71,6 +71,8 @@ def _train(run: Run) -> None:
     with stopping.requests(preempted) as stop_requested:
         stage = predictor_stage(run, drnet)
         predictor = fit_stage(run, stage, predictor, write_rollout, stop_requested)
+    if processes.count() > 1:
+        stopping.watch()  # JAX would note SIGTERM and wait for the next step.
     if processes.is_first():
         _write_results(run, drnet, predictor)
 

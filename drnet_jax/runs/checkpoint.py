@@ -1,7 +1,8 @@
 """Checkpoints of one stage: saved in the background and atomically, checked when restored."""
 
 import dataclasses
-from typing import TypeVar
+import zlib
+from typing import Any, TypeVar
 
 import jax
 import orbax.checkpoint as ocp
@@ -12,6 +13,8 @@ from drnet_jax.base import files, processes
 from drnet_jax.runs import renamed
 
 State = TypeVar("State")
+
+_CHECKSUMS = "crc32"
 
 
 class _Manager(ocp.CheckpointManager):
@@ -45,7 +48,9 @@ class Checkpoints:
 
     def save(self, step: int, state: State) -> None:
         """Saves in the background; `state` may be donated as soon as this returns."""
-        self._manager.save(step, args=ocp.args.StandardSave(state))
+        # Orbax reads a changed byte of an array as another number.
+        checksums = {_CHECKSUMS: _checksums(state)}
+        self._manager.save(step, args=ocp.args.StandardSave(state, custom_metadata=checksums))
 
     def close(self) -> None:
         """Waits until everything is saved."""
@@ -101,6 +106,7 @@ class Checkpoints:
             raise _OtherArchitectureError(difference)
         template = jax.tree.map(ocp.utils.to_shape_dtype_struct, stored_like)
         stored = self._manager.restore(step, args=ocp.args.StandardRestore(template))
+        _verify(stored, metadata.custom_metadata)
         return like.replace(**{name: stored[old_names.get(name, name)] for name in vars(like)})
 
     def _set_aside(self, step: int, reason: str) -> None:
@@ -116,6 +122,21 @@ class Checkpoints:
             logging.warning("It was moved to %s.", target.name)
         processes.barrier()
         self._manager.reload()
+
+
+def _verify(stored: dict[str, Any], recorded: dict[str, Any] | None) -> None:
+    """Raises OSError if arrays are not those that were saved; version 0.1 recorded nothing."""
+    if not recorded:
+        return
+    for name, checksum in _checksums(stored).items():
+        if recorded[_CHECKSUMS].get(name) != checksum:
+            raise OSError(f"the checksum of {name} is wrong")
+
+
+def _checksums(tree: Any) -> dict[str, int]:
+    """Returns the CRC-32 of the bytes of every array by its path."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(tree))
+    return {"/".join(map(_key_name, path)): zlib.crc32(leaf.tobytes()) for path, leaf in leaves}
 
 
 def _shapes(tree) -> dict[str, tuple[int, ...]]:

@@ -1,3 +1,7 @@
+import collections
+import random
+import shutil
+
 import chex
 import jax.numpy as jnp
 import numpy as np
@@ -59,6 +63,25 @@ def test_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path, damage, ca
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         checkpoints.save(3, state(3))
     chex.assert_trees_all_equal(restore(tmp_path, state(0)), state(3))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Of TensorStore.
+def test_a_flipped_bit_is_noticed_or_harmless(tmp_path):
+    """In every file of a checkpoint: what comes back is what was saved, or the checkpoint before."""
+    whole, damaged, rng = saved(tmp_path / "whole"), tmp_path / "damaged", random.Random(0)
+    came_back = collections.Counter()
+    for path in sorted(p for p in (whole / "3").rglob("*") if p.is_file()):
+        for _ in range(3):
+            shutil.copytree(whole, damaged)
+            content = bytearray(path.read_bytes())
+            content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+            (damaged / path.relative_to(whole)).write_bytes(content)
+            restored = restore(damaged, state(0))
+            chex.assert_trees_all_equal(restored, state(int(restored.step)))
+            came_back[int(restored.step)] += 1
+            shutil.rmtree(damaged)
+    assert came_back.keys() == {2, 3}
 
 
 def test_a_reader_moves_nothing(tmp_path, caplog):
