@@ -170,8 +170,9 @@ def _embed(
         position = position._replace(
             frames=position.frames + len(batch), clip=batch[-1].clip, number=batch[-1].number + 1
         )
+        # Not refreshed here, which would fill log files: `update` does so when it is time.
+        bar.set_postfix(frames=f"{position.frames:,}", refresh=False)
         bar.update(position.clip - bar.n)
-        bar.set_postfix(frames=f"{position.frames:,}")
         if len(parts) * BATCH_FRAMES >= SHARD_FRAMES:
             position = _write_shard(folder, key, position, skipped, parts)
             parts.clear()
