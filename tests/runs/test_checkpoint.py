@@ -68,7 +68,7 @@ def test_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path, damage, ca
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Of TensorStore.
 def test_a_flipped_bit_is_noticed_or_harmless(tmp_path):
-    """In every file of a checkpoint: what comes back is what was saved, or the checkpoint before."""
+    """In every file of a checkpoint: what comes back is what was saved, or the one before."""
     whole, damaged, rng = saved(tmp_path / "whole"), tmp_path / "damaged", random.Random(0)
     came_back = collections.Counter()
     for path in sorted(p for p in (whole / "3").rglob("*") if p.is_file()):
