@@ -122,8 +122,10 @@ def _connect(
             heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
         )
     except (ValueError, RuntimeError) as error:
-        if "coordinator_address should be defined" in str(error):
-            return False  # Nothing that JAX knows has started this process.
+        alone = "coordinator_address should be defined"  # No launcher that JAX knows.
+        used = "called before any JAX"  # A program that uses JAX has not connected itself.
+        if given == (None, None, None) and (alone in str(error) or used in str(error)):
+            return False
         reason = str(error).splitlines()[0]
         raise InputError(f"The other processes cannot be found: {reason}") from error
     finally:
