@@ -96,7 +96,7 @@ DAMAGES = {
         lambda c: c[:16] + (60_000).to_bytes(4) * 2 + c[24:],
         "p200-64_7.png (is not a readable picture|holds pictures of 60000x60000)",
     ),
-    "format": (lambda c: encoded(picture(0), "bmp"), "p200-64_7.png is not a readable picture"),
+    "format": (lambda c: encoded(picture(0), "gif"), "p200-64_7.png is not a readable picture"),
     "size": (lambda c: SMALL, "p200-64_7.png is 8x8, but .*p200-64_1.png is 16x16"),
     "empty": (lambda c: b"", "p200-64_7.png is not a readable picture"),
     "missing": (None, "elevation_-1.00 has no p200-64_7.png; missing in all: 1 of 36"),
