@@ -18,7 +18,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from drnet_jax import __version__
-from drnet_jax.base import stopping
+from drnet_jax.base import stopping, timings
 from drnet_jax.base.errors import InputError, input_errors
 from drnet_jax.runs import renamed, values
 
@@ -106,6 +106,7 @@ def _run_mode() -> int:
     from drnet_jax.base import processes
     from drnet_jax.runs import memory, runtime
 
+    timings.watch_compiler()
     runtime.keep_freed_memory()
     runtime.keep_compiled_programs()
     try:

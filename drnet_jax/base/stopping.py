@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 
 from absl import logging
 
+from drnet_jax.base import timings
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 GOES_ON = "The same command resumes from there."
@@ -38,7 +40,17 @@ class StoppedError(Exception):
 
 def doing(what: str, kept: str = "") -> None:
     """Notes what the program does from now on, as in `scoring`, and what is kept if it stops."""
+    timings.begin(what)
     _state.update(doing=what, kept=kept)
+
+
+@contextlib.contextmanager
+def during(what: str) -> Iterator[None]:
+    """Notes what the program does in a block, after which it goes on with what it did before."""
+    before = _state["doing"], _state["kept"]
+    doing(what, before[1])
+    yield
+    doing(*before)
 
 
 def current() -> str:

@@ -4,7 +4,7 @@ import ml_collections
 from etils import epath
 
 from drnet_jax import report
-from drnet_jax.base import processes, stopping
+from drnet_jax.base import processes
 from drnet_jax.base.errors import input_errors
 from drnet_jax.evaluation import summary
 from drnet_jax.evaluation.score import score_run
@@ -30,7 +30,6 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
 
 def write(run: Run, drnet: DrnetState, predictor: PredictorState | None = None) -> None:
     """Scores the run, writes `evaluation.json` and prints the scores."""
-    stopping.doing("scoring", "the trained model is saved")
     record = score_run(run, drnet, predictor)
     write_json(run.workdir / "evaluation.json", record)
     print(summary.text(record))

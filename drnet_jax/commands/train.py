@@ -9,7 +9,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from drnet_jax import report
-from drnet_jax.base import processes, stopping
+from drnet_jax.base import processes, stopping, timings
 from drnet_jax.base.errors import input_errors
 from drnet_jax.commands import evaluate, generate
 from drnet_jax.models.state import DrnetState, PredictorState
@@ -84,7 +84,9 @@ def _write_results(run: Run, drnet: DrnetState, predictor: PredictorState) -> No
     rollout = run.config.rollout
     print(f"Generating {rollout.num_steps} steps of {rollout.num_clips} clips.")
     generate.write(run, drnet, predictor)
-    print(f"Open {report.write(run.workdir)}")
+    write_json(run.workdir / "timings.json", timings.record())
+    page = report.write(run.workdir)
+    print(f"{timings.table()}\nOpen {page}")
 
 
 def drnet_stage(run: Run) -> Stage:
@@ -178,7 +180,8 @@ def fit_stage(
 
     def draw(step: int, state: Any) -> None:
         if processes.is_first():
-            write_sample(state, f"{stage.name}/step_{step:07d}.png")
+            with stopping.during("drawing samples"):
+                write_sample(state, f"{stage.name}/step_{step:07d}.png")
 
     def save(step: int, state: Any) -> None:
         if writer is not None:

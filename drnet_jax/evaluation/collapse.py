@@ -40,23 +40,19 @@ def score(run: Run, state: DrnetState, mean_frame: Array) -> dict[str, Any]:
     key_a, key_b, key_t = jax.random.split(prng.stream(run.key, "collapse"), 3)
     a = run.source.sample("test", key_a, NUM_CLIPS)
     b = run.source.sample("test", key_b, NUM_CLIPS, unlike=a)
-    own = as_float(run.source.frames("test", a, np.array([0]))[:, 0])
+    own = run.source.frames("test", a, np.array([0]))[:, 0]
     times = run.source.random_times("test", b, key_t, NUM_CLIPS)
-    others = as_float(run.source.frames("test", b, times))  # [clips, time, ...]
-    answers = _program(run.networks)(state.autoencoder, own, others[:, 0])
-    content, decoded, reconstruction = jax.device_get(answers)
-    trivial = {"mean_frame": mean_frame, "black_frame": jnp.zeros_like(mean_frame)}
-    psnr = {
-        name: float(jnp.mean(metrics.picture_scores(jnp.broadcast_to(f, own.shape), own)["psnr"]))
-        for name, f in {"model": reconstruction, **trivial}.items()
-    }
+    others = run.source.frames("test", b, times)  # [clips, time, ...]
+    answers = _program(run.networks)(state.autoencoder, own, others[:, 0], mean_frame)
+    content, decoded, psnr = jax.device_get(answers)
+    own, others = own / 255, others / 255
     record = {
         "num_clips": NUM_CLIPS,
         # None for a model without content.
         "content_spread": relative_spread(content) if content.size else None,
         "frames_over_contents": {"model": spread(decoded, 0), "truth": spread(own, 0)},
         "frames_over_poses": {"model": spread(decoded, 1), "truth": spread(others, 1)},
-        "reconstruction_psnr": psnr,
+        "reconstruction_psnr": {name: float(value) for name, value in psnr.items()},
     }
     record["warnings"] = find(record)
     for warning in record["warnings"]:
@@ -112,22 +108,28 @@ def _share(spreads: dict[str, float]) -> float:
 
 
 @functools.lru_cache(maxsize=4)
-def _program(networks: Networks) -> Callable[..., tuple[jax.Array, ...]]:
-    """Returns the compiled function of the state, and frames of contents and of poses.
+def _program(networks: Networks) -> Callable[..., tuple]:
+    """Returns the compiled function of the state, and frames of contents, of poses and on average.
 
-    It returns contents, the grid `[contents, poses, height, width, channels]`, and the frames of
-    the contents reconstructed.
+    It returns contents, the grid `[contents, poses, height, width, channels]`, and the PSNR of
+    reconstructions of the contents' frames and of trivial answers.
     """
 
     @jax.jit
-    def decode(autoencoder: NetworkState, own: Array, others: Array) -> tuple[jax.Array, ...]:
+    def decode(autoencoder: NetworkState, own: Array, others: Array, mean_frame: Array):
+        own, others = as_float(own), as_float(others)
         content = inference.encode_content(networks, autoencoder, own)
         poses = inference.encode_pose(networks, autoencoder, jnp.concatenate([own, others]))
         poses, own_poses = poses[len(own) :], poses[: len(own)]
         # Every content in every pose: [contents, poses, pose_dim].
         tiled = jnp.broadcast_to(poses, (len(own), *poses.shape))
         grid = inference.decode_each(networks, autoencoder, content, tiled)
-        reconstructed = inference.decode(networks, autoencoder, content, own_poses)
-        return content.vector, grid, reconstructed
+        answers = {
+            "model": inference.decode(networks, autoencoder, content, own_poses),
+            "mean_frame": mean_frame,
+            "black_frame": 0.0,
+        }
+        errors = {n: jnp.mean(jnp.square(f - own), axis=(1, 2, 3)) for n, f in answers.items()}
+        return content.vector, grid, {n: jnp.mean(metrics.psnr(e)) for n, e in errors.items()}
 
     return decode

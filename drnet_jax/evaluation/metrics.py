@@ -30,13 +30,18 @@ def picture_scores(predicted: jax.Array, target: jax.Array) -> dict[str, jax.Arr
     absolute = jnp.mean(jnp.abs(difference), axis=(-3, -2, -1))
     count = math.prod(difference.shape[-3:])
     return {
-        "psnr": -10 * jnp.log10(jnp.maximum(squared, 10 ** (-MAX_PSNR / 10))),
+        "psnr": psnr(squared),
         "ssim": ssim(predicted, target),
         "mse": squared,
         "mae": absolute,
         "mse_sum": squared * count,
         "mae_sum": absolute * count,
     }
+
+
+def psnr(squared: jax.Array) -> jax.Array:
+    """Returns the PSNR in dB of mean squared errors of frames in [0, 1], at most `MAX_PSNR`."""
+    return -10 * jnp.log10(jnp.maximum(squared, 10 ** (-MAX_PSNR / 10)))
 
 
 def sharpness(frames: jax.Array) -> jax.Array:

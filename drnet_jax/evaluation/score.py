@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from drnet_jax.base import prng, sharding
+from drnet_jax.base import prng, sharding, stopping
 from drnet_jax.base.arrays import as_float
 from drnet_jax.evaluation import collapse, few_shot, leakage, neighbors, pde_sep, rollouts, swaps
 from drnet_jax.evaluation.judges import actions as action_judge
@@ -27,7 +27,9 @@ def score_run(run: Run, drnet: DrnetState, predictor: PredictorState | None = No
     """
     config = run.config
     drnet, predictor = sharding.on_first_device((drnet, predictor))
+    _begin("trivial answers")
     mean_frame = mean_training_frame(run)
+    _begin("judge")
     judge = object_judge.train(run)
     record = {
         "schema_version": SCHEMA_VERSION,
@@ -42,16 +44,28 @@ def score_run(run: Run, drnet: DrnetState, predictor: PredictorState | None = No
         "steps": int(drnet.step),
         "judge": judge and judge.record,
     }
+    _begin("collapse")
     record |= collapse.score(run, drnet, mean_frame)
+    _begin("swaps")
     record |= swaps.score(run, drnet, predictor, judge, mean_frame)
     record |= dict.fromkeys(("prediction", "rollout", "pde_sep", "actions", "neighbors"))
     if predictor is not None:
+        _begin("rollouts")
         record |= rollouts.score(run, drnet, predictor, judge, mean_frame)
+        _begin("PDE-sep's test")
         record["pde_sep"] = pde_sep.score(run, drnet, predictor)
+        _begin("actions")
         record["actions"] = action_judge.score(run, drnet, predictor)
+        _begin("neighbors")
         record["neighbors"] = neighbors.score(run, drnet, predictor)
+    _begin("few-shot classification")
     record["few_shot"] = few_shot.score(run, drnet)
+    _begin("leakage")
     return record | leakage.score(run, drnet)
+
+
+def _begin(part: str) -> None:
+    stopping.doing(f"scoring: {part}", "the trained model is saved")
 
 
 def mean_training_frame(run: Run) -> jax.Array:

@@ -24,9 +24,10 @@ class Inputs:
 
     Attributes:
       workdir: the folder.
-      config: nested settings; empty when absent, as are the next three.
+      config: nested settings; empty when absent, as are the next four.
       environment: versions, devices, command.
       evaluation: scores, under their present names.
+      timings: where the time of the process went that finished the run.
       curves: metrics logged in training.
     """
 
@@ -34,6 +35,7 @@ class Inputs:
     config: Mapping[str, Any]
     environment: Mapping[str, Any]
     evaluation: Mapping[str, Any]
+    timings: Mapping[str, Any]
     curves: Curves
 
     @classmethod
@@ -44,8 +46,25 @@ class Inputs:
             config=read_json(workdir / "config.json"),
             environment=read_json(workdir / "environment.json"),
             evaluation=renamed.present_scores(read_json(workdir / "evaluation.json")),
+            timings=read_json(workdir / "timings.json"),
             curves=read_curves(workdir / "metrics.jsonl"),
         )
+
+    def phases(self) -> list[tuple[str, list[str]]]:
+        """Returns the name of each phase of the run, with its seconds and its number of programs.
+
+        Seconds are in all, tracing and compiling.
+        """
+        found = self.timings.get("phases")
+        rows = []
+        for phase in found if isinstance(found, list) else []:
+            names = ("seconds", "tracing", "compiling", "programs")
+            values = [phase.get(name) for name in names] if isinstance(phase, Mapping) else [None]
+            if not all(isinstance(value, int | float) for value in values):
+                return []
+            *seconds, programs = values
+            rows.append((str(phase.get("name")), [*(f"{s:.1f}" for s in seconds), str(programs)]))
+        return rows
 
     def picture(self, name: str) -> bytes | None:
         """Returns the file `samples/<name>`, or None if it is absent or too large for a page."""

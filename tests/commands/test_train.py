@@ -30,7 +30,14 @@ def rows(workdir, stage):
 def test_a_run_leaves_everything_behind(trained):
     names = {path.name for path in trained.iterdir()}
     assert names == {
-        *("config.json", "environment.json", "metrics.jsonl", "evaluation.json", "report.html"),
+        *(
+            "config.json",
+            "environment.json",
+            "metrics.jsonl",
+            "evaluation.json",
+            "report.html",
+            "timings.json",
+        ),
         *("checkpoints", "samples", "tensorboard", ".running.lock"),
     }
     samples = {str(p.relative_to(trained / "samples")) for p in trained.rglob("samples/**/*.*")}
