@@ -1,7 +1,7 @@
 """DrNET in JAX: content and pose of video, disentangled (Denton & Birodkar, NeurIPS 2017)."""
 
 __version__ = "0.1.0"
-__all__ = ["Content", "Model", "load"]
+__all__ = ["Content", "Model", "export", "load", "pretrained"]
 
 
 def __getattr__(name: str):

@@ -1,6 +1,7 @@
 """A trained model as a Python object: encode, decode and roll out your own frames."""
 
 import functools
+import json
 import operator
 import os
 import pathlib
@@ -20,19 +21,66 @@ from drnet_jax.models import inference
 from drnet_jax.models.content import Content
 from drnet_jax.models.rollout import compiled_rollout
 from drnet_jax.models.state import NetworkState
-from drnet_jax.runs.run import Run, create_run
+from drnet_jax.runs import exported
+from drnet_jax.runs.run import Run, create_run, open_trained
 from drnet_jax.runs.workdir import trained_settings
 
+export = exported.export
 
-def load(workdir: epath.PathLike) -> "Model":
-    """Returns the model of a workdir that has checkpoints of all its stages.
+_PRETRAINED = epath.Path(__file__).parent / "pretrained"
+
+
+def load(source: epath.PathLike) -> "Model":
+    """Returns a trained model.
+
+    Args:
+      source: the workdir of a run that has checkpoints of all its stages; a folder that `export`
+        wrote; either of them local or `gs://`; `hf://owner/name` for such a folder as a repository
+        of Hugging Face, `hf://owner/name@revision` for one of its revisions (with the extra `hub`);
+        or the name of a model that ships, one of `pretrained()`.
 
     Raises:
-      FileNotFoundError: when `workdir` holds no run, or no checkpoint of a stage.
-      ValueError: when its settings or checkpoints are damaged or do not match.
+      FileNotFoundError: when there is no such model, or no checkpoint of a stage.
+      ValueError: when its settings or weights are damaged or do not match.
     """
-    config = ml_collections.ConfigDict(trained_settings(workdir))
-    return Model(create_run(config, workdir, with_data=False))
+    folder = _folder(os.fspath(source))
+    if exported.is_exported(folder):
+        return Model(*exported.read(folder))
+    config = ml_collections.ConfigDict(trained_settings(folder))
+    run, drnet, predictor = open_trained(config, folder, with_data=False)
+    steps = [int(state.step) for state in (drnet, predictor) if state]
+    return Model(run, run.variables(drnet, predictor), steps)
+
+
+def pretrained() -> dict[str, str]:
+    """Returns the models that ship with the package: a line on each, by name."""
+    found = {}
+    for folder in sorted(_PRETRAINED.iterdir()):
+        if exported.is_exported(folder):
+            data = json.loads((folder / "evaluation.json").read_text())["data"]
+            found[folder.name] = data["note"]
+    return found
+
+
+def _folder(source: str) -> epath.Path:
+    """Returns the folder of a model, local or in a bucket."""
+    if source.startswith("hf://"):
+        try:
+            import huggingface_hub
+        except ImportError:
+            raise ValueError(
+                f"{source} needs the extra hub: pip install 'drnet_jax[hub]'."
+            ) from None
+        name, _, revision = source.removeprefix("hf://").partition("@")
+        try:
+            return epath.Path(huggingface_hub.snapshot_download(name, revision=revision or None))
+        except Exception as error:  # Of the network, or of the name.
+            reason = str(error).strip().splitlines()[0]
+            raise FileNotFoundError(f"{source} cannot be fetched: {reason}") from error
+    shipped = _PRETRAINED / source
+    if source in pretrained() and not epath.Path(source).exists():
+        return shipped
+    return epath.Path(source)
 
 
 class Model:
@@ -49,16 +97,8 @@ class Model:
       variables: `params` and `batch_stats` of each network, by its name.
     """
 
-    def __init__(self, run: Run):
-        drnet, predictor = run.restore()
-        states: list[NetworkState] = [drnet.autoencoder, drnet.discriminator]
-        states += [predictor.predictor] if predictor else []
-        steps = [int(state.step) for state in (drnet, predictor) if state]
-        self._set_up(
-            run, {name: state.variables(name) for state in states for name in state.params}, steps
-        )
-
-    def _set_up(self, run: Run, variables: dict[str, Tree], steps: list[int]) -> None:
+    def __init__(self, run: Run, variables: dict[str, Tree], steps: list[int]):
+        """Models come from `load`; the arguments are its settings, weights and finished steps."""
         self.config = run.config
         self.variables = variables
         self._run = run
@@ -87,7 +127,7 @@ class Model:
     def __setstate__(self, state: dict[str, Any]) -> None:
         config = ml_collections.ConfigDict(state["config"])
         run = create_run(config, state["workdir"], with_data=False)
-        self._set_up(run, jax.tree.map(jnp.asarray, state["variables"]), state["steps"])
+        self.__init__(run, jax.tree.map(jnp.asarray, state["variables"]), state["steps"])
 
     def __repr__(self) -> str:
         height, width, channels = self._run.frame_shape
@@ -101,6 +141,12 @@ class Model:
             f"  {model.content_encoder} and {model.pose_encoder} encoders, trained for {steps} "
             f"steps; {rollouts}"
         )
+
+    @functools.cached_property
+    def scores(self) -> dict[str, Any] | None:
+        """The scores in `evaluation.json`, see docs/evaluation.md; None if it was not scored."""
+        path = self._run.workdir / "evaluation.json"
+        return json.loads(path.read_text()) if path.exists() else None
 
     def read(self, path: str | os.PathLike, num_frames: int | None = None) -> np.ndarray:
         """Returns the frames of a video as this model takes them, uint8 `[time, height, width, *]`.

@@ -12,6 +12,7 @@ from absl import logging
 from etils import epath
 
 from drnet_jax.base import prng, processes, sharding, stopping
+from drnet_jax.base.arrays import Tree
 from drnet_jax.data import registry
 from drnet_jax.data.source import Source
 from drnet_jax.models.pose_lstm import PoseLSTM
@@ -90,6 +91,18 @@ class Run:
         model = self.config.model
         input_dim = model.pose_dim + model.content_dim
         return init_predictor(self.predictor, self.predictor_tx, key, input_dim)
+
+    def variables(self, drnet: DrnetState, predictor: PredictorState | None) -> dict[str, Tree]:
+        """Returns `params` and `batch_stats` of each network, by its name."""
+        states = [drnet.autoencoder, drnet.discriminator]
+        states += [predictor.predictor] if predictor else []
+        return {name: state.variables(name) for state in states for name in state.params}
+
+    def abstract_variables(self) -> dict[str, Tree]:
+        """Returns `variables` with `jax.ShapeDtypeStruct` in place of arrays."""
+        drnet = jax.eval_shape(self._init_drnet, self.key)
+        predictor = jax.eval_shape(self._init_predictor, self.key) if self.predictor else None
+        return self.variables(drnet, predictor)
 
     def checkpoints(self, stage: str, *, read_only: bool = False) -> Checkpoints:
         """Returns the checkpoints of `stage`, one of `STAGES`; makes their folder to write."""
@@ -176,7 +189,7 @@ def create_run(
 
 
 def open_trained(
-    config: ml_collections.ConfigDict, workdir: epath.PathLike
+    config: ml_collections.ConfigDict, workdir: epath.PathLike, *, with_data: bool = True
 ) -> tuple[Run, DrnetState, PredictorState | None]:
     """Returns a trained run and its newest states; the second is None without a predictor.
 
@@ -185,7 +198,7 @@ def open_trained(
       ValueError, OSError: as `create_run` and `Run.restore` do.
     """
     trained_settings(workdir)  # Raises before the data are opened, which may take minutes.
-    run = create_run(config, workdir)
+    run = create_run(config, workdir, with_data=with_data)
     return run, *run.restore()
 
 

@@ -1,0 +1,155 @@
+"""Trained models as folders to share: weights in safetensors, settings, scores and a card."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import safetensors.numpy
+from etils import epath
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from drnet_jax import __version__
+from drnet_jax.base import files, templates, wording
+from drnet_jax.base.arrays import Tree
+from drnet_jax.runs.run import Run, create_run, open_trained
+from drnet_jax.runs.workdir import stored_settings, trained_settings
+
+WEIGHTS = "weights.safetensors"
+PICTURES = ("swap_grid.png", "rollout_strip.png")
+DTYPES = ("float16", "float32")
+
+_LOCAL = ("data_dir", "folder", "digits_dir")
+"""Settings below `config.data` that name folders of one machine."""
+
+
+def export(workdir: epath.PathLike, folder: epath.PathLike, *, dtype: str = "float16") -> None:
+    """Writes the model of `workdir` to a new `folder` that `drnet_jax.load` reads.
+
+    It holds the encoders, the decoder and the predictor, without the discriminator and the
+    optimizers: `weights.safetensors`, `config.json`, `evaluation.json`, a model card `README.md`
+    with its pictures. Folders of this machine are taken out of the settings.
+
+    Args:
+      workdir: a trained run.
+      folder: local or `gs://`.
+      dtype: of the stored weights, `float16` or `float32`; they are float32 when loaded.
+
+    Raises:
+      FileNotFoundError: when `workdir` holds no run, or no checkpoint of a stage.
+      ValueError: for another dtype, a folder that holds something, or damaged files.
+    """
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype={dtype!r}; allowed: {', '.join(DTYPES)}.")
+    workdir, folder = epath.Path(workdir), epath.Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"{folder} is not empty; allowed: a new or an empty folder.")
+    config = ml_collections.ConfigDict(trained_settings(workdir))
+    run, drnet, predictor = open_trained(config, workdir, with_data=False)
+    steps = [int(state.step) for state in (drnet, predictor) if state]
+    arrays = _flat(run.variables(drnet, predictor))
+    weights = {name: np.asarray(array, dtype) for name, array in arrays.items()}
+    settings = config.to_dict()
+    usual = {"data_dir": "~/tensorflow_datasets"}
+    settings["data"] |= {name: usual.get(name, "") for name in _LOCAL if name in settings["data"]}
+    scores = _scores(workdir)
+    for name in PICTURES:
+        if (workdir / "samples" / name).exists():
+            files.write_atomically(folder / name, (workdir / "samples" / name).read_bytes())
+    card = _card(workdir.name, settings, scores, steps, folder)
+    files.write_atomically(folder / "README.md", card)
+    if scores:
+        files.write_atomically(folder / "evaluation.json", json.dumps(scores) + "\n")
+    files.write_atomically(folder / "config.json", json.dumps(settings, indent=2) + "\n")
+    # Last, as a folder with weights counts as complete.
+    metadata = {"steps": json.dumps(steps), "drnet_jax": __version__}
+    files.write_atomically(folder / WEIGHTS, safetensors.numpy.save(weights, metadata))
+
+
+def is_exported(folder: epath.PathLike) -> bool:
+    """Returns whether `folder` was written by `export`."""
+    return (epath.Path(folder) / WEIGHTS).exists()
+
+
+def read(folder: epath.PathLike) -> tuple[Run, dict[str, Tree], list[int]]:
+    """Returns the run in an exported folder, its variables by network, and its finished steps.
+
+    Raises:
+      ValueError: for damaged files, or weights that do not fit the settings.
+    """
+    folder = epath.Path(folder)
+    settings = stored_settings(folder)
+    if settings is None:
+        raise ValueError(f"No config.json beside {folder / WEIGHTS}.")
+    run = create_run(ml_collections.ConfigDict(settings), folder, with_data=False)
+    content = files.read(folder / WEIGHTS)
+    try:
+        weights = safetensors.numpy.load(content)
+        steps = json.loads(_metadata(content)["steps"])
+    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"{folder / WEIGHTS} is damaged: {error}.") from None
+    expected = _flat(run.abstract_variables())
+    for name in sorted(expected.keys() | weights.keys()):
+        found = weights[name].shape if name in weights else "absent"
+        fits = expected[name].shape if name in expected else "absent"
+        if found != fits:
+            raise ValueError(
+                f"{folder / WEIGHTS}: {name} is {found}; the settings need it to be {fits}."
+            )
+    arrays = {name: jnp.asarray(array, expected[name].dtype) for name, array in weights.items()}
+    return run, _tree(arrays, run.abstract_variables()), steps
+
+
+def _metadata(content: bytes) -> Mapping[str, str]:
+    # The format: the length of a JSON header in eight bytes, the header, and the arrays.
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length])["__metadata__"]
+
+
+def _flat(variables: Mapping[str, Tree], **options: bool) -> dict[str, Any]:
+    """Returns the arrays by path, such as `decoder/params/Dense_0/kernel`.
+
+    The discriminator is left out, as only training needs it.
+    """
+    used = {name: tree for name, tree in variables.items() if name != "discriminator"}
+    return flatten_dict(used, sep="/", **options)
+
+
+def _tree(arrays: Mapping[str, jax.Array], like: Mapping[str, Tree]) -> dict[str, Tree]:
+    """Returns `arrays`, given by their paths, as a tree; `like` has its empty branches as well."""
+    branches = _flat(like, keep_empty_nodes=True)
+    return unflatten_dict({name: arrays.get(name, x) for name, x in branches.items()}, sep="/")
+
+
+def _scores(workdir: epath.Path) -> dict[str, Any]:
+    path = workdir / "evaluation.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _card(
+    name: str,
+    settings: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    steps: list[int],
+    folder: epath.Path,
+) -> str:
+    """Returns the model card in Markdown."""
+    known = [("reconstruction", "reconstruction"), ("swap", "swap"), ("prediction", "prediction")]
+    rows = []
+    for key, words in known:
+        part = scores.get(key) or {}
+        score = (part.get("model") or part).get("psnr")
+        if score:
+            rows.append((words, wording.interval(score, 2)))
+    return templates.load("drnet_jax.runs", "model_card.md.jinja").render(
+        name=name,
+        settings=settings,
+        data=scores.get("data") or {"note": settings["data"]["name"], "stand_in": False},
+        rows=rows,
+        steps=steps,
+        pictures=[picture for picture in PICTURES if (folder / picture).exists()],
+        version=__version__,
+    )
