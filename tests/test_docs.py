@@ -262,7 +262,7 @@ def folders_of_map() -> list[pathlib.Path]:
     [text] = [b for b in blocks(README) if b.startswith("configs/")]
     found: list[pathlib.Path] = []
     above: list[str] = []
-    for indent, name in re.findall(r"^( *)(\w+)/ +\S", text, re.MULTILINE):
+    for indent, name in re.findall(r"^( *)([\w/]+)/ +\S", text, re.MULTILINE):
         above = [*above[: len(indent) // 2], name]
         found.append(ROOT.joinpath(*above))
     assert len(found) == len(text.splitlines()), "Each line names a folder and says what it holds."
