@@ -22,7 +22,7 @@ from drnet_jax.models.content import Content
 from drnet_jax.models.rollout import compiled_rollout
 from drnet_jax.models.state import NetworkState
 from drnet_jax.runs import exported
-from drnet_jax.runs.run import Run, create_run, open_trained
+from drnet_jax.runs.run import Run, create_run
 from drnet_jax.runs.workdir import trained_settings
 
 export = exported.export
@@ -47,7 +47,16 @@ def load(source: epath.PathLike) -> "Model":
     if exported.is_exported(folder):
         return Model(*exported.read(folder))
     config = ml_collections.ConfigDict(trained_settings(folder))
-    run, drnet, predictor = open_trained(config, folder, with_data=False)
+    return restore(create_run(config, folder, with_data=False))
+
+
+def restore(run: Run) -> "Model":
+    """Returns the model in the newest checkpoints of `run`.
+
+    Raises:
+      FileNotFoundError, ValueError: as `Run.restore` does.
+    """
+    drnet, predictor = run.restore()
     steps = [int(state.step) for state in (drnet, predictor) if state]
     return Model(run, run.variables(drnet, predictor), steps)
 

@@ -90,7 +90,7 @@ def open_model(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> ap
       FileNotFoundError, ValueError: as `api.load` does.
     """
     trained_settings(workdir)
-    return api.Model(create_run(config, workdir, with_data=False))
+    return api.restore(create_run(config, workdir, with_data=False))
 
 
 def clip_name(path: str) -> str:

@@ -98,7 +98,7 @@ def finish(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> Traine
         print(f"Scoring {workdir} again: its scores are of another version.")
         evaluate.run(config, workdir)
     run = create_run(config, workdir)
-    return Trained(run, api.Model(run), difference)
+    return Trained(run, api.restore(run), difference)
 
 
 def finish_drnet(run: Run) -> DrnetState:
