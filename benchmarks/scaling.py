@@ -4,12 +4,10 @@
 
 Fake devices share the cores, so the times show the cost of splitting and not the gain. The last
 line is JSON, by number of devices: `losses`, `step_s`, `overhead_s` (beyond one device) and
-`collectives`, the operations between devices in the compiled step by kind.
+`collectives`, the operations between devices in the compiled step by kind, with their bytes.
 """
 
-import collections
 import json
-import re
 
 import jax
 import numpy as np
@@ -17,13 +15,10 @@ from absl import app, flags
 from jax.sharding import Mesh
 from ml_collections import config_flags
 
-from benchmarks import subject, timing
+from benchmarks import collectives, subject, timing
 from drnet_jax.base import sharding
 
 COUNTS = (1, 2, 4, 8)
-_COLLECTIVE = re.compile(
-    r"= .* (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(?:-start)?\("
-)
 
 
 class Split:
@@ -40,18 +35,6 @@ class Split:
         self.state, metrics = self.program(self.state, self.batch)
         jax.block_until_ready(self.state)
         return {name: float(value) for name, value in metrics.items()}
-
-
-def count_collectives(text: str) -> dict[str, int]:
-    """Returns how many operations between devices of each kind a compiled program has.
-
-    Those of BatchNorm, whose statistics are of the whole batch, are counted separately.
-    """
-    counts = collections.Counter()
-    for line in text.splitlines():
-        if found := _COLLECTIVE.search(line):
-            counts[found[1] + (" of statistics" if "/norm/" in line else "")] += 1
-    return dict(counts)
 
 
 def check_equal_losses(losses: dict[int, dict[str, float]], tolerance: float) -> None:
@@ -78,7 +61,7 @@ def measure(tested: subject.Subject, counts: tuple[int, ...], repeats: int) -> d
             "losses": losses[count],
             "step_s": times[count].median,
             "overhead_s": times[count].median - alone,
-            "collectives": count_collectives(split.program.as_text()),
+            "collectives": collectives.summarize(collectives.find(split.program.as_text())),
         }
         for count, split in splits.items()
     }

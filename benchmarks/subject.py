@@ -45,13 +45,14 @@ class Subject:
         tx = make_adam(self.stage.learning_rate, **rates)
         return DrnetOptimizers(tx, tx)
 
-    def step(self):
-        """Returns our training step, not yet compiled."""
+    def step(self, per_device: jax.sharding.Mesh | None = None):
+        """Returns our training step, not yet compiled; `per_device` as in `make_drnet_step`."""
         return steps.make_drnet_step(
             self.networks,
             self.optimizers(),
             similarity_weight=self.stage.similarity_weight,
             adversarial_weight=self.stage.adversarial_weight,
+            per_device=per_device,
         )
 
     def batch(self) -> steps.DrnetBatch:

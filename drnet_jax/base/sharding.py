@@ -38,6 +38,15 @@ def check_batch_size(name: str, batch_size: int, mesh: Mesh) -> None:
         )
 
 
+def check_share(name: str, batch_size: int, mesh: Mesh) -> None:
+    """Raises ValueError unless each device of `mesh` gets clips enough to have statistics."""
+    if batch_size < 2 * mesh.size:
+        raise ValueError(
+            f"{name}={batch_size} is one clip for each of {mesh.size} devices, which has no "
+            f"statistics per device; allowed: {2 * mesh.size} or more."
+        )
+
+
 def own_rows(size: int) -> slice:
     """Returns which of `size` rows, a multiple of the number of processes, this process makes."""
     own = size // jax.process_count()

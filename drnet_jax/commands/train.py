@@ -102,6 +102,7 @@ def drnet_stage(run: Run) -> Stage:
         batch_size=config.batch_size,
         similarity_weight=config.similarity_weight,
         adversarial_weight=config.adversarial_weight,
+        batch_stats=config.batch_stats,
         max_steps_per_call=run.config.steps_at_once,
     )
 

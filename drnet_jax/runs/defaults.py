@@ -68,6 +68,7 @@ def _stages() -> dict[str, Any]:
         beta1=0.5,  # Of Adam; 0 or more, below 1.
         similarity_weight=1.0,  # alpha; 0 switches the similarity term off.
         adversarial_weight=0.1,  # beta; 0 switches the adversarial term off.
+        batch_stats="global",  # Of BatchNorm: global, over the batch; per_device, over its share.
     )
     # Pose predictor.
     predictor = dict(

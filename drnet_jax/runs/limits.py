@@ -96,6 +96,7 @@ SHARED: Mapping[str, Rule] = {
     "drnet.beta1": BELOW_ONE,
     "drnet.similarity_weight": NOT_NEGATIVE,
     "drnet.adversarial_weight": NOT_NEGATIVE,
+    "drnet.batch_stats": one_of("global", "per_device"),
     "predictor.num_observed": FRAMES,
     "predictor.num_predicted": FRAMES,
     "predictor.hidden_dim": SIZE_OR_NONE,

@@ -169,6 +169,8 @@ def create_run(
     for stage in STAGES:
         batch_size = config[stage].batch_size
         sharding.check_batch_size(f"config.{stage}.batch_size", batch_size, mesh)
+    if config.drnet.batch_stats == "per_device":
+        sharding.check_share("config.drnet.batch_size", config.drnet.batch_size, mesh)
     networks, predictor = _build_networks(config)
     source = None
     if with_data:

@@ -31,9 +31,8 @@ def stored_settings(workdir: epath.PathLike) -> dict[str, Any] | None:
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is damaged: {error}.") from None
     today = defaults.settings().to_dict()
-    added = {
-        name: today[name] | stored.get(name, {}) for name in ("predictor", "evaluation", "rollout")
-    }
+    sections = ("drnet", "predictor", "evaluation", "rollout")
+    added = {name: today[name] | stored.get(name, {}) for name in sections}
     added["steps_at_once"] = stored.get("steps_at_once", today["steps_at_once"])
     return stored | added | {"data": complete_data(stored["data"])}
 

@@ -59,11 +59,14 @@ def drnet_stage(
     batch_size: int,
     similarity_weight: float,
     adversarial_weight: float,
+    batch_stats: str,
     max_steps_per_call: int = 0,
 ) -> Stage:
     """Returns the first stage: encoders and decoder against the scene discriminator.
 
-    `key` is the root key of the run. A `max_steps_per_call` of 0 means 1 on CPUs and
+    `key` is the root key of the run. BatchNorm normalizes with the statistics of the whole batch
+    where `batch_stats` is `global`, and with those of each device's own clips where it is
+    `per_device`. A `max_steps_per_call` of 0 means 1 on CPUs and
     `MAX_STEPS_PER_CALL` elsewhere.
     """
     learn = steps.make_drnet_step(
@@ -71,6 +74,7 @@ def drnet_stage(
         txs,
         similarity_weight=similarity_weight,
         adversarial_weight=adversarial_weight,
+        per_device={"global": None, "per_device": mesh}[batch_stats],
     )
 
     def step(state: DrnetState, frames: jax.Array, key: jax.Array) -> tuple[DrnetState, Metrics]:

@@ -20,6 +20,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh, PartitionSpec
 
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array, Metrics, Tree, as_float
@@ -77,11 +78,16 @@ def _discriminate(networks: Networks, params: Tree, pose_BxP: Array, other_BxP: 
     return networks.discriminator.apply(variables, pose_BxP, other_BxP)
 
 
-def _make_discriminator_loss(networks: Networks) -> Callable[..., tuple[jax.Array, jax.Array]]:
+def _make_discriminator_loss(
+    networks: Networks, axis_name: str | None
+) -> Callable[..., tuple[jax.Array, jax.Array]]:
     """Returns `loss(params, poses, pairs) -> (loss, accuracy)`."""
 
     def loss_fn(params: Tree, poses_TxBxP: jax.Array, pairs: PosePairs):
-        partners_BxP = poses_TxBxP[1][pairs.partners]
+        others_BxP = poses_TxBxP[1]
+        if axis_name:  # A partner may be on another device.
+            others_BxP = jax.lax.all_gather(others_BxP, axis_name, tiled=True)
+        partners_BxP = others_BxP[pairs.partners]
         logits_B = _discriminate(networks, params, poses_TxBxP[0], partners_BxP)
         correct_B = (logits_B > 0) == (pairs.targets > 0.5)
         accuracy = jnp.mean(correct_B, dtype=logits_B.dtype)
@@ -134,6 +140,7 @@ def make_drnet_step(
     *,
     similarity_weight: float,
     adversarial_weight: float,
+    per_device: Mesh | None = None,
 ) -> Callable[[DrnetState, DrnetBatch], tuple[DrnetState, Metrics]]:
     """Returns pure `step(state, batch) -> (state, metrics)`; the discriminator moves first.
 
@@ -142,10 +149,19 @@ def make_drnet_step(
     decodes them to frame 2, and confuses the discriminator with the poses of 2 and 3. Poses 0, 1
     and 3 are constants. Every pass normalizes with the statistics of its own frames.
 
+    These are the frames of the whole batch, however many devices share it. With a mesh as
+    `per_device` they are those of each device's own clips, so results depend on the number of
+    devices; running statistics are the averages over devices.
+
     Source: Denton & Birodkar 2017, section 3, eq. 1-4; drnet-py, train_drnet.py.
     """
 
-    discriminator_loss = _make_discriminator_loss(networks)
+    axis_name = per_device.axis_names[0] if per_device else None
+
+    def mean(tree: Tree) -> Tree:
+        return jax.lax.pmean(tree, axis_name) if axis_name else tree
+
+    discriminator_loss = _make_discriminator_loss(networks, axis_name)
     autoencoder_loss = _make_autoencoder_loss(networks, similarity_weight, adversarial_weight)
 
     def step(state: DrnetState, batch: DrnetBatch) -> tuple[DrnetState, Metrics]:
@@ -159,7 +175,7 @@ def make_drnet_step(
         (loss, accuracy), grads = jax.value_and_grad(discriminator_loss, has_aux=True)(
             state.discriminator.params, poses_TxBxP, batch.pairs
         )
-        discriminator = state.discriminator.apply_gradients(txs.discriminator, grads)
+        discriminator = state.discriminator.apply_gradients(txs.discriminator, mean(grads))
         # The autoencoder answers the discriminator that has just moved.
         grads, (terms, stats) = jax.grad(autoencoder_loss, has_aux=True)(
             autoencoder.params,
@@ -170,12 +186,16 @@ def make_drnet_step(
         )
         in_turn = [stats_0, stats_1, stats["pose_encoder"], stats_3]
         stats["pose_encoder"] = apply_in_turn(autoencoder.batch_stats["pose_encoder"], in_turn)
-        autoencoder = autoencoder.apply_gradients(txs.autoencoder, grads)
-        autoencoder = autoencoder.replace(batch_stats=stats)
+        autoencoder = autoencoder.apply_gradients(txs.autoencoder, mean(grads))
+        autoencoder = autoencoder.replace(batch_stats=mean(stats))
         metrics = terms | {"discriminator": loss, "discriminator_accuracy": accuracy}
-        return DrnetState(state.step + 1, autoencoder, discriminator), metrics
+        return DrnetState(state.step + 1, autoencoder, discriminator), mean(metrics)
 
-    return step
+    if not per_device:
+        return step
+    specs = dict(in_specs=(PartitionSpec(), PartitionSpec(axis_name)), out_specs=PartitionSpec())
+    # Unchecked: otherwise JAX would sum the gradients, which the step averages.
+    return jax.shard_map(step, mesh=per_device, check_vma=False, **specs)
 
 
 def make_predictor_step(

@@ -161,6 +161,14 @@ def test_batches_must_split_evenly_over_the_devices(config, tmp_path, stage):
     assert not (tmp_path / "run").exists()
 
 
+def test_statistics_per_device_need_two_clips_on_each(config, tmp_path):
+    config.drnet.update(batch_size=2, batch_stats="per_device")
+    message = "config.drnet.batch_size=2 is one clip for each of 2 devices.*; allowed: 4 or more"
+    with pytest.raises(InputError, match=message):
+        train.run(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -204,6 +212,7 @@ def test_a_run_older_than_some_settings_resumes(trained, config, tmp_path, capsy
     for section, name in (
         ("data", "consecutive"),
         ("data", "validation"),
+        ("drnet", "batch_stats"),
         ("evaluation", "judge_steps"),
         ("rollout", "frames_at_once"),
     ):

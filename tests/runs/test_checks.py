@@ -35,6 +35,7 @@ from drnet_jax.runs import checks, limits
         ("data.blending", "max", r"config.data.blending='max'; allowed: occlude, add"),
         ("dtype", "float16", r"config.dtype='float16'; allowed: auto, float32, bfloat16"),
         ("drnet.schedule", "linear", r"config.drnet.schedule='linear'; allowed: constant, cosine"),
+        ("drnet.batch_stats", "local", r"stats='local'; allowed: global, per_device"),
         ("seed", 2**32, r"config.seed=4294967296; allowed: whole numbers from 0 to 4,294,967,295"),
         ("data.image_size", 100_000, r"image_size=100000; allowed: whole numbers from 11 to 1,024"),
         ("data.image_size", 48, r"Impossible image_size 48; allowed: 4 times a power of two"),

@@ -23,11 +23,17 @@ KEEP_TRACK = dict(
 
 
 @pytest.mark.parametrize(
-    ("name", "changes"), [("drnet", {}), ("predictor", {}), ("predictor", KEEP_TRACK)]
+    ("name", "changes"),
+    [
+        ("drnet", {}),
+        ("drnet", {"batch_stats": "per_device"}),
+        ("predictor", {}),
+        ("predictor", KEEP_TRACK),
+    ],
 )
 def test_several_steps_in_one_program_equal_single_ones(config, tmp_path, name, changes):
     config.dtype = "float32"
-    config.predictor.update(changes)
+    config[name].update(changes)
     run = create_run(config, tmp_path / "run")
     drnet = run.init_drnet()
     stage = {

@@ -181,6 +181,53 @@ def test_two_devices_agree_with_one(networks, batch):
     chex.assert_trees_all_close(metrics, expected_metrics, rtol=1e-5)
 
 
+def test_statistics_per_device_are_those_of_runs_with_half_the_batch(networks):
+    frames = np.random.default_rng(0).integers(0, 256, (8, 4, 8, 8, 3), np.uint8)
+    # Each half has its own discriminator, so it must have no say in what the autoencoder learns.
+    pairs = steps.PosePairs(np.arange(8).astype(np.int32), np.ones(8, np.float32))
+    whole = steps.DrnetBatch(frames, pairs)
+    tx = optax.sgd(0.1)
+    state, txs = tiny_state(tx), DrnetOptimizers(tx, tx)
+    weights = dict(similarity_weight=0.7, adversarial_weight=0.0)
+    alone = jax.jit(steps.make_drnet_step(networks, txs, **weights))
+    halves = [
+        alone(state, steps.DrnetBatch(frames[rows], jax.tree.map(lambda x: x[:4], pairs)))
+        for rows in (slice(4), slice(4, 8))
+    ]
+    expected, expected_metrics = jax.tree.map(lambda a, b: (a + b) / 2, *halves)
+    mesh = sharding.data_mesh()
+    step = jax.jit(steps.make_drnet_step(networks, txs, **weights, per_device=mesh))
+    actual, metrics = step(state, jax.device_put(whole, sharding.batch_split(mesh)))
+    chex.assert_trees_all_close(actual, expected, rtol=1e-4, atol=1e-6)
+    for name in ("total", "reconstruction", "similarity", "discriminator"):
+        np.testing.assert_allclose(metrics[name], expected_metrics[name], rtol=1e-5)
+    # Statistics of all clips are others.
+    other, _ = alone(state, whole)
+    weights = [each.autoencoder.params["decoder"] for each in (actual, other)]
+    with pytest.raises(AssertionError):
+        chex.assert_trees_all_close(*weights, rtol=1e-4, atol=1e-6)
+
+
+def test_partners_on_other_devices_are_found(networks):
+    half = np.random.default_rng(1).integers(0, 256, (4, 4, 8, 8, 3), np.uint8)
+    pairs = steps.sample_pairs(jax.random.key(3), 8)
+    assert np.any(pairs.partners // 4 != np.arange(8) // 4)
+    # Both devices have the same clips, in another order, so each has the statistics of all.
+    batch = steps.DrnetBatch(np.concatenate([half, half[::-1]]), pairs)
+    tx, mesh = optax.sgd(0.1), sharding.data_mesh()
+    state, txs = tiny_state(tx), DrnetOptimizers(tx, tx)
+    expected = jax.jit(steps.make_drnet_step(networks, txs, **WEIGHTS))(state, batch)
+    step = jax.jit(steps.make_drnet_step(networks, txs, **WEIGHTS, per_device=mesh))
+    (actual, metrics) = step(state, jax.device_put(batch, sharding.batch_split(mesh)))
+    chex.assert_trees_all_close(metrics, expected[1], rtol=1e-4)
+    chex.assert_trees_all_close(
+        actual.discriminator.params, expected[0].discriminator.params, rtol=1e-4, atol=1e-6
+    )
+    chex.assert_trees_all_close(
+        actual.autoencoder.params, expected[0].autoencoder.params, rtol=1e-4, atol=1e-5
+    )
+
+
 def random_clips(batch_size, num_frames, lengths=None):
     rng = np.random.default_rng(3)
     poses = rng.uniform(-1, 1, (batch_size, num_frames, 3)).astype(np.float32)
