@@ -158,6 +158,9 @@ def main(argv: list[str]) -> None:
     # The programs are for TPUs, but nothing here may look for one.
     jax.config.update("jax_platforms", "cpu")
     os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")
+    # Otherwise libtpu reports as errors what it cannot find out about this machine.
+    os.environ.setdefault("TPU_ACCELERATOR_TYPE", "v5litepod-8")
+    os.environ.setdefault("TPU_WORKER_HOSTNAMES", "localhost")
     options, config, results = flags.FLAGS, flags.FLAGS.config, {}
     if config.dtype == "auto":
         config.dtype = "bfloat16"  # As on a TPU.

@@ -27,6 +27,7 @@ from drnet_jax.base.arrays import Array, Metrics, Tree, as_float
 from drnet_jax.models.pose_lstm import PoseLSTM, scheduled_sampling, teacher_forced
 from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import DrnetState, PredictorState
+from drnet_jax.ops.conv import Dtype
 from drnet_jax.training import losses
 from drnet_jax.training.batch_stats import apply_in_turn, train_pass, train_passes
 from drnet_jax.training.optim import DrnetOptimizers
@@ -134,6 +135,25 @@ def _make_autoencoder_loss(
     return loss_fn
 
 
+def _make_mean(axis_name: str | None, kernel_dtype: Dtype) -> Callable[[Tree], Tree]:
+    """Returns `mean(tree)` over devices, on an axis of `shard_map`; without one, the tree itself.
+
+    Gradients of kernels cross in `kernel_dtype`, to which they have been rounded already: widened,
+    as they are for the optimizer, they would be twice the bytes.
+    """
+
+    def narrow(path: tuple, leaf: jax.Array) -> jax.Array:
+        return leaf.astype(kernel_dtype) if path[-1].key == "kernel" else leaf
+
+    def mean(tree: Tree) -> Tree:
+        if not axis_name:
+            return tree
+        means = jax.lax.pmean(jax.tree_util.tree_map_with_path(narrow, tree), axis_name)
+        return jax.tree.map(lambda x, leaf: x.astype(leaf.dtype), means, tree)
+
+    return mean
+
+
 def make_drnet_step(
     networks: Networks,
     txs: DrnetOptimizers,
@@ -155,12 +175,8 @@ def make_drnet_step(
 
     Source: Denton & Birodkar 2017, section 3, eq. 1-4; drnet-py, train_drnet.py.
     """
-
     axis_name = per_device.axis_names[0] if per_device else None
-
-    def mean(tree: Tree) -> Tree:
-        return jax.lax.pmean(tree, axis_name) if axis_name else tree
-
+    mean = _make_mean(axis_name, networks.decoder.dtype)
     discriminator_loss = _make_discriminator_loss(networks, axis_name)
     autoencoder_loss = _make_autoencoder_loss(networks, similarity_weight, adversarial_weight)
 

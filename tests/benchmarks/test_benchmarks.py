@@ -14,13 +14,13 @@ NAMES = ["ours"] + ["torch"] * bool(importlib.util.find_spec("torch"))
 KINDS = [("dcgan", "dcgan", "dcgan"), ("vgg_unet", "resnet", "vgg_unet")]
 
 
-def tiny(kinds=KINDS[0], image_size=8, batch_size=4, width=2):
+def tiny(kinds=KINDS[0], image_size=8, batch_size=4, width=2, dtype="float32"):
     config = conftest.load_config("smoke")
     config.data.update(image_size=image_size, colored=False)
     names = ("content_encoder", "pose_encoder", "decoder")
     config.model.update(dict(zip(names, kinds, strict=True)))
     config.model.update(width=width, content_dim=4, pose_dim=3, normalize=True)
-    config.model.discriminator_width, config.dtype = 8, "float32"
+    config.model.discriminator_width, config.dtype = 8, dtype
     config.drnet.batch_size = batch_size
     return subject.create(config)
 

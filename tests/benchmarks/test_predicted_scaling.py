@@ -1,5 +1,7 @@
 """Bytes between devices, and times predicted from them, against numbers worked out by hand."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -70,6 +72,18 @@ def test_with_statistics_per_device_only_gradients_and_averages_are_sent():
     # One for each optimizer; the running statistics and losses go with the second.
     assert len(kinds) == len(step.collectives)
     assert kinds.count("all-reduce") <= 3
+
+
+def test_gradients_of_kernels_cross_as_narrow_as_they_are():
+    tested, mesh = tiny(dtype="bfloat16"), Mesh(np.array(jax.devices()[:2]), ("data",))
+    state, batch = jax.eval_shape(tested.init), jax.eval_shape(tested.batch)
+    # Before XLA:CPU, which widens them.
+    text = jax.jit(tested.step(mesh)).lower(state, batch).as_text()
+    sent = re.findall(r"stablehlo.all_reduce.*?\}\) : \(tensor<([^>]*)>\) ->", text, re.DOTALL)
+    params = jax.tree.leaves([state.autoencoder.params, state.discriminator.params])
+    kernels = ["x".join(map(str, leaf.shape)) + "xbf16" for leaf in params if leaf.ndim > 1]
+    assert sorted(each for each in sent if "bf16" in each) == sorted(kernels)
+    assert all(each.count("x") < 2 for each in sent if "bf16" not in each)
 
 
 @pytest.mark.parametrize(
