@@ -1,0 +1,84 @@
+"""The long form of the chaos suite: faults, damage and hostile input, as tables.
+
+python -m tests.chaos --kills=100 --out=reliability
+"""
+
+import argparse
+import collections
+import json
+import pathlib
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+
+from tests.chaos import faults
+from tests.chaos.commands import Commands
+from tests.chaos.faults import Bench, Trial
+
+
+def main() -> None:
+    """Makes the trials named on the command line, and prints and writes their tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=0, help="number of kill -9")
+    parser.add_argument("--stops", type=int, default=0, help="number of SIGTERM")
+    parser.add_argument("--disks", type=int, default=0, help="number of full disks")
+    parser.add_argument("--others", action="store_true", help="folders, two at once, clocks")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=pathlib.Path, help="folder for the trials, as JSON lines")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
+        with Commands(folder / "output") as server:
+            bench = Bench(server, folder)
+            bench.prepare_people()
+            print(f"An undisturbed run takes {bench.seconds:.1f} s.", flush=True)
+            trials = list(_noted(_chosen(bench, given), given.out))
+    print(table(trials))
+
+
+def _chosen(bench: Bench, given: argparse.Namespace) -> Iterator[Trial]:
+    kills, seed = given.kills, given.seed
+    yield from faults.kills_of_preparation(bench, kills // 10, seed)
+    for mode in ("evaluate", "generate"):
+        yield from faults.kills_of_mode(bench, mode, kills // 20, seed)
+    if given.others:
+        yield from faults.twins(bench)
+        yield from faults.lost_folders(bench, 4, seed)
+        yield from faults.clocks(bench, (-40 * 86400, 40 * 86400))
+    yield from faults.stops(bench, given.stops, seed)
+    changes = [1 + round(i * 120 / max(1, given.disks)) for i in range(given.disks)]
+    sizes = [4**n for n in range(1, 12)] if given.disks else []
+    yield from faults.full_disks(bench, changes, sizes)
+    yield from faults.kills_at_changes(bench, kills // 5, seed)
+    yield from faults.kills_of_training(bench, kills - kills // 10 - 2 * (kills // 20) - kills // 5)
+
+
+def _noted(trials: Iterable[Trial], out: pathlib.Path | None) -> Iterator[Trial]:
+    """Yields `trials`, and writes each to a file as soon as it is known."""
+    started = time.monotonic()
+    for trial in trials:
+        print(f"{time.monotonic() - started:6.0f} s: {trial}", flush=True)
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            with (out / "trials.jsonl").open("a") as file:
+                file.write(json.dumps(vars(trial)) + "\n")
+        yield trial
+
+
+def table(trials: Iterable[Trial]) -> str:
+    """Returns the counts of `trials` as a table in Markdown."""
+    groups = collections.defaultdict(list)
+    for trial in trials:
+        groups[trial.fault, trial.during].append(trial)
+    lines = ["| fault | during | trials | bit-equal in the end | exit codes | longest exit |"]
+    lines += ["|---|---|---|---|---|---|"]
+    for (fault, during), group in groups.items():
+        codes = ", ".join(str(code) for code in sorted({trial.code for trial in group}))
+        equal, seconds = sum(bool(t.equal) for t in group), max(t.seconds for t in group)
+        longest = f"{seconds:.1f} s" if seconds else ""
+        lines.append(f"| {fault} | {during} | {len(group)} | {equal} | {codes} | {longest} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
