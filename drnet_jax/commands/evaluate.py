@@ -4,13 +4,12 @@ import ml_collections
 from etils import epath
 
 from drnet_jax import report
-from drnet_jax.base import processes
+from drnet_jax.base import checked_json, processes
 from drnet_jax.base.errors import input_errors
 from drnet_jax.evaluation import summary
 from drnet_jax.evaluation.score import score_run
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs import memory
-from drnet_jax.runs.metrics_writer import write_json
 from drnet_jax.runs.run import Run, open_trained
 
 
@@ -31,5 +30,5 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
 def write(run: Run, drnet: DrnetState, predictor: PredictorState | None = None) -> None:
     """Scores the run, writes `evaluation.json` and prints the scores."""
     record = score_run(run, drnet, predictor)
-    write_json(run.workdir / "evaluation.json", record)
+    checked_json.write(run.workdir / "evaluation.json", record)
     print(summary.text(record))

@@ -7,13 +7,12 @@ import jax.numpy as jnp
 import ml_collections
 from etils import epath
 
-from drnet_jax.base import processes
+from drnet_jax.base import checked_json, processes
 from drnet_jax.base.errors import input_errors
 from drnet_jax.interop import import_torch, torch_file
 from drnet_jax.interop.import_torch import Imported
 from drnet_jax.models.state import NetworkState
 from drnet_jax.runs import environment
-from drnet_jax.runs.metrics_writer import write_json
 from drnet_jax.runs.run import Run, create_run
 
 
@@ -97,8 +96,8 @@ def _write(run: Run, imported: Imported, source: epath.PathLike) -> None:
         with run.checkpoints("predictor") as checkpoints:
             checkpoints.save(config.predictor.num_steps, state)
     note = f"imported from {epath.Path(source).name}; {run.source.note}"
-    write_json(run.workdir / "environment.json", environment.describe(note))
-    write_json(run.workdir / "config.json", config.to_dict())
+    checked_json.write(run.workdir / "environment.json", environment.describe(note))
+    checked_json.write(run.workdir / "config.json", config.to_dict())
     names = ", ".join(sorted(imported.variables))
     print(f"Imported {names} into {run.workdir}.")
 

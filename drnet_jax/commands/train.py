@@ -9,12 +9,12 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from drnet_jax import report
-from drnet_jax.base import processes, stopping, timings
+from drnet_jax.base import checked_json, processes, stopping, timings
 from drnet_jax.base.errors import input_errors
 from drnet_jax.commands import evaluate, generate
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs import checks, environment, lock, memory
-from drnet_jax.runs.metrics_writer import MetricsWriter, write_json
+from drnet_jax.runs.metrics_writer import MetricsWriter
 from drnet_jax.runs.run import Run, create_run
 from drnet_jax.runs.workdir import STAGES, is_finished
 from drnet_jax.training import stages
@@ -56,7 +56,7 @@ def _train(run: Run) -> None:
         drnet, predictor = _restore_or_init(run)
     processes.say(f"Data: {run.source.note}")
     if processes.is_first():
-        write_json(run.workdir / "environment.json", environment.describe(run.source.note))
+        checked_json.write(run.workdir / "environment.json", environment.describe(run.source.note))
     # With several processes, a signal to one of them stops all after the same step.
     preempted = ocp.multihost.reached_preemption if processes.count() > 1 else None
 
@@ -84,7 +84,7 @@ def _write_results(run: Run, drnet: DrnetState, predictor: PredictorState) -> No
     rollout = run.config.rollout
     print(f"Generating {rollout.num_steps} steps of {rollout.num_clips} clips.")
     generate.write(run, drnet, predictor)
-    write_json(run.workdir / "timings.json", timings.record())
+    checked_json.write(run.workdir / "timings.json", timings.record())
     page = report.write(run.workdir)
     print(f"{timings.table()}\nOpen {page}")
 
@@ -139,7 +139,7 @@ def write_settings(run: Run) -> None:
     """Writes the settings of `run` to its workdir, which thereby belongs to them."""
     with lock.writing(run.workdir):
         run.workdir.mkdir(parents=True, exist_ok=True)
-        write_json(run.workdir / "config.json", run.config.to_dict())
+        checked_json.write(run.workdir / "config.json", run.config.to_dict())
 
 
 def _restore_or_init(run: Run) -> list[Any]:

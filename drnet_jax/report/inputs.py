@@ -2,13 +2,14 @@
 
 import dataclasses
 import itertools
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from absl import logging
 from etils import epath
 
+from drnet_jax.base import checked_json
 from drnet_jax.runs import renamed
 
 Curves = dict[str, dict[str, list[tuple[int, float]]]]
@@ -130,19 +131,20 @@ def read_curves(path: epath.Path) -> Curves:
     """Returns the numbers in a file of JSON lines; unusable lines and values are skipped.
 
     A run that was killed may leave half a line, and a resumed run may log a step twice: the later
-    value counts.
+    value counts. Damaged lines are reported in the log.
     """
     try:
         lines = path.read_bytes().decode(errors="replace").splitlines()
     except OSError:
         return {}
     values: dict[str, dict[str, dict[int, float]]] = {}
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
+            record = checked_json.parse(line)
+        except ValueError as error:
+            logging.warning("%s: line %d is left out: %s.", path, number, error)
             continue
-        if not isinstance(record, dict) or not _is_number(record.get("step")):
+        if not _is_number(record.get("step")):
             continue
         stage = values.setdefault(str(record.pop("stage", "training")), {})
         step = int(record.pop("step"))
@@ -163,12 +165,14 @@ def spread(items: Sequence[Any], count: int) -> list[Any]:
 
 
 def read_json(path: epath.Path) -> Mapping[str, Any]:
-    """Returns the JSON object in a file; an empty one if the file is missing or broken."""
+    """Returns the JSON object in a file, or an empty one; warns if it is damaged."""
     try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError):
+        return checked_json.read(path)
+    except OSError:
         return {}
-    return record if isinstance(record, dict) else {}
+    except ValueError as error:
+        logging.warning("%s It is left out.", error)
+        return {}
 
 
 def _is_number(value: Any) -> bool:

@@ -8,12 +8,13 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from absl import logging
 from etils import epath
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.summary_pb2 import Summary
 
-from drnet_jax.base import files
+from drnet_jax.base import checked_json, files
 from drnet_jax.base.files import write_atomically
 
 UPLOAD_SECONDS = 10.0
@@ -56,7 +57,7 @@ class MetricsWriter:
             for record in _records(self._path)
             if record["stage"] != stage or record["step"] <= first_step
         ]
-        self._lines = [_line(record) for record in records]
+        self._lines = [checked_json.line(record) for record in records]
         write_atomically(self._path, "".join(self._lines))
         own = (record for record in records if record["stage"] == stage)
         self._events = _Events(workdir / "tensorboard" / stage, own)
@@ -75,9 +76,9 @@ class MetricsWriter:
         self._events.add(record)
         if self._local:
             with self._path.open("a") as file:
-                file.write(_line(record))
+                file.write(checked_json.line(record))
             return
-        self._lines.append(_line(record))
+        self._lines.append(checked_json.line(record))
         if time.monotonic() - self._uploaded >= self._upload_seconds:
             self.flush()
 
@@ -135,10 +136,6 @@ class _Events:
         self._writer.write_event(Event(wall_time=time.time(), step=record["step"], summary=summary))
 
 
-def _line(record: Mapping[str, Any]) -> str:
-    return json.dumps(record) + "\n"
-
-
 def _records(path: epath.Path) -> list[dict[str, Any]]:
     """Returns the records in `path`, which may not exist or end in the middle of a line."""
     try:
@@ -146,9 +143,10 @@ def _records(path: epath.Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     records = []
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:  # A run was killed while writing this line.
-            continue
+            records.append(checked_json.parse(line))
+        except ValueError as error:
+            if number < len(lines):  # Else a run was killed while writing this line.
+                logging.warning("%s: line %d is taken out: %s.", path, number, error)
     return records

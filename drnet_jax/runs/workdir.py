@@ -1,12 +1,11 @@
 """A run's folder: the settings stored in it, and how far it has come."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from etils import epath
 
-from drnet_jax.base import files
+from drnet_jax.base import checked_json
 from drnet_jax.data import registry
 from drnet_jax.runs import defaults, renamed
 
@@ -23,13 +22,9 @@ def stored_settings(workdir: epath.PathLike) -> dict[str, Any] | None:
     """
     path = epath.Path(workdir) / "config.json"
     try:
-        text = files.read(path)
+        stored = renamed.present_settings(checked_json.read(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    try:
-        stored = renamed.present_settings(json.loads(text))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged: {error}.") from None
     today = defaults.settings().to_dict()
     sections = ("drnet", "predictor", "evaluation", "rollout")
     added = {name: today[name] | stored.get(name, {}) for name in sections}

@@ -29,28 +29,33 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         with Commands(folder / "output") as server:
-            bench = Bench(server, folder)
-            bench.prepare_people()
-            print(f"An undisturbed run takes {bench.seconds:.1f} s.", flush=True)
-            trials = list(_noted(_chosen(bench, given), given.out))
+            trials = list(_noted(_chosen(server, folder, given), given.out))
     print(table(trials))
 
 
-def _chosen(bench: Bench, given: argparse.Namespace) -> Iterator[Trial]:
+def _chosen(server: Commands, folder: pathlib.Path, given: argparse.Namespace) -> Iterator[Trial]:
+    """Yields trials: most with training alone, and a tenth of the kills while scoring etc."""
     kills, seed = given.kills, given.seed
-    yield from faults.kills_of_preparation(bench, kills // 10, seed)
-    for mode in ("evaluate", "generate"):
-        yield from faults.kills_of_mode(bench, mode, kills // 20, seed)
+    bench = Bench(server, folder / "training")
+    bench.prepare_people()
+    print(f"Undisturbed, training takes {bench.seconds:.1f} s.", flush=True)
     if given.others:
         yield from faults.twins(bench)
-        yield from faults.lost_folders(bench, 4, seed)
-        yield from faults.clocks(bench, (-40 * 86400, 40 * 86400))
+    yield from faults.kills_of_training(bench, kills // 2, seed)
     yield from faults.stops(bench, given.stops, seed)
-    changes = [1 + round(i * 120 / max(1, given.disks)) for i in range(given.disks)]
+    yield from faults.kills_at_changes(bench, kills // 5, seed)
+    changes = [1 + round(i * 100 / max(1, given.disks)) for i in range(given.disks)]
     sizes = [4**n for n in range(1, 12)] if given.disks else []
     yield from faults.full_disks(bench, changes, sizes)
-    yield from faults.kills_at_changes(bench, kills // 5, seed)
-    yield from faults.kills_of_training(bench, kills - kills // 10 - 2 * (kills // 20) - kills // 5)
+    if given.others:
+        yield from faults.lost_folders(bench, 4, seed)
+        yield from faults.clocks(bench, (-40 * 86400, 40 * 86400))
+    yield from faults.kills_of_preparation(bench, kills // 10, seed)
+    if kills:
+        bench = Bench(server, folder / "whole", only_training=False)
+        for mode in ("evaluate", "generate"):
+            yield from faults.kills_of_mode(bench, mode, kills // 20, seed)
+        yield from faults.kills_of_training(bench, kills // 10, seed)
 
 
 def _noted(trials: Iterable[Trial], out: pathlib.Path | None) -> Iterator[Trial]:

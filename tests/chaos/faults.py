@@ -50,8 +50,10 @@ class Bench:
       people: a checksum of every file of prepared people; `people_seconds` as `seconds`.
     """
 
-    def __init__(self, server: Commands, folder: pathlib.Path):
+    def __init__(self, server: Commands, folder: pathlib.Path, *, only_training: bool = True):
+        """Trains a run without scores and rollouts if it is `only_training`."""
         self.server, self._folder, self._number = server, folder, 0
+        self._only_training = only_training
         self.finished, self.data = folder / "undisturbed", folder / "data"
         # The first run fills the cache of compiled programs, so that the second tells how long one
         # takes.
@@ -59,11 +61,20 @@ class Bench:
             shutil.rmtree(self.finished, ignore_errors=True)
             shutil.rmtree(self.data, ignore_errors=True)
             started = time.monotonic()
-            server.run(commands.train(self.finished, self.data))
+            self.run_again(commands.train(self.finished, self.data))
             self.seconds = time.monotonic() - started
         self.run = outcome.of_run(self.finished)
 
+    def start(self, arguments: list[str], **faults) -> Command:
+        """Starts a command with faults."""
+        return self.server.start(arguments, only_training=self._only_training, **faults)
+
+    def run_again(self, arguments: list[str]) -> None:
+        """Gives a command without faults, which must end well."""
+        self.server.run(arguments, only_training=self._only_training)
+
     def prepare_people(self) -> None:
+        """Prepares the people whose checksums are `people`."""
         folder = self.new_folder() / "people"
         started = time.monotonic()
         self.server.run(commands.prepare(folder))
@@ -102,14 +113,14 @@ def kills_of_training(bench: Bench, num: int, seed: int = 0, per_run: int = 4) -
         workdir, arguments = folder / "run", commands.train(folder / "run", folder / "data")
         trials = []
         while len(trials) < min(per_run, num - done):
-            command = bench.server.start(arguments)
+            command = bench.start(arguments)
             code, _ = command.signal_after(rng.uniform(0, bench.seconds), signal.SIGKILL)
             if not code:
                 break
             trials.append(_trial("kill", outcome.phase(workdir), command, code))
         if not trials:
             continue
-        bench.server.run(arguments)
+        bench.run_again(arguments)
         equal = outcome.of_run(workdir) == bench.run
         done += len(trials)
         yield from (dataclasses.replace(trial, equal=equal) for trial in trials)
@@ -122,12 +133,12 @@ def kills_at_changes(bench: Bench, num: int, seed: int = 0, most: int = 150) -> 
     for number in sorted(rng.sample(range(1, most), num)):
         folder = bench.new_folder()
         workdir, arguments = folder / "run", commands.train(folder / "run", folder / "data")
-        command = bench.server.start(arguments, folder=str(folder), kill_at=number)
+        command = bench.start(arguments, folder=str(folder), kill_at=number)
         code = command.wait()
         if not code:  # There are fewer changes.
             return
         trial = _trial("kill before a change of a file", outcome.phase(workdir), command, code)
-        bench.server.run(arguments)
+        bench.run_again(arguments)
         yield dataclasses.replace(trial, equal=outcome.of_run(workdir) == bench.run)
         shutil.rmtree(folder)
 
@@ -139,11 +150,11 @@ def kills_of_preparation(bench: Bench, num: int, seed: int = 0) -> Iterator[Tria
     while done < num:
         folder = bench.new_folder()
         arguments = commands.prepare(folder / "people")
-        command = bench.server.start(arguments)
+        command = bench.start(arguments)
         code, _ = command.signal_after(rng.uniform(0, bench.people_seconds), signal.SIGKILL)
         if code:
             trial = _trial("kill", "preparing", command, code)
-            bench.server.run(arguments)
+            bench.run_again(arguments)
             done += 1
             yield dataclasses.replace(
                 trial, equal=outcome.of_data(folder / "people") == bench.people
@@ -152,19 +163,19 @@ def kills_of_preparation(bench: Bench, num: int, seed: int = 0) -> Iterator[Tria
 
 
 def kills_of_mode(bench: Bench, mode: str, num: int, seed: int = 0) -> Iterator[Trial]:
-    """Kills `mode`, evaluate or generate, of a finished run at random moments."""
+    """Kills `mode`, evaluate or generate, of a finished run with scores at random moments."""
     rng = random.Random(seed)
     workdir = bench.copy()
     arguments = commands.again(mode, workdir)
     started = time.monotonic()
-    bench.server.run(arguments)
+    bench.run_again(arguments)
     seconds = time.monotonic() - started
     for _ in range(num):
-        command = bench.server.start(arguments)
+        command = bench.start(arguments)
         code, _ = command.signal_after(rng.uniform(0, seconds), signal.SIGKILL)
         trial = _trial("kill", f"--mode={mode}", command, code)
         whole = outcome.of_run(workdir) == bench.run  # What was there is still there.
-        bench.server.run(arguments)
+        bench.run_again(arguments)
         yield dataclasses.replace(trial, equal=whole and outcome.of_run(workdir) == bench.run)
 
 
@@ -176,13 +187,13 @@ def stops(bench: Bench, num: int, seed: int = 0, *, compile_anew: bool = True) -
         folder = bench.new_folder()
         workdir, arguments = folder / "run", commands.train(folder / "run", folder / "data")
         cache = str(folder / "programs") if compile_anew else None
-        command = bench.server.start(arguments, cache=cache)
+        command = bench.start(arguments, cache=cache)
         moment = rng.uniform(0, bench.seconds)
         code, seconds = command.signal_after(moment, signal.SIGTERM)
         if code:
             during = outcome.phase(workdir)
             trial = _trial("SIGTERM", during, command, code, seconds=seconds)
-            bench.server.run(arguments)
+            bench.run_again(arguments)
             done += 1
             yield dataclasses.replace(trial, equal=outcome.of_run(workdir) == bench.run)
         shutil.rmtree(folder)
@@ -195,11 +206,11 @@ def full_disks(bench: Bench, changes: Sequence[int], sizes: Sequence[int]) -> It
     for fault, options in faults:
         folder = bench.new_folder()
         workdir, arguments = folder / "run", commands.train(folder / "run", folder / "data")
-        command = bench.server.start(arguments, folder=str(folder), **options)
+        command = bench.start(arguments, folder=str(folder), **options)
         code = command.wait()
         trial = _trial(fault, outcome.phase(workdir), command, code)
         if code:
-            bench.server.run(arguments)
+            bench.run_again(arguments)
         yield dataclasses.replace(trial, equal=outcome.of_run(workdir) == bench.run)
         shutil.rmtree(folder)
 
@@ -210,7 +221,7 @@ def lost_folders(bench: Bench, num: int, seed: int = 0) -> Iterator[Trial]:
     for number in range(num):
         folder = bench.new_folder()
         workdir, arguments = folder / "run", commands.train(folder / "run", folder / "data")
-        command = bench.server.start(arguments)
+        command = bench.start(arguments)
         end = time.monotonic() + rng.uniform(0.2, 0.8) * bench.seconds
         while time.monotonic() < end or not (workdir / "config.json").exists():
             time.sleep(0.05)
@@ -226,7 +237,7 @@ def lost_folders(bench: Bench, num: int, seed: int = 0) -> Iterator[Trial]:
             shutil.rmtree(workdir)
         workdir.unlink(missing_ok=True)
         (folder / "away").rename(workdir)
-        bench.server.run(arguments)
+        bench.run_again(arguments)
         yield dataclasses.replace(trial, equal=outcome.of_run(workdir) == bench.run)
         shutil.rmtree(folder)
 
@@ -235,13 +246,13 @@ def twins(bench: Bench) -> Iterator[Trial]:
     """Starts two runs in one workdir, and two preparations of one data set, at once."""
     folder = bench.new_folder()
     arguments = commands.train(folder / "run", folder / "data")
-    both = [bench.server.start(arguments) for _ in range(2)]
+    both = [bench.start(arguments) for _ in range(2)]
     codes = [command.wait() for command in both]
     equal = outcome.of_run(folder / "run") == bench.run
     number = codes.index(max(codes))
     yield _trial("second run in a workdir", "starting", both[number], codes[number], equal=equal)
     arguments = commands.prepare(folder / "people")
-    both = [bench.server.start(arguments) for _ in range(2)]
+    both = [bench.start(arguments) for _ in range(2)]
     codes = [command.wait() for command in both]
     equal = outcome.of_data(folder / "people") == bench.people
     yield _trial("second preparation", "preparing", both[1], max(codes), equal=equal)
@@ -252,13 +263,13 @@ def clocks(bench: Bench, seconds: Sequence[float]) -> Iterator[Trial]:
     for change in seconds:
         folder = bench.new_folder()
         workdir, arguments = folder / "run", commands.train(folder / "run", folder / "data")
-        command = bench.server.start(arguments, clock=-change)
+        command = bench.start(arguments, clock=-change)
         code, _ = command.signal_after(0.6 * bench.seconds, signal.SIGKILL)
         during = outcome.phase(workdir)
         for path in folder.rglob("*"):
             status = path.stat()
             os.utime(path, (status.st_atime - change, status.st_mtime - change))
-        bench.server.run(arguments)
+        bench.run_again(arguments)
         equal = outcome.of_run(workdir) == bench.run
         days = change / 86400
         yield _trial(f"clock set by {days:+g} days", during, command, code, equal=equal)

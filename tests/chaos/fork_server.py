@@ -20,7 +20,7 @@ import drnet_jax.commands.embed
 import drnet_jax.commands.evaluate
 import drnet_jax.commands.generate
 import drnet_jax.commands.train
-import drnet_jax.report.charts  # noqa: F401
+import drnet_jax.report.charts
 from drnet_jax import main
 
 _CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "shutil.rmtree")
@@ -39,6 +39,7 @@ class Request:
       file_bytes: the size that no file can exceed.
       clock: seconds to add to what the process takes for the time.
       cache: the folder of compiled programs.
+      only_training: whether a run ends after training, with a report; scores take far longer.
     """
 
     arguments: list[str]
@@ -49,6 +50,7 @@ class Request:
     file_bytes: int | None = None
     clock: float = 0
     cache: str | None = None
+    only_training: bool = False
 
 
 def _watch_files(request: Request) -> None:
@@ -106,6 +108,9 @@ def _run(request: Request) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request.file_bytes, resource.RLIM_INFINITY))
     if request.kill_at or request.full_from:
         _watch_files(request)
+    if request.only_training:
+        for command in (drnet_jax.commands.evaluate, drnet_jax.commands.generate):
+            command.write = lambda *arguments: None
     sys.argv = ["drnet_jax.main", *request.arguments]
     main.run()
 

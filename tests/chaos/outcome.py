@@ -12,19 +12,24 @@ from drnet_jax.runs.run import create_run
 from drnet_jax.runs.workdir import STAGES
 from tests.conftest import tiny_config
 
-_TIMES = ("steps_per_second", "input_wait")
+_TIMES = ("steps_per_second", "input_wait", "crc32")
 
 
 def of_run(workdir: pathlib.Path) -> dict[str, Any]:
-    """Returns checksums of all parameters and optimizer states, metrics, scores and rollouts."""
+    """Returns checksums of all parameters and optimizer states, metrics, scores and rollouts.
+
+    A run that ended after training has neither scores nor rollouts.
+    """
     run = create_run(tiny_config("unused"), workdir, with_data=False)
     states = {stage: run.restore_stage(stage, read_only=True) for stage in STAGES}
-    with np.load(workdir / "samples" / "rollout.npz") as arrays:
-        rollouts = {name: _digest(arrays[name]) for name in arrays.files}
+    rollouts, scores = {}, workdir / "evaluation.json"
+    if (workdir / "samples" / "rollout.npz").exists():
+        with np.load(workdir / "samples" / "rollout.npz") as arrays:
+            rollouts = {name: _digest(arrays[name]) for name in arrays.files}
     return {
         "states": jax.tree.map(lambda leaf: _digest(np.asarray(leaf)), jax.device_get(states)),
         "metrics": metrics(workdir),
-        "scores": json.loads((workdir / "evaluation.json").read_text()),
+        "scores": json.loads(scores.read_text()) if scores.exists() else None,
         "rollouts": rollouts,
         "report": (workdir / "report.html").exists(),
     }

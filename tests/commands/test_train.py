@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from drnet_jax.base import checked_json
 from drnet_jax.base.errors import InputError
 from drnet_jax.base.stopping import StoppedError
 from drnet_jax.commands import train
@@ -208,7 +209,7 @@ def test_damaged_settings_of_a_workdir_are_refused(trained, config, tmp_path):
 def test_a_run_older_than_some_settings_resumes(trained, config, tmp_path, capsys):
     workdir = tmp_path / "copy"
     shutil.copytree(trained, workdir)
-    stored = json.loads((workdir / "config.json").read_text())
+    stored = checked_json.read(workdir / "config.json")
     for section, name in (
         ("data", "consecutive"),
         ("data", "validation"),
@@ -239,7 +240,7 @@ def test_a_run_keeps_the_dtype_that_it_started_with(trained, config, tmp_path):
     assert json.loads((trained / "config.json").read_text())["dtype"] == "float32"
     workdir = tmp_path / "copy"
     shutil.copytree(trained, workdir)
-    stored = json.loads((workdir / "config.json").read_text()) | {"dtype": "bfloat16"}
+    stored = checked_json.read(workdir / "config.json") | {"dtype": "bfloat16"}
     (workdir / "config.json").write_text(json.dumps(stored))
     config.dtype = "auto"
     run = run_lib.create_run(config, workdir)

@@ -6,12 +6,15 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import masked_crc32c
 
+from drnet_jax.base import checked_json
 from drnet_jax.runs import metrics_writer
 from drnet_jax.runs.metrics_writer import MetricsWriter, write_json
 
 
 def lines(workdir):
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [
+        checked_json.parse(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()
+    ]
 
 
 def records(data):
