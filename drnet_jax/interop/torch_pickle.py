@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import jax.numpy as jnp
 import numpy as np
 
-_MAX_PROGRAM_BYTES = 2**22  # The numbers are elsewhere; a network takes some 100 kB at most.
+_MAX_PROGRAM_BYTES = 2**21  # The numbers are elsewhere; a network takes some 100 kB at most.
 _MAX_NAMES = 1000
 _MAX_GROWTH = 8
 _SLACK_BYTES = 2**20  # For the smallest files.
@@ -243,6 +243,10 @@ class Unpickler(pickle._Unpickler):
             self.storages[key] = self._new_storage(np.dtype(dtype), key, num_elements)
         return self.storages[key]
 
+    def load_bytearray(self) -> None:
+        """Refuses what takes its memory before it is read, and no file of PyTorch has."""
+        raise ValueError("it has a bytearray")
+
     def _checking(keys: Callable[[list], list], then: Callable):  # noqa: N805, used below only.
         def load(self):
             _check_keys(keys(self.stack))
@@ -257,4 +261,5 @@ class Unpickler(pickle._Unpickler):
     dispatch[pickle.DICT[0]] = _checking(every_second, base.load_dict)
     dispatch[pickle.ADDITEMS[0]] = _checking(every, base.load_additems)
     dispatch[pickle.FROZENSET[0]] = _checking(every, base.load_frozenset)
+    dispatch[pickle.BYTEARRAY8[0]] = load_bytearray
     del base, every, every_second, last

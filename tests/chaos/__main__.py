@@ -41,16 +41,15 @@ def _chosen(server: Commands, folder: pathlib.Path, given: argparse.Namespace) -
     print(f"Undisturbed, training takes {bench.seconds:.1f} s.", flush=True)
     if given.others:
         yield from faults.twins(bench)
-    yield from faults.kills_of_training(bench, kills // 2, seed)
-    yield from faults.stops(bench, given.stops, seed)
-    yield from faults.kills_at_changes(bench, kills // 5, seed)
-    changes = [1 + round(i * 100 / max(1, given.disks)) for i in range(given.disks)]
-    sizes = [4**n for n in range(1, 12)] if given.disks else []
-    yield from faults.full_disks(bench, changes, sizes)
-    if given.others:
         yield from faults.lost_folders(bench, 4, seed)
         yield from faults.clocks(bench, (-40 * 86400, 40 * 86400))
+    changes = [1 + round(i * 80 / max(1, given.disks)) for i in range(given.disks)]
+    sizes = [4**n for n in range(2, 2 + given.disks)]
+    yield from faults.full_disks(bench, changes, sizes)
     yield from faults.kills_of_preparation(bench, kills // 10, seed)
+    yield from faults.kills_at_changes(bench, kills // 5, seed)
+    yield from faults.kills_of_training(bench, kills // 2, seed)
+    yield from faults.stops(bench, given.stops, seed)
     if kills:
         bench = Bench(server, folder / "whole", only_training=False)
         for mode in ("evaluate", "generate"):

@@ -39,7 +39,7 @@ class Request:
       file_bytes: the size that no file can exceed.
       clock: seconds to add to what the process takes for the time.
       cache: the folder of compiled programs.
-      only_training: whether a run ends after training, with a report; scores take far longer.
+      only_training: whether a run only trains and reports; scores and pictures take far longer.
     """
 
     arguments: list[str]
@@ -111,6 +111,7 @@ def _run(request: Request) -> None:
     if request.only_training:
         for command in (drnet_jax.commands.evaluate, drnet_jax.commands.generate):
             command.write = lambda *arguments: None
+        drnet_jax.commands.generate.write_sample = lambda *arguments: None
     sys.argv = ["drnet_jax.main", *request.arguments]
     main.run()
 

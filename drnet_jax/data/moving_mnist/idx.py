@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import math
 import zlib
 from importlib.resources.abc import Traversable
@@ -26,6 +27,7 @@ Folder = epath.Path | Traversable
 Splits = dict[str, tuple[np.ndarray, np.ndarray]]
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_MAX_BYTES = 2**29  # Ten times MNIST; a gzip file of 500 kB may promise as much.
 _UBYTE_MAGIC = b"\x00\x00\x08"  # A fourth byte holds the number of dimensions.
 
 
@@ -44,9 +46,12 @@ def _read(path: Folder, num_dims: int) -> np.ndarray:
     # The content decides, not the name: browsers unpack a file but keep its `.gz`.
     if content.startswith(_GZIP_MAGIC):
         try:
-            content = gzip.decompress(content)
+            with gzip.open(io.BytesIO(content)) as file:
+                content = file.read(_MAX_BYTES + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise ValueError(f"{path} is truncated or damaged gzip: {error}.") from error
+        if len(content) > _MAX_BYTES:
+            raise ValueError(f"{path} has more than the allowed {_MAX_BYTES:,} bytes.")
     magic = _UBYTE_MAGIC + bytes([num_dims])
     start = 4 + 4 * num_dims  # The sizes follow the magic number, four bytes each.
     if content[:4] != magic:
