@@ -131,6 +131,7 @@ def predictor_stage(run: Run, drnet: DrnetState) -> Stage:
         num_steps=config.num_steps,
         num_observed=config.num_observed,
         scheduled_sampling=config.scheduled_sampling,
+        loss=config.loss,
         max_steps_per_call=run.config.steps_at_once,
     )
 

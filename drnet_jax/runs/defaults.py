@@ -78,6 +78,7 @@ def _stages() -> dict[str, Any]:
         num_layers=2,  # LSTM layers.
         use_content=True,  # False: the LSTM sees poses alone.
         residual=False,  # True: it predicts by how much a pose changes.
+        loss="squared",  # Errors of poses: squared, absolute; the latter ignores poses that jump.
         batch_size=100,  # Clips in a batch.
         num_steps=60_000,
         learning_rate=0.002,  # Of Adam.

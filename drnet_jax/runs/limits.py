@@ -103,6 +103,7 @@ SHARED: Mapping[str, Rule] = {
     "predictor.num_layers": whole(1, 100),
     "predictor.use_content": SWITCH,
     "predictor.residual": SWITCH,
+    "predictor.loss": one_of("squared", "absolute"),
     "predictor.batch_size": whole(1, MAX_BATCH),
     "predictor.num_steps": STEPS,
     "predictor.learning_rate": ABOVE_ZERO,

@@ -44,18 +44,26 @@ def pose_confusion(logits: jax.Array) -> jax.Array:
 
 
 def pose_prediction(
-    predicted: jax.Array, target: jax.Array, is_real: jax.Array | None = None
+    predicted: jax.Array,
+    target: jax.Array,
+    is_real: jax.Array | None = None,
+    *,
+    kind: str = "squared",
 ) -> jax.Array:
-    """Returns the mean squared error of poses at each time step, `[time]`.
+    """Returns the mean error of poses at each time step, `[time]`.
+
+    Predictions with the least squared error are means of what may follow, those with the least
+    absolute error are medians: a pose that now and then jumps does not move them.
 
     Args:
       predicted: `[batch, time, pose_dim]`.
       target: the same shape.
       is_real: bool `[batch, time]`, False for the padding after the end of a clip; None if there
         is none.
+      kind: `squared` or `absolute`.
     """
-    squares = jnp.square(predicted - target)
+    errors = {"squared": jnp.square, "absolute": jnp.abs}[kind](predicted - target)
     if is_real is None:
-        return jnp.mean(squares, axis=(0, 2))
+        return jnp.mean(errors, axis=(0, 2))
     counts = jnp.maximum(jnp.sum(is_real, axis=0), 1)
-    return jnp.sum(jnp.mean(squares, axis=2) * is_real, axis=0) / counts
+    return jnp.sum(jnp.mean(errors, axis=2) * is_real, axis=0) / counts

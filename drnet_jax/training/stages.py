@@ -97,19 +97,21 @@ def predictor_stage(
     num_steps: int,
     num_observed: int,
     scheduled_sampling: float,
+    loss: str,
     max_steps_per_call: int = 0,
 ) -> Stage:
     """Returns the second stage: the pose LSTM, on the clips of a `pose_feed`.
 
     `key` is the root key of the run. Over a fraction `scheduled_sampling` of the steps, the
     probability that an input of the LSTM is a true pose falls from 1 to 0; with 0 it stays 1.
+    `loss` is `squared` or `absolute`.
     """
     teacher_forcing = None
     if scheduled_sampling:
         num_sampled = max(1, round(scheduled_sampling * num_steps))
         teacher_forcing = optax.linear_schedule(1.0, 0.0, num_sampled)
     step = steps.make_predictor_step(
-        predictor, tx, num_observed=num_observed, teacher_forcing=teacher_forcing
+        predictor, tx, num_observed=num_observed, teacher_forcing=teacher_forcing, loss=loss
     )
     return _make_stage("predictor", num_steps, max_steps_per_call, feed, step, key)
 

@@ -220,13 +220,14 @@ def make_predictor_step(
     *,
     num_observed: int,
     teacher_forcing: Callable[[jax.Array], jax.Array] | None = None,
+    loss: str = "squared",
 ) -> Callable[..., tuple[PredictorState, Metrics]]:
     """Returns pure `step(state, clips, key) -> (state, metrics)`; `clips` are `PoseClips`.
 
     At t the LSTM sees the content of the last observed frame and a pose of t - 1, and predicts the
     pose of t. For observed frames this is the true pose. For later ones it is the true pose with
     probability `teacher_forcing(step)`, else the LSTM's own prediction (scheduled sampling). The
-    loss is the sum over t of mean squared errors; the metric `prediction` is their mean. Padding
+    loss is the sum over t of mean errors; the metric `prediction` is their mean. Padding
     after the end of a clip is not learned from.
 
     Args:
@@ -235,6 +236,7 @@ def make_predictor_step(
       num_observed: frames that a rollout observes.
       teacher_forcing: maps steps to probabilities; None, as in the paper, means 1 at every step,
         which needs no `key`.
+      loss: `squared`, as in the paper, or `absolute` errors.
 
     Source: Denton & Birodkar 2017, Figure 2; drnet-py, train_lstm.py. Scheduled sampling: Bengio et
     al. 2015, "Scheduled sampling for sequence prediction with recurrent neural networks".
@@ -251,7 +253,7 @@ def make_predictor_step(
             )
         times = jnp.arange(1, clips.poses.shape[1])
         is_real_BxT = None if clips.lengths is None else times < clips.lengths[:, None]
-        errors_T = losses.pose_prediction(predicted, targets_BxTxP, is_real_BxT)
+        errors_T = losses.pose_prediction(predicted, targets_BxTxP, is_real_BxT, kind=loss)
         return jnp.sum(errors_T), errors_T
 
     def step(

@@ -54,6 +54,10 @@ def test_pose_prediction_is_a_mean_over_the_poses_that_count():
     expected = [squares[:, 0].mean(), squares[:2, 1].mean(), squares[1, 2].mean(), 0.0]
     actual = losses.pose_prediction(predicted, target, is_real)
     np.testing.assert_allclose(actual, expected, rtol=1e-6)
+    sizes = np.abs(predicted - target)
+    expected = [sizes[:, 0].mean(), sizes[:2, 1].mean(), sizes[1, 2].mean(), 0.0]
+    actual = losses.pose_prediction(predicted, target, is_real, kind="absolute")
+    np.testing.assert_allclose(actual, expected, rtol=1e-6)
 
 
 def test_similarity_is_zero_without_content():

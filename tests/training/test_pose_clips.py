@@ -143,7 +143,7 @@ def test_recorded_clips_are_looked_up_in_memory_or_in_a_file(recorded, gray, max
 
 def test_training_on_encoded_clips_equals_training_on_frames(endless, networks, autoencoder):
     key, feed = jax.random.key(0), make_feed(endless, networks, autoencoder)
-    sizes = dict(num_steps=5, num_observed=2, scheduled_sampling=0.8)
+    sizes = dict(num_steps=5, num_observed=2, scheduled_sampling=0.8, loss="squared")
     stage = predictor_stage(tiny_predictor(), TX, feed, key, **sizes)
     callbacks = Callbacks(*[lambda *_: None] * 3, stop_requested=lambda: False)
     start = jax.tree.map(jnp.copy, tiny_predictor_state(TX))  # Training donates it.
