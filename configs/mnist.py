@@ -94,7 +94,7 @@ def _pde_sep_quick(config: ml_collections.ConfigDict) -> None:
     config.dtype = "float32"  # bfloat16 has not been compared with it for these networks.
     config.model.update(content_encoder="slots", pose_encoder="slots", decoder="slots")
     config.model.update(width=8, pose_dim=4)
-    config.drnet.update(batch_size=32, num_steps=8_000, learning_rate=0.003, beta1=0.9)
+    config.drnet.update(batch_size=32, num_steps=20_000, learning_rate=0.003, beta1=0.9)
     config.drnet.update(schedule="cosine", warmup_steps=100)
     # A pose is nothing but the places of the digits, so there is no content to remove from it.
     config.drnet.update(similarity_weight=1e-4, adversarial_weight=0.0)
