@@ -120,6 +120,10 @@ def _run_mode() -> int:
     except (InputError, FloatingPointError) as error:
         line, code = _first_line(error), 2 if isinstance(error, InputError) else 1
         print(f"drnet_jax: {line}", file=sys.stderr)
+    except OSError as error:  # A full disk, a folder that is gone: nothing that a traceback tells.
+        logging.info("", exc_info=True)
+        line, code = f"{_first_line(error).rstrip('.')}. {stopping.line()}", 1
+        print(f"drnet_jax: {line}", file=sys.stderr)
     except Exception as error:
         line, code = memory.out_of_memory(error, stopping.current()), 1
         if line:

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from drnet_jax.data.frames_file import ClipRecords, FramesFile
-from drnet_jax.data.preparation.builder import ClipBuilder, without_frames
+from drnet_jax.data.preparation.builder import ClipBuilder, damaged, without_frames
 
 _RECORDS_AT_ONCE = 64  # Enough for the reader's threads, and few enough for any memory.
 
@@ -97,8 +97,4 @@ class ClipStore:
                 for record in self._records.__getitems__(numbers):
                     yield record, self._builder.deserialize(record)
         except Exception as error:  # Each layer below raises its own errors on damaged files.
-            words = " ".join(str(error).split()) or type(error).__name__
-            raise ValueError(
-                f"The prepared data in {self._builder.data_path} are damaged ({words}); "
-                "delete that folder."
-            ) from error
+            raise damaged(self._builder.data_path, error) from error

@@ -1,7 +1,10 @@
 """Checkpoints of one stage: saved in the background and atomically, checked when restored."""
 
+import contextlib
 import dataclasses
+import logging as std_logging
 import zlib
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import jax
@@ -15,6 +18,14 @@ from drnet_jax.runs import renamed
 State = TypeVar("State")
 
 _CHECKSUMS = "crc32"
+
+
+def _is_ours(record: std_logging.LogRecord) -> bool:
+    # Orbax logs pages about errors that it raises as well.
+    return record.levelno < std_logging.ERROR or "/orbax/" not in record.pathname
+
+
+logging.get_absl_logger().addFilter(_is_ours)
 
 
 class _Manager(ocp.CheckpointManager):
@@ -47,15 +58,34 @@ class Checkpoints:
         self.close()
 
     def save(self, step: int, state: State) -> None:
-        """Saves in the background; `state` may be donated as soon as this returns."""
+        """Saves in the background; `state` may be donated as soon as this returns.
+
+        Raises:
+          OSError: this checkpoint, or the one before, cannot be written.
+        """
         # Orbax reads a changed byte of an array as another number.
         checksums = {_CHECKSUMS: _checksums(state)}
-        self._manager.save(step, args=ocp.args.StandardSave(state, custom_metadata=checksums))
+        arguments = ocp.args.StandardSave(state, custom_metadata=checksums)
+        with self._writing():
+            self._manager.save(step, args=arguments)
 
     def close(self) -> None:
-        """Waits until everything is saved."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits until everything is saved; raises OSError if it cannot be written."""
+        with self._writing():
+            self._manager.wait_until_finished()
+            self._manager.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turns whatever Orbax and the layers below it raise into an OSError of one line."""
+        try:
+            yield
+        except Exception as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise OSError(
+                f"Checkpoints cannot be written to {self.directory}: "
+                f"{reason.splitlines()[0].rstrip('.')}."
+            ) from error
 
     def restore(self, like: State) -> State | None:
         """Returns the newest complete checkpoint, with the shardings of `like`, or None.

@@ -7,13 +7,16 @@ import argparse
 import collections
 import json
 import pathlib
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from tests.chaos import faults
+from tests.chaos import faults, fuzz
 from tests.chaos.commands import Commands
 from tests.chaos.faults import Bench, Trial
+from tests.chaos.readers import READERS
 
 
 def main() -> None:
@@ -22,15 +25,31 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=0, help="number of kill -9")
     parser.add_argument("--stops", type=int, default=0, help="number of SIGTERM")
     parser.add_argument("--disks", type=int, default=0, help="number of full disks")
+    parser.add_argument("--damage", type=int, default=0, help="number of changed bytes")
+    parser.add_argument("--fuzz", type=int, default=0, help="damaged files for each reader")
     parser.add_argument("--others", action="store_true", help="folders, two at once, clocks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=pathlib.Path, help="folder for the trials, as JSON lines")
     given = parser.parse_args()
+    if given.fuzz:
+        print(table_of_counts("reader", fuzz.fuzz(list(READERS), given.fuzz)))
+    if not (given.kills or given.stops or given.disks or given.damage or given.others):
+        return
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         with Commands(folder / "output") as server:
             trials = list(_noted(_chosen(server, folder, given), given.out))
+            if given.damage:
+                print(table_of_counts("changed file", _damage(server, folder, given.damage)))
     print(table(trials))
+
+
+def _damage(server: Commands, folder: pathlib.Path, num: int) -> dict[str, dict[str, int]]:
+    workdir = Bench(server, folder / "scored", only_training=False).finished
+    # In a process of its own, which Orbax leaves in disorder.
+    command = [sys.executable, "-m", "tests.chaos.damage", str(workdir), str(num)]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(answer.stdout.splitlines()[-1])
 
 
 def _chosen(server: Commands, folder: pathlib.Path, given: argparse.Namespace) -> Iterator[Trial]:
@@ -82,6 +101,14 @@ def table(trials: Iterable[Trial]) -> str:
         longest = f"{seconds:.1f} s" if seconds else ""
         lines.append(f"| {fault} | {during} | {len(group)} | {equal} | {codes} | {longest} |")
     return "\n".join(lines)
+
+
+def table_of_counts(name: str, counts: Mapping[str, Mapping[str, int]]) -> str:
+    """Returns counts of the ends of each kind as a table in Markdown."""
+    ends = list(dict.fromkeys(end for found in counts.values() for end in found))
+    rows = [[name, *ends], ["---"] * (1 + len(ends))]
+    rows += [[kind, *(str(found.get(end, 0)) for end in ends)] for kind, found in counts.items()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 if __name__ == "__main__":

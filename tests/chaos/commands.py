@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 
+import jax
+
 from tests.chaos.fork_server import Request
 from tests.conftest import ROOT, TINY
 
@@ -80,14 +82,14 @@ class Command:
 class Commands:
     """A server that starts commands, in a `with` block; outputs and programs go to `folder`."""
 
-    def __init__(self, folder: pathlib.Path, num_devices: int = 1):
+    def __init__(self, folder: pathlib.Path):
         self._folder = folder
         self._number = 0
         folder.mkdir(parents=True, exist_ok=True)
         variables = {
-            "JAX_NUM_CPU_DEVICES": str(num_devices),
-            "JAX_COMPILATION_CACHE_DIR": os.environ.get(
-                "JAX_COMPILATION_CACHE_DIR", str(folder / "programs")
+            "JAX_NUM_CPU_DEVICES": str(jax.config.jax_num_cpu_devices),
+            "JAX_COMPILATION_CACHE_DIR": (
+                jax.config.jax_compilation_cache_dir or str(folder / "programs")
             ),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "PYTHONPATH": str(ROOT),

@@ -216,15 +216,16 @@ def full_disks(bench: Bench, changes: Sequence[int], sizes: Sequence[int]) -> It
 
 
 def lost_folders(bench: Bench, num: int, seed: int = 0) -> Iterator[Trial]:
-    """Moves the workdir away at random moments, or puts a file in its place."""
+    """Moves the workdir away while training, or puts a file in its place."""
     rng = random.Random(seed)
     for number in range(num):
         folder = bench.new_folder()
         workdir, arguments = folder / "run", commands.train(folder / "run", folder / "data")
         command = bench.start(arguments)
-        end = time.monotonic() + rng.uniform(0.2, 0.8) * bench.seconds
-        while time.monotonic() < end or not (workdir / "config.json").exists():
-            time.sleep(0.05)
+        wanted = ("training drnet", "training predictor")[number // 2 % 2]
+        while outcome.phase(workdir) != wanted:
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, 0.5))
         during = outcome.phase(workdir)
         workdir.rename(folder / "away")
         fault = "workdir moved away"

@@ -97,6 +97,16 @@ def test_a_flipped_bit_is_noticed_or_harmless(tmp_path):
     assert json.loads(result.stdout).keys() == {"2", "3"}
 
 
+def test_a_folder_that_is_gone_is_one_line(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "run", keep=2)
+    (tmp_path / "run").rmdir()
+    (tmp_path / "run").write_text("")
+    with pytest.raises(OSError, match=r"^Checkpoints cannot be written to .*/run: Not a dir.*\.$"):
+        for step in (1, 2):
+            checkpoints.save(step, state(step))
+        checkpoints.close()
+
+
 def test_a_reader_moves_nothing(tmp_path, caplog):
     saved(tmp_path)
     (tmp_path / "3" / "default" / "_METADATA").unlink()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from etils import epath
 from tensorflow_datasets.proto import tf_example_pb2
 
 SPLITS = ("train", "test")
@@ -75,6 +76,15 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
     """Whether test inputs that share a clip with a training input are left out."""
     channels: int = 1
     """Channels of a frame: 1 for gray, 3 for color."""
+
+    def __init__(self, *, config: ClipConfig, data_dir: epath.PathLike, **others: Any):
+        """Opens the data in `data_dir` if they are prepared; raises ValueError if damaged."""
+        try:
+            super().__init__(config=config, data_dir=data_dir, **others)
+        except (ValueError, OSError):
+            raise
+        except Exception as error:  # tfds lets errors of its JSON parser through.
+            raise damaged(epath.Path(data_dir) / self.name / config.name, error) from error
 
     @abc.abstractmethod
     def factor_features(self) -> dict[str, Any]:
@@ -165,3 +175,11 @@ def _values(clip: Clip) -> dict[str, Any]:
 def without_frames(record: dict[str, Any]) -> dict[str, Any]:
     """Returns the values of a decoded record except its frames, which need most of the memory."""
     return {key: value for key, value in record.items() if key != "frames"}
+
+
+def damaged(folder: epath.PathLike, reason: Exception) -> ValueError:
+    """Returns the error for prepared data in `folder` that cannot be read for `reason`."""
+    words = " ".join(str(reason).split()) or type(reason).__name__
+    return ValueError(
+        f"The prepared data in {folder} are damaged ({words.rstrip('.')}); delete that folder."
+    )
