@@ -14,7 +14,7 @@ from tests.chaos.faults import Trial
 
 @pytest.mark.slow
 def test_a_run_comes_to_the_same_end_whatever_happens(trained, tmp_path):
-    """One run meets a full disk, kill -9 and SIGTERM, and ends as an undisturbed one, bit for bit."""
+    """A full disk, kill -9 and SIGTERM meet one run, which ends bit for bit as another does."""
     workdir = tmp_path / "run"
     arguments = commands.train(workdir, tmp_path / "data")
     with Commands(tmp_path / "output") as server:
@@ -22,11 +22,11 @@ def test_a_run_comes_to_the_same_end_whatever_happens(trained, tmp_path):
         def start(**faults):
             return server.start(arguments, only_training=True, folder=str(tmp_path), **faults)
 
-        full = start(full_from=22)
+        full = start(full_from=31)
         assert full.wait() == 1
         assert "No space left on device" in full.text()
         assert "Traceback" not in full.text()
-        killed = start(kill_at=25)
+        killed = start(kill_at=20)
         assert killed.wait() == -signal.SIGKILL
         stopped = start()
         while outcome.phase(workdir) != "training predictor":
