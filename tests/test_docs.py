@@ -88,9 +88,9 @@ def parse(path: pathlib.Path) -> ast.Module:
 
 
 def source_of(module: str) -> pathlib.Path | None:
-    """Returns the file of a module of this repository."""
+    """Returns the file of a module of this repository, as `python -m` would run it."""
     path = ROOT.joinpath(*module.split("."))
-    files = (path.with_suffix(".py"), path / "__init__.py")
+    files = (path.with_suffix(".py"), path / "__main__.py", path / "__init__.py")
     return next((file for file in files if file.is_file()), None)
 
 

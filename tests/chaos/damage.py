@@ -11,8 +11,11 @@ import json
 import logging
 import pathlib
 import random
+import re
 import sys
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -92,14 +95,20 @@ def of_run(workdir: pathlib.Path) -> dict[str, tuple[list[pathlib.Path], Read]]:
         return model.config.to_json(), _digest(model.variables)
 
     def arrays():
-        with np.load(workdir / "samples" / "rollout.npz") as found:
-            return {name: _digest(found[name]) for name in found.files}
+        try:
+            with np.load(workdir / "samples" / "rollout.npz") as found:
+                return {name: _digest(found[name]) for name in found.files}
+        except (zipfile.BadZipFile, zlib.error) as error:  # Of NumPy, with which people read it.
+            raise ValueError(error) from error
 
     # Those of the newest checkpoints; damage to others is noticed when they are needed.
     folders = [max((workdir / "checkpoints" / s).glob("[0-9]")) for s in workdir_lib.STAGES]
     return {
         "checkpoints": ([path for folder in folders for path in _files(folder)], load),
-        "config.json": ([workdir / "config.json"], load),
+        "config.json": (
+            [workdir / "config.json"],
+            lambda: _known(workdir_lib.trained_settings(workdir)),
+        ),
         "evaluation.json": (
             [workdir / "evaluation.json"],
             lambda: _known(checked_json.read(workdir / "evaluation.json")),
@@ -113,8 +122,13 @@ def of_run(workdir: pathlib.Path) -> dict[str, tuple[list[pathlib.Path], Read]]:
 
 
 def _known(record: dict[str, Any]) -> dict[str, Any]:
-    """Returns a record without what the changed name of its checksum has become."""
-    return {name: value for name, value in record.items() if not name.startswith(("c", "\x00"))}
+    """Returns a record without the entry that a changed name of its checksum leaves."""
+    checksum = re.compile("[0-9a-f]{8}")
+    return {
+        name: value
+        for name, value in record.items()
+        if not (isinstance(value, str) and checksum.fullmatch(value))
+    }
 
 
 def of_data(folder: pathlib.Path) -> dict[str, tuple[list[pathlib.Path], Read]]:
