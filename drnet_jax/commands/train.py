@@ -1,11 +1,13 @@
 """Training, from scratch or from where it stopped, then scores, rollouts and a report."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import ml_collections
 import orbax.checkpoint as ocp
+from absl import logging
 from etils import epath
 
 from drnet_jax import report
@@ -13,8 +15,9 @@ from drnet_jax.base import checked_json, processes, stopping, timings
 from drnet_jax.base.errors import input_errors
 from drnet_jax.commands import evaluate, generate
 from drnet_jax.models.state import DrnetState, PredictorState
-from drnet_jax.runs import checks, environment, lock, memory
+from drnet_jax.runs import checks, environment, lock, memory, rollbacks
 from drnet_jax.runs.metrics_writer import MetricsWriter
+from drnet_jax.runs.rollbacks import Rollback
 from drnet_jax.runs.run import Run, create_run
 from drnet_jax.runs.workdir import STAGES, is_finished
 from drnet_jax.training import stages
@@ -31,7 +34,7 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
 
     Raises:
       InputError: for settings, data or a workdir that cannot be used; nothing is written then.
-      FloatingPointError: when a loss is not finite.
+      FloatingPointError: when a loss or a weight is not finite, and no rollback is left.
       StoppedError: after SIGTERM or Ctrl-C, when the state is saved.
     """
     with input_errors():
@@ -53,7 +56,8 @@ def _train(run: Run) -> None:
     with input_errors():
         if processes.is_first():
             write_settings(run)
-        drnet, predictor = _restore_or_init(run)
+        made = rollbacks.read(run.workdir)
+        drnet, predictor = (_restore_or_init(run, stage) for stage in STAGES)
     processes.say(f"Data: {run.source.note}")
     if processes.is_first():
         checked_json.write(run.workdir / "environment.json", environment.describe(run.source.note))
@@ -66,11 +70,9 @@ def _train(run: Run) -> None:
     def write_rollout(state: PredictorState, name: str) -> None:
         generate.write_sample(run, drnet, state, name)
 
-    with stopping.requests(preempted) as stop_requested:
-        drnet = fit_stage(run, drnet_stage(run), drnet, write_grid, stop_requested)
-    with stopping.requests(preempted) as stop_requested:
-        stage = predictor_stage(run, drnet)
-        predictor = fit_stage(run, stage, predictor, write_rollout, stop_requested)
+    drnet = _fit(run, drnet_stage, drnet, made, write_grid, preempted)
+    make = functools.partial(predictor_stage, drnet=drnet)
+    predictor = _fit(run, make, predictor, made, write_rollout, preempted)
     if processes.count() > 1:
         stopping.watch()  # JAX would note SIGTERM and wait for the next step.
     if processes.is_first():
@@ -143,15 +145,57 @@ def write_settings(run: Run) -> None:
         checked_json.write(run.workdir / "config.json", run.config.to_dict())
 
 
-def _restore_or_init(run: Run) -> list[Any]:
-    """Returns the newest saved state of each stage, or its first; prints which are resumed."""
-    states = []
-    for stage, init in zip(STAGES, (run.init_drnet, run.init_predictor), strict=True):
-        restored = run.restore_stage(stage)
-        if restored is not None:
-            processes.say(f"Resuming {stage} after step {int(restored.step):,}.")
-        states.append(init() if restored is None else restored)
-    return states
+def _restore_or_init(run: Run, stage: str) -> Any:
+    """Returns the newest saved state of `stage`, or its first; prints which is resumed."""
+    restored = run.restore_stage(stage)
+    if restored is None:
+        return run.init_drnet() if stage == "drnet" else run.init_predictor()
+    processes.say(f"Resuming {stage} after step {int(restored.step):,}.")
+    return restored
+
+
+def _fit(
+    run: Run,
+    make_stage: Callable[[Run], Stage],
+    state: Any,
+    made: list[Rollback],
+    write_sample: Callable[[Any, str], None],
+    preempted: Callable[[int], bool] | None,
+) -> Any:
+    """Returns `state` after the last step of its stage; goes back where `config.on_nan` says so.
+
+    `made` are all rollbacks so far, to which more are added. Every process comes to the same ones,
+    as losses and states are equal in all of them.
+    """
+    name = "drnet" if isinstance(state, DrnetState) else "predictor"
+    while True:
+        made[:] = rollbacks.known_at(made, name, int(state.step))
+        training = run.after([each for each in made if each.stage == name])
+        try:
+            with stopping.requests(preempted) as stop_requested:
+                stage = make_stage(training)
+                return fit_stage(training, stage, state, write_sample, stop_requested)
+        except FloatingPointError as error:
+            reason = str(error)
+            if run.config.on_nan == "stop":
+                raise
+            if len(made) >= run.config.max_rollbacks:
+                allowed = f"config.max_rollbacks={run.config.max_rollbacks}"
+                raise FloatingPointError(f"{reason} There have been {allowed} before.") from error
+        # Only here, so that the traceback no longer holds the state that is not finite.
+        state = _restore_or_init(run, name)
+        _roll_back(run, name, int(state.step), made, reason)
+
+
+def _roll_back(run: Run, stage: str, step: int, made: list[Rollback], reason: str) -> None:
+    """Adds a rollback of `stage` to `made`, and says and stores it."""
+    factor = run.config.rollback_learning_rate
+    rate = f" and {factor:g} times the learning rate" if factor != 1 else ""
+    line = f"{reason} Training went back to step {step:,}, with other batches{rate}."
+    logging.warning("%s Rollback %d of at most %d.", line, len(made) + 1, run.config.max_rollbacks)
+    made.append(Rollback(stage, step, factor, line))
+    if processes.is_first():
+        rollbacks.write(run.workdir, made)
 
 
 def fit_stage(

@@ -1,5 +1,6 @@
 """The source of clips that were prepared on disk: videos, full turns, and their stand-ins."""
 
+import copy
 import functools
 from collections.abc import Iterator
 
@@ -80,6 +81,11 @@ class RecordedSource(HostSource):
         if not self.clips_end:
             return ENDLESS
         return int(np.median(self.stores["test"].lengths))
+
+    def reordered(self, number: int) -> "RecordedSource":
+        source = copy.copy(self)
+        source._seed = int(prng.host_stream(self._seed, "reordered", number).integers(2**32))
+        return source
 
     def train_frames(self, first: int, batch_size: int, num_frames: int) -> Iterator[jax.Array]:
         def make(number: int, rows: slice) -> np.ndarray:

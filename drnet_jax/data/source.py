@@ -61,6 +61,10 @@ class Source(abc.ABC):
             the split has other content.
         """
 
+    @abc.abstractmethod
+    def reordered(self, number: int) -> "Source":
+        """Returns a source of the same clips whose training batches, by `number`, are others."""
+
     def all_clips(self, split: str, num_frames: int = 1) -> Clips | None:
         """Returns all clips of `split` with at least `num_frames` frames, from their beginning.
 

@@ -10,7 +10,7 @@ from absl import logging
 from etils import epath
 
 from drnet_jax.base import checked_json
-from drnet_jax.runs import renamed
+from drnet_jax.runs import renamed, rollbacks
 
 Curves = dict[str, dict[str, list[tuple[int, float]]]]
 """(step, value) pairs, ascending by step, of each metric of each stage."""
@@ -30,6 +30,7 @@ class Inputs:
       evaluation: scores, under their present names.
       timings: where the time of the process went that finished the run.
       curves: metrics logged in training.
+      rollbacks: a line on each rollback of training.
     """
 
     workdir: epath.Path
@@ -38,6 +39,7 @@ class Inputs:
     evaluation: Mapping[str, Any]
     timings: Mapping[str, Any]
     curves: Curves
+    rollbacks: Sequence[str]
 
     @classmethod
     def read(cls, workdir: epath.Path) -> "Inputs":
@@ -49,6 +51,7 @@ class Inputs:
             evaluation=renamed.present_scores(read_json(workdir / "evaluation.json")),
             timings=read_json(workdir / "timings.json"),
             curves=read_curves(workdir / "metrics.jsonl"),
+            rollbacks=_rollbacks(workdir),
         )
 
     def phases(self) -> list[tuple[str, list[str]]]:
@@ -155,6 +158,14 @@ def read_curves(path: epath.Path) -> Curves:
         stage: {name: sorted(points.items()) for name, points in metrics.items()}
         for stage, metrics in values.items()
     }
+
+
+def _rollbacks(workdir: epath.Path) -> list[str]:
+    try:
+        return [rollback.line for rollback in rollbacks.read(workdir)]
+    except (ValueError, OSError) as error:
+        logging.warning("%s It is left out.", error)
+        return []
 
 
 def spread(items: Sequence[Any], count: int) -> list[Any]:

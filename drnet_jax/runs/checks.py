@@ -17,10 +17,11 @@ FREE = (
     *("evaluation.", "rollout.", "data.data_dir", "data.folder"),
     *("data.in_memory_gb", "data.max_skipped"),
     *("log_every_steps", "sample_every_steps", "checkpoint_every_steps", "keep_checkpoints"),
-    "steps_at_once",
+    *("steps_at_once", "on_nan", "max_rollbacks", "rollback_learning_rate"),
 )
 """Settings that do not change what is learned, so a run may go on with other values. (On TPUs and
-GPUs the intervals decide how many steps make one program, which may change rounding.)"""
+GPUs the intervals decide how many steps make one program, which may change rounding.) What a
+rollback did is kept with it, so other settings of rollbacks only change what later ones do."""
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -47,6 +47,10 @@ def settings() -> ml_collections.ConfigDict:
         num_steps=500,  # Generated frames of each video.
         frames_at_once=100,  # Frames that one program decodes.
     )
+    # A loss or a weight that is not finite.
+    config.on_nan = "stop"  # stop, rollback: to the newest checkpoint, then on with other batches.
+    config.max_rollbacks = 3  # In the whole run; the next one stops it.
+    config.rollback_learning_rate = 1.0  # Each multiplies the stage's learning rate by this factor.
     # Logs and checkpoints.
     config.steps_at_once = 0  # Most steps in one program; 0: 1 on CPUs, else 100.
     config.log_every_steps = 100

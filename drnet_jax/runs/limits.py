@@ -58,6 +58,7 @@ def is_finite(value: Any) -> bool:
 ABOVE_ZERO = Rule(lambda value: is_finite(value) and value > 0, "finite numbers above 0")
 NOT_NEGATIVE = Rule(lambda value: is_finite(value) and value >= 0, "finite numbers, 0 and above")
 BELOW_ONE = Rule(lambda value: is_finite(value) and 0 <= value < 1, "0 up to, not including, 1")
+FACTOR = Rule(lambda value: is_finite(value) and 0 < value <= 1, "above 0, up to 1")
 SHARE = Rule(lambda value: is_finite(value) and 0 <= value <= 1, "0 to 1")
 SWITCH = one_of(True, False)
 TEXT = Rule(lambda value: isinstance(value, str), "text")
@@ -127,6 +128,9 @@ SHARED: Mapping[str, Rule] = {
     "rollout.num_clips": CLIPS,
     "rollout.num_steps": FRAMES,
     "rollout.frames_at_once": CLIPS,
+    "on_nan": one_of("stop", "rollback"),
+    "max_rollbacks": STEPS_OR_NONE,
+    "rollback_learning_rate": FACTOR,
     "steps_at_once": STEPS_OR_NONE,
     "log_every_steps": STEPS,
     "sample_every_steps": STEPS_OR_NONE,

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -20,6 +22,7 @@ from drnet_jax.models.registry import Networks, create_networks
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs import checks, environment, renamed
 from drnet_jax.runs.checkpoint import Checkpoints
+from drnet_jax.runs.rollbacks import Rollback
 from drnet_jax.runs.workdir import (
     STAGES,
     checkpoint_folder,
@@ -103,6 +106,19 @@ class Run:
         drnet = jax.eval_shape(self._init_drnet, self.key)
         predictor = jax.eval_shape(self._init_predictor, self.key) if self.predictor else None
         return self.variables(drnet, predictor)
+
+    def after(self, rollbacks: Sequence[Rollback]) -> "Run":
+        """Returns what a stage is trained with after all its `rollbacks`."""
+        if not rollbacks:
+            return self
+        number, config = len(rollbacks), self.config.to_dict()
+        config[rollbacks[0].stage]["learning_rate"] *= math.prod(r.factor for r in rollbacks)
+        return dataclasses.replace(
+            self,
+            config=ml_collections.FrozenConfigDict(config),
+            key=prng.stream(self.key, "reordered", number),
+            source=self.source.reordered(number),
+        )
 
     def checkpoints(self, stage: str, *, read_only: bool = False) -> Checkpoints:
         """Returns the checkpoints of `stage`, one of `STAGES`; makes their folder to write."""

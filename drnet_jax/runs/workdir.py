@@ -28,7 +28,8 @@ def stored_settings(workdir: epath.PathLike) -> dict[str, Any] | None:
     today = defaults.settings().to_dict()
     sections = ("drnet", "predictor", "evaluation", "rollout")
     added = {name: today[name] | stored.get(name, {}) for name in sections}
-    added["steps_at_once"] = stored.get("steps_at_once", today["steps_at_once"])
+    for name in ("steps_at_once", "on_nan", "max_rollbacks", "rollback_learning_rate"):
+        added[name] = stored.get(name, today[name])
     return stored | added | {"data": complete_data(stored["data"])}
 
 

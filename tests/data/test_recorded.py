@@ -219,3 +219,17 @@ def test_all_clips_are_whole_and_in_order(folder):
     np.testing.assert_array_equal(
         toy_clips.read(source.frames("train", clips, np.arange(2))), [[20, 21], [40, 41]]
     )
+
+
+def test_reordered_batches_are_others_of_the_same_clips(folder):
+    source = make(folder, lengths=(8,) * 4)
+    orders = [source, source.reordered(1), source.reordered(2), source.reordered(1)]
+    values = [
+        np.stack([toy_clips.read(batch) for batch in take(each.train_frames(0, 4, 2), 10)])
+        for each in orders
+    ]
+    assert not np.array_equal(values[0], values[1])
+    assert not np.array_equal(values[1], values[2])
+    np.testing.assert_array_equal(values[1], values[3])
+    # Each batch still has every clip once.
+    np.testing.assert_array_equal(np.sort(values[1][:, :, 0] // 20), np.tile(range(4), (10, 1)))

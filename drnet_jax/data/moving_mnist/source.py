@@ -1,5 +1,6 @@
 """Moving MNIST as a source: endless clips, generated on the devices."""
 
+import copy
 import dataclasses
 
 import jax
@@ -67,6 +68,11 @@ class MovingMnistSource(DeviceSource):
         self._render = jax.jit(generator.render)
         labels = {"train": digits.train_labels, "test": digits.test_labels}
         self.truth = MovingMnistTruth(generator, self._images, labels, self._render)
+
+    def reordered(self, number: int) -> "MovingMnistSource":
+        source = copy.copy(self)
+        source._key = prng.stream(self._key, "reordered", number)
+        return source
 
     def draw_frames(
         self, arrays: jax.Array, number: jax.Array | int, batch_size: int, num_frames: int
