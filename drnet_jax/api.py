@@ -5,6 +5,7 @@ import json
 import operator
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from drnet_jax.data import registry
 from drnet_jax.data.readers import given_frames, inputs
 from drnet_jax.models import inference
 from drnet_jax.models.content import Content
-from drnet_jax.models.rollout import compiled_rollout
+from drnet_jax.models.rollout import compiled_rollout, rollout_in_chunks
 from drnet_jax.models.state import NetworkState
 from drnet_jax.runs import exported
 from drnet_jax.runs.run import Run, create_run
@@ -227,6 +228,29 @@ class Model:
         Raises:
           ValueError: for frames as in `content`, no steps, or a model without a predictor.
         """
+        clips, steps, is_single = self._rollout_inputs(frames, num_steps)
+        rollout = compiled_rollout(
+            self._run.networks, self._run.predictor, steps, self.config.rollout.frames_at_once
+        )
+        generated = rollout(self._autoencoder, self.variables["predictor"], clips)
+        return generated[0] if is_single else generated
+
+    def rollout_in_chunks(self, frames: Any, num_steps: int) -> Iterator[jax.Array]:
+        """Yields the frames of `rollout` in chunks along time, so that memory does not grow.
+
+        Arguments and errors are those of `rollout`; `config.rollout.frames_at_once` bounds the
+        frames of all clips in a chunk, uint8 `[(batch,) chunk, height, width, channels]`.
+        """
+        clips, steps, is_single = self._rollout_inputs(frames, num_steps)
+        chunks = rollout_in_chunks(
+            *(self._run.networks, self._run.predictor),
+            *(self._autoencoder, self.variables["predictor"], clips),
+            *(steps, self.config.rollout.frames_at_once),
+        )
+        return (chunk[0] if is_single else chunk for chunk in chunks)
+
+    def _rollout_inputs(self, frames: Any, num_steps: int) -> tuple[Array, int, bool]:
+        """Returns checked clips with a batch axis, checked steps, and whether it is one clip."""
         if self._run.predictor is None:
             raise ValueError("This model was imported without a predictor, so it cannot roll out.")
         try:
@@ -236,12 +260,7 @@ class Model:
         if steps < 1:
             raise ValueError(f"num_steps={num_steps!r}; allowed: whole numbers, 1 and above.")
         frames = self._frames(frames, fewest=4)
-        rollout = compiled_rollout(
-            self._run.networks, self._run.predictor, steps, self.config.rollout.frames_at_once
-        )
-        clips = frames if frames.ndim == 5 else frames[None]
-        generated = rollout(self._autoencoder, self.variables["predictor"], clips)
-        return generated if frames.ndim == 5 else generated[0]
+        return (frames, steps, False) if frames.ndim == 5 else (frames[None], steps, True)
 
     def _frames(self, frames: Any, fewest: int) -> Array:
         """Returns `frames` as an array that has from `fewest` to 5 axes and fits the model."""

@@ -1,7 +1,8 @@
 """Generation: observe a few frames, predict the poses of the next ones, decode them to frames."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +56,44 @@ def compiled_rollout(
     return rollout
 
 
+def rollout_in_chunks(
+    networks: Networks,
+    predictor: PoseLSTM,
+    autoencoder: NetworkState,
+    predictor_variables: Tree,
+    observed: Array,
+    num_steps: int,
+    frames_at_once: int,
+) -> Iterator[jax.Array]:
+    """Yields the frames of `compiled_rollout` as soon as they are there, a chunk at a time.
+
+    Chunks are uint8 `[batch, chunk, ...]`; the last may be shorter. Memory does not grow with
+    `num_steps`. Frames are those of `compiled_rollout` up to rounding.
+    """
+    chunk_size = min(max(1, frames_at_once // len(observed)), num_steps)
+    begin, proceed = _compiled_chunks(networks, predictor, chunk_size)
+    content, state = begin(autoencoder, predictor_variables, observed)
+    for first in range(0, num_steps, chunk_size):
+        state, frames = proceed(autoencoder, predictor_variables, content, state)
+        yield frames[:, : num_steps - first]
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled_chunks(
+    networks: Networks, predictor: PoseLSTM, chunk_size: int
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Returns the programs before the first chunk and of each chunk."""
+
+    def proceed(
+        autoencoder: NetworkState, predictor_variables: Tree, content: Content, state: Any
+    ) -> tuple[Any, jax.Array]:
+        state, poses = _predict(predictor, predictor_variables, content, state, chunk_size)
+        contents = jax.tree.map(lambda x: jnp.repeat(x[:, None], chunk_size, axis=1), content)
+        return state, as_uint8(inference.decode(networks, autoencoder, contents, poses))
+
+    return jax.jit(functools.partial(_observe, networks, predictor)), jax.jit(proceed)
+
+
 def predict_poses(
     networks: Networks,
     predictor: PoseLSTM,
@@ -68,14 +107,37 @@ def predict_poses(
     The poses are `[batch, num_steps, pose_dim]`: the first is predicted from those observed, the
     others from predictions.
     """
+    content, state = _observe(networks, predictor, autoencoder, predictor_variables, observed)
+    return content, _predict(predictor, predictor_variables, content, state, num_steps)[1]
+
+
+def _observe(
+    networks: Networks,
+    predictor: PoseLSTM,
+    autoencoder: NetworkState,
+    predictor_variables: Tree,
+    observed: Array,
+) -> tuple[Content, tuple[Any, jax.Array]]:
+    """Returns the content, and the state of the LSTM with the pose of the first frame to come."""
     content = inference.encode_content(networks, autoencoder, observed[:, -1])
     poses = inference.encode_pose(networks, autoencoder, observed)
     carry, next_poses = teacher_forced(predictor, predictor_variables, poses, content.vector)
+    return content, (carry, next_poses[:, -1])
+
+
+def _predict(
+    predictor: PoseLSTM,
+    predictor_variables: Tree,
+    content: Content,
+    state: tuple[Any, jax.Array],
+    num_steps: int,
+) -> tuple[tuple[Any, jax.Array], jax.Array]:
+    """Returns the state `num_steps` later, and the poses until then `[batch, num_steps, *]`."""
 
     def step(state, _):
         carry, pose = state
         inputs = jnp.concatenate([pose, content.vector], axis=-1)
         return predictor.apply(predictor_variables, carry, inputs), pose
 
-    _, poses = jax.lax.scan(step, (carry, next_poses[:, -1]), length=num_steps)
-    return content, jnp.swapaxes(poses, 0, 1)  # [num_steps, batch, pose_dim] out of the loop.
+    state, poses = jax.lax.scan(step, state, length=num_steps)
+    return state, jnp.swapaxes(poses, 0, 1)  # [num_steps, batch, pose_dim] out of the loop.

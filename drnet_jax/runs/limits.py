@@ -12,8 +12,9 @@ from drnet_jax.models.registry import CONTENT_ENCODERS, DECODERS, POSE_ENCODERS
 MIN_IMAGE_SIZE = 11
 """The window of the SSIM score, which every run reports."""
 
-MAX_STEPS = 2**31 - 1
-"""Steps are counted in int32."""
+MAX_STEPS = 2 * 10**9
+"""Steps are counted in int32, and batches after the last step have numbers as well: those that
+recompute statistics of BatchNorm, and the rest of a set of the predictor's."""
 
 MAX_BATCH = 100_000
 """Far above any batch that a machine of today could train on."""

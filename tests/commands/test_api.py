@@ -143,6 +143,17 @@ def test_bad_frames_are_refused_in_one_line(model, message):
         assert "\n" not in str(caught.value)
 
 
+def test_a_rollout_in_chunks_is_the_same(model, frames):
+    for clips, axis in ((frames, 1), (frames[0], 0)):
+        # Ten frames at once, of both clips together.
+        chunks = [np.asarray(chunk) for chunk in model.rollout_in_chunks(clips, 7)]
+        assert [chunk.shape[axis] for chunk in chunks] == ([5, 2] if axis else [7])
+        whole = np.asarray(model.rollout(clips, 7)).astype(int)
+        np.testing.assert_allclose(np.concatenate(chunks, axis).astype(int), whole, atol=1)
+    with pytest.raises(ValueError, match="num_steps=0; allowed: whole numbers"):
+        model.rollout_in_chunks(frames, 0)
+
+
 def test_a_rollout_of_a_single_frame_is_refused(model):
     with pytest.raises(ValueError, match=r"allowed: \[time, 16, 16, 3\] or \[batch, time, 16"):
         model.rollout(np.zeros((16, 16, 3), np.uint8), 3)

@@ -36,7 +36,7 @@ MISTAKES = {
         "config.drnet.num_steps='many'; allowed: whole numbers, such as 1000, 1_000 or 1e3."
     ),
     (SMOKE, "--config.drnet.num_steps=0"): (
-        "config.drnet.num_steps=0; allowed: whole numbers from 1 to 2,147,483,647."
+        "config.drnet.num_steps=0; allowed: whole numbers from 1 to 2,000,000,000."
     ),
     (SMOKE, "--config.drnet.num_steps=1.5"): "num_steps='1.5'; allowed: whole numbers",
     (SMOKE, "--config.drnet=3"): "config.drnet is a section; allowed: --config.drnet.<name>=...",

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from drnet_jax.base.arrays import as_uint8
-from drnet_jax.models.rollout import compiled_rollout
+from drnet_jax.models.rollout import compiled_rollout, rollout_in_chunks
 from tests.helpers.networks import tiny_networks, tiny_predictor, tiny_predictor_state, tiny_state
 
 NETWORKS, PREDICTOR = tiny_networks(), tiny_predictor()
@@ -77,3 +77,11 @@ def test_working_memory_does_not_grow_with_length(model):
     float_frames = 2000 * 3 * 8 * 8 * 3 * 4
     assert short > 0
     assert 0 < long < short + 0.1 * float_frames
+
+
+@pytest.mark.parametrize(("frames_at_once", "sizes"), [(1, [1] * 10), (12, [4, 4, 2]), (99, [10])])
+def test_chunks_one_by_one_are_the_same_frames(model, frames_at_once, sizes):
+    chunks = rollout_in_chunks(NETWORKS, PREDICTOR, *model, 10, frames_at_once)
+    chunks = [np.asarray(chunk).astype(int) for chunk in chunks]
+    assert [chunk.shape[1] for chunk in chunks] == sizes
+    np.testing.assert_allclose(np.concatenate(chunks, axis=1), roll(model, 10, 30), atol=1)

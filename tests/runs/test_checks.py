@@ -12,7 +12,7 @@ from drnet_jax.runs import checks, limits
         (
             "drnet.num_steps",
             0,
-            r"drnet.num_steps=0; allowed: whole numbers from 1 to 2,147,4",
+            r"drnet.num_steps=0; allowed: whole numbers from 1 to 2,000,0",
         ),
         (
             "drnet.batch_size",
@@ -42,7 +42,7 @@ from drnet_jax.runs import checks, limits
         ("drnet.learning_rate", math.inf, r"learning_rate=inf; allowed: finite numbers above 0"),
         ("predictor.learning_rate", math.nan, r"learning_rate=nan; allowed: finite numbers above"),
         ("drnet.adversarial_weight", math.inf, r"weight=inf; allowed: finite numbers, 0 and above"),
-        ("drnet.num_steps", 10**20, r"num_steps=1(0{20}); allowed: whole numbers from 1 to 2,147"),
+        ("drnet.num_steps", 10**20, r"num_steps=1(0{20}); allowed: whole numbers from 1 to 2,000"),
         ("drnet.num_steps", 7.5, r"num_steps=7.5; allowed: whole numbers"),
         ("drnet.num_steps", True, r"num_steps=True; allowed: whole numbers"),
         ("drnet.batch_size", 10**6, r"batch_size=1000000; allowed: whole numbers from 2 to 100,0"),
@@ -50,6 +50,10 @@ from drnet_jax.runs import checks, limits
         ("model.pose_encoder", "resnet50", r"pose_encoder='resnet50'; allowed: attention, dcgan, "),
         ("model.content_dim", 0, r"content_dim=0 with content encoder 'dcgan'; allowed: above 0"),
         ("data.name", "cifar", r"config.data.name='cifar'; allowed: moving_mnist, kth, norb, sun"),
+        ("on_nan", "skip", r"config.on_nan='skip'; allowed: stop, rollback"),
+        ("max_rollbacks", -1, r"max_rollbacks=-1; allowed: whole numbers from 0"),
+        ("rollback_learning_rate", 0.0, r"learning_rate=0.0; allowed: above 0, up to 1"),
+        ("rollback_learning_rate", 2.0, r"learning_rate=2.0; allowed: above 0, up to 1"),
         ("data.colored", 1, r"config.data.colored=1; allowed: True, False"),
         ("data.data_dir", 3, r"config.data.data_dir=3; allowed: text"),
         (

@@ -2,13 +2,17 @@
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from drnet_jax.commands import train
+from drnet_jax.runs import checks, limits
 from drnet_jax.runs.run import create_run
 from drnet_jax.training import batch_stats
 from drnet_jax.training.due import Intervals, steps_per_call
+from tests.conftest import tiny_config
+from tests.helpers.finished import people_config
 
 
 @pytest.fixture
@@ -121,3 +125,22 @@ def test_batches_are_split_over_the_devices(run):
     step = jax.jit(lambda state: stage.step(1, state, run.source.arrays))
     # Frames, and the two arrays of the pairs.
     assert step.lower(run.init_drnet()).as_text().count("sdy.sharding_constraint") >= 3
+
+
+@pytest.mark.parametrize("make", [tiny_config, people_config])
+def test_the_last_steps_that_settings_allow(make, data_dir, tmp_path):
+    """No number of a step or a batch is too large for its type, on devices and on the host."""
+    config = make(data_dir)
+    config.drnet.num_steps = config.predictor.num_steps = most = limits.MAX_STEPS
+    config.predictor.batches_per_set = 3
+    checks.check(config.to_dict())
+    config.update(checkpoint_every_steps=0, sample_every_steps=0)
+    run = create_run(config, tmp_path / "run")
+
+    def last_steps(stage, state):
+        return train.fit_stage(run, stage, state.replace(step=jnp.int32(most - 2)))
+
+    drnet = last_steps(train.drnet_stage(run), run.init_drnet())
+    predictor = last_steps(train.predictor_stage(run, drnet), run.init_predictor())
+    assert [int(drnet.step), int(predictor.step)] == [most, most]
+    assert run.restore()[0].step == most
