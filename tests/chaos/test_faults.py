@@ -29,7 +29,7 @@ def test_a_run_comes_to_the_same_end_whatever_happens(trained, tmp_path):
         killed = start(kill_at=20)
         assert killed.wait() == -signal.SIGKILL
         stopped = start()
-        while outcome.phase(workdir) != "training predictor":
+        while outcome.phase(workdir) != "training predictor" and stopped.ended.empty():
             time.sleep(0.02)
         code, seconds = stopped.signal_after(0, signal.SIGTERM)
         assert code == 128 + signal.SIGTERM
