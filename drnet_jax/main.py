@@ -47,6 +47,9 @@ _MODE = flags.DEFINE_enum(
 _WORKDIR = flags.DEFINE_string(
     "workdir", "runs/latest", "The run's folder: logs, checkpoints, pictures, report."
 )
+_EXTEND = flags.DEFINE_bool(
+    "extend", False, "For train: a run of --workdir may go on to more steps than it had."
+)
 _INPUT = flags.DEFINE_string(
     "input", None, "For generate: a clip to continue. For embed: a video or a folder of videos."
 )
@@ -145,7 +148,7 @@ def _call_mode() -> None:
     config, workdir = flags.FLAGS["config"].value, _WORKDIR.value
     match _MODE.value:
         case "train":
-            train.run(config, workdir)
+            train.run(config, workdir, extend=_EXTEND.value)
         case "evaluate":
             evaluate.run(config, workdir)
         case "generate" if _INPUT.value:
@@ -201,6 +204,8 @@ def _parse(argv: Sequence[str]) -> list[str]:
             raise InputError(f"Unexpected arguments: {' '.join(arguments[1:])}.")
         if not config:
             raise InputError(f"--config is missing; {_CONFIG_HINT}.")
+        if _EXTEND.value and _MODE.value != "train":
+            raise InputError(f"--extend with --mode={_MODE.value}; allowed: --mode=train.")
         for flag, value in (("content", _CONTENT.value), ("pose", _POSE.value)):
             if _MODE.value == "swap" and not value:
                 raise InputError(f"--{flag} is missing; give a video, as in --{flag}=clip.mp4.")

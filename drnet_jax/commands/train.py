@@ -15,11 +15,11 @@ from drnet_jax.base import checked_json, processes, stopping, timings
 from drnet_jax.base.errors import input_errors
 from drnet_jax.commands import evaluate, generate
 from drnet_jax.models.state import DrnetState, PredictorState
-from drnet_jax.runs import checks, environment, lock, memory, rollbacks
+from drnet_jax.runs import checks, environment, extension, lock, memory, rollbacks
 from drnet_jax.runs.metrics_writer import MetricsWriter
 from drnet_jax.runs.rollbacks import Rollback
 from drnet_jax.runs.run import Run, create_run
-from drnet_jax.runs.workdir import STAGES, is_finished
+from drnet_jax.runs.workdir import STAGES, is_finished, stored_settings
 from drnet_jax.training import stages
 from drnet_jax.training.due import Intervals
 from drnet_jax.training.loop import Callbacks, fit
@@ -27,10 +27,13 @@ from drnet_jax.training.pose_clips import pose_feed
 from drnet_jax.training.stages import Stage
 
 
-def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
+def run(
+    config: ml_collections.ConfigDict, workdir: epath.PathLike, *, extend: bool = False
+) -> None:
     """Trains both stages, scores the result, generates rollouts and writes a report.
 
-    Everything goes to `workdir`. A run that was interrupted goes on, a finished one is left alone.
+    Everything goes to `workdir`. A run that was interrupted goes on, a finished one is left alone,
+    unless `extend` allows more steps and `config` has them.
 
     Raises:
       InputError: for settings, data or a workdir that cannot be used; nothing is written then.
@@ -41,21 +44,30 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
         checks.check_trainable(config.to_dict())
         if processes.is_first():
             lock.check_bucket(workdir)  # Before data are prepared, which may take long.
-        run = create_run(config, workdir)
+        stored = stored_settings(workdir)
+        run = create_run(config, workdir, extend=extend)
         stopping.doing("starting")
-        if is_finished(run.workdir):
+        extended = stored if stored and extension.longer(stored, run.config) else None
+        if is_finished(run.workdir) and not extended:
             processes.say(f"{run.workdir} is finished: open {run.workdir / 'report.html'}")
             return
         memory.check(run, memory.training_needs, memory.scoring_needs, memory.rollout_needs)
     with lock.hold(run.workdir) if processes.is_first() else contextlib.nullcontext():
-        _train(run)
+        _train(run, extended)
 
 
-def _train(run: Run) -> None:
-    """Trains a run that is not finished, and writes everything."""
+def _train(run: Run, extended: Mapping[str, Any] | None) -> None:
+    """Trains a run that is not finished, and writes everything.
+
+    `extended` are the settings of the run with fewer steps that it continues.
+    """
     with input_errors():
         if processes.is_first():
+            if extended:
+                print("\n".join(extension.plan(extended, run.config, run.workdir)), flush=True)
+                extension.begin(extended, run.config, run.workdir)
             write_settings(run)
+        processes.barrier()  # Until then there may be checkpoints that an extension takes away.
         made = rollbacks.read(run.workdir)
         drnet, predictor = (_restore_or_init(run, stage) for stage in STAGES)
     processes.say(f"Data: {run.source.note}")
@@ -89,6 +101,7 @@ def _write_results(run: Run, drnet: DrnetState, predictor: PredictorState) -> No
     checked_json.write(run.workdir / "timings.json", timings.record())
     page = report.write(run.workdir)
     print(f"{timings.table()}\nOpen {page}")
+    extension.end(run.workdir)
 
 
 def drnet_stage(run: Run) -> Stage:

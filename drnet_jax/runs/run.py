@@ -20,7 +20,7 @@ from drnet_jax.data.source import Source
 from drnet_jax.models.pose_lstm import PoseLSTM
 from drnet_jax.models.registry import Networks, create_networks
 from drnet_jax.models.state import DrnetState, PredictorState
-from drnet_jax.runs import checks, environment, renamed
+from drnet_jax.runs import checks, environment, extension, renamed
 from drnet_jax.runs.checkpoint import Checkpoints
 from drnet_jax.runs.rollbacks import Rollback
 from drnet_jax.runs.workdir import (
@@ -162,9 +162,15 @@ class Run:
 
 
 def create_run(
-    config: ml_collections.ConfigDict, workdir: epath.PathLike, *, with_data: bool = True
+    config: ml_collections.ConfigDict,
+    workdir: epath.PathLike,
+    *,
+    with_data: bool = True,
+    extend: bool = False,
 ) -> Run:
     """Builds a run after checking everything that can be checked; writes nothing to `workdir`.
+
+    With `extend`, its stages may have more steps than the run in `workdir`, if that can go on.
 
     Raises:
       ValueError: for impossible settings, or a workdir of another run; also if processes have
@@ -179,7 +185,9 @@ def create_run(
     _check_processes(config, workdir)
     stored = stored_settings(workdir)
     if stored is not None:
-        _continue_run(config, stored, workdir)
+        _continue_run(config, stored, workdir, extend)
+    elif extend:
+        raise ValueError(f"--extend needs a run to extend, and there is none in {workdir}.")
     config.dtype = computation_dtype(config.dtype)
     mesh = sharding.data_mesh()
     for stage in STAGES:
@@ -242,12 +250,18 @@ def _check_processes(config: ml_collections.ConfigDict, workdir: epath.Path) -> 
 
 
 def _continue_run(
-    config: ml_collections.ConfigDict, stored: dict[str, Any], workdir: epath.Path
+    config: ml_collections.ConfigDict, stored: dict[str, Any], workdir: epath.Path, extend: bool
 ) -> None:
     """Checks that `config` is of the run in `workdir`, which decides the settings left open."""
-    difference = checks.difference(stored, config.to_dict())
+    given = config.to_dict()
+    lengthened = extension.lengthened(stored, given)
+    difference = checks.difference(lengthened if extend else stored, given)
     if difference:
-        raise ValueError(f"{workdir} is the workdir of another run: {difference}.")
+        only_longer = checks.difference(lengthened, given) is None
+        hint = "; --extend trains it on to more steps" if only_longer else ""
+        raise ValueError(f"{workdir} is the workdir of another run: {difference}{hint}.")
+    if extend:
+        extension.check(stored, given, workdir)
     known = checks.flatten(stored)
     config.update_from_flattened_dict({name: known[name] for name in checks.OPEN.keys() & known})
 

@@ -68,6 +68,14 @@ def checkpoint_folder(workdir: epath.PathLike, stage: str) -> epath.Path:
     return epath.Path(workdir) / "checkpoints" / stage
 
 
+def saved_steps(workdir: epath.PathLike, stage: str) -> list[int]:
+    """Returns the steps of all complete checkpoints of `stage`, ascending."""
+    folder = checkpoint_folder(workdir, stage)
+    if not folder.exists():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+
+
 def is_finished(workdir: epath.PathLike) -> bool:
     """Returns whether training, scores, rollouts and report are all there."""
     # The report is written last, and atomically.

@@ -9,6 +9,7 @@ import time
 import chex
 import pytest
 
+from drnet_jax.runs import rollbacks
 from drnet_jax.runs import run as run_lib
 from drnet_jax.runs.workdir import STAGES
 from tests.conftest import TINY
@@ -69,7 +70,7 @@ def test_two_processes_train_like_one(data, tmp_path, data_dir):
 def start(data_dir):
     """Starts a run of a few steps, by default in two processes with one device each."""
 
-    def start(workdir, *arguments, num=2):
+    def start(workdir, *arguments, num=2, module="tests.helpers.only_train"):
         return ProcessGroup(
             num,
             "--config=configs/mnist.py:smoke",
@@ -78,7 +79,7 @@ def start(data_dir):
             f"--workdir={workdir}",
             *arguments,
             devices=2 // num,
-            module="tests.helpers.only_train",
+            module=module,
         )
 
     return start
@@ -126,6 +127,22 @@ def test_runs_that_are_stopped_and_killed_end_like_an_undisturbed_one(tmp_path, 
     config.update_from_flattened_dict(LONG)
     states = [run_lib.create_run(config, path).restore() for path in (workdir, undisturbed)]
     chex.assert_trees_all_equal(*states)
+
+
+def test_all_processes_roll_back_and_extend_together(tmp_path, start):
+    """A loss is NaN at step 23, and the run gets more steps afterwards."""
+    group = start(tmp_path, "--config.on_nan=rollback", module="tests.helpers.diverging")
+    with group:
+        assert group.wait() == [0, 0], group.output(0)
+        assert "Training went back to step 20, with other batches." in group.output(0)
+    made = rollbacks.read(tmp_path)
+    assert [(each.stage, each.step) for each in made] == [("drnet", 20)]
+    with start(tmp_path, "--config.drnet.num_steps=35", "--extend") as group:
+        assert group.wait() == [0, 0], group.output(0)
+        assert "Extending drnet from 30 to 35 steps: it goes on after step 25" in group.output(0)
+    assert rollbacks.read(tmp_path) == made
+    assert max(checkpoints(tmp_path, "drnet")) == 35
+    assert [row["step"] for row in losses(tmp_path)] == [*range(1, 36), *range(1, 11)]
 
 
 def test_a_run_goes_on_in_another_number_of_processes(tmp_path, start):
