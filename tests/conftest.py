@@ -19,7 +19,10 @@ ROOT = pathlib.Path(__file__).parent.parent
 jax.config.update("jax_num_cpu_devices", 2)
 # Tests compile far more than they compute, so they take half the time without optimization. No
 # test depends on it.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+_FLAGS = "--xla_backend_optimization_level=0"
+# Eight devices on two busy cores may keep each other waiting for more than 40 seconds.
+_FLAGS += " --xla_cpu_collective_call_terminate_timeout_seconds=300"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_FLAGS}"
 
 
 def pytest_configure(config):

@@ -39,9 +39,7 @@ class ProcessGroup:
           each: environment variables of single processes, by number; the variable PWD is the folder
             that the process starts in.
         """
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = found.getsockname()[1]
+        port = free_port()
         variables = environment() | {"JAX_NUM_CPU_DEVICES": str(devices), "PYTHONPATH": str(ROOT)}
         self._files = [tempfile.TemporaryFile("w+") for _ in range(num)]  # noqa: SIM115
         self.processes = []
@@ -96,6 +94,13 @@ class ProcessGroup:
                 texts = [self.output(number) for number in range(len(self.processes))]
                 raise TimeoutError("\n".join(texts))
             time.sleep(0.02)
+
+
+def free_port() -> int:
+    """Returns a port of this machine that nothing uses."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
 
 
 def _slurm(num: int, number: int) -> dict[str, str]:

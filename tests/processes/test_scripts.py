@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import ROOT, TINY
 from tests.helpers.command_line import environment
+from tests.helpers.process_group import free_port
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="scripts for bash")
 
@@ -84,7 +85,7 @@ def test_two_processes_on_one_machine(tmp_path, data_dir):
     tiny = " ".join(f"--config.{name}={value}" for name, value in TINY.items())
     tiny = tiny.replace("(-2, 2)", "'(-2,2)'") + f" --config.data.data_dir={data_dir}"
     script = script.replace("drnet_jax.main", f"drnet_jax.main {tiny}")
-    script = script.replace("python", sys.executable)
+    script = script.replace("python", sys.executable).replace("8476", str(free_port()))
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     variables = environment() | {"PYTHONPATH": str(ROOT)}
     result = bash(script, tmp_path, **variables)

@@ -89,7 +89,14 @@ def check_listing(workdir):
     contents = {path.removeprefix(f"{root}/"): found.cat_file(path) for path in found.find(root)}
     names = {name for name in contents if name.split("/")[0] not in ("checkpoints", "tensorboard")}
     assert names == {
-        *("config.json", "environment.json", "evaluation.json", "metrics.jsonl", "report.html"),
+        *(
+            "config.json",
+            "environment.json",
+            "evaluation.json",
+            "metrics.jsonl",
+            "report.html",
+            "timings.json",
+        ),
         *(
             f"samples/{stage}/step_000000{n}.png"
             for stage in ("drnet", "predictor")
