@@ -99,11 +99,11 @@ def test_a_repository_of_hugging_face_is_such_a_folder(folder, tmp_path, monkeyp
         drnet_jax.load("hf://someone/toys")
 
 
-def test_the_model_that_ships_keeps_what_it_was_not_trained_on():
+def test_the_model_that_ships_keeps_what_it_was_not_trained_on(data_dir):
     """Frames of test digits come back; a mean frame would have 17 dB (docs/results.md)."""
     assert set(drnet_jax.pretrained()) == {"mnist"}
     model = drnet_jax.load("mnist")
-    found = digits.load("embedded", folder=None, data_dir="")
+    found = digits.load("embedded", folder=None, data_dir=data_dir)
     data = model.config.data
     generator = MovingMnist(
         image_size=data.image_size,
