@@ -1,7 +1,6 @@
 """Training, from scratch or from where it stopped, then scores, rollouts and a report."""
 
 import contextlib
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -83,8 +82,9 @@ def _train(run: Run, extended: Mapping[str, Any] | None) -> None:
         generate.write_sample(run, drnet, state, name)
 
     drnet = _fit(run, drnet_stage, drnet, made, write_grid, preempted)
-    make = functools.partial(predictor_stage, drnet=drnet)
-    predictor = _fit(run, make, predictor, made, write_rollout, preempted)
+    predictor = _fit(
+        run, lambda run: predictor_stage(run, drnet), predictor, made, write_rollout, preempted
+    )
     if processes.count() > 1:
         stopping.watch()  # JAX would note SIGTERM and wait for the next step.
     if processes.is_first():

@@ -49,7 +49,7 @@ def check_documented(record):
     """Asserts that docs/evaluation.md has all names of a record, and no others of its parts."""
     text = (pathlib.Path(__file__).parent.parent.parent / "docs" / "evaluation.md").read_text()
     table = "".join(line for line in text.splitlines() if line.startswith("| `"))
-    documented = set(re.findall(r"`([a-z_]+(?:\.[a-z0-9_]+)?)`", table))
+    documented = set(re.findall(r"`([a-z][a-z0-9_]*(?:\.[a-z0-9_]+)?)`", table))
     parts = {part for part, value in record.items() if isinstance(value, dict)}
     names = {f"{part}.{name}" for part in parts for name in record[part]}
     names |= {part for part, value in record.items() if value is not None} - parts
