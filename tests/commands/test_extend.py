@@ -194,7 +194,11 @@ def test_there_must_be_a_run_to_extend(config, tmp_path):
         ("drnet", {"schedule": "cosine"}, "config.drnet.schedule=cosine depends on it, so the st"),
         ("predictor", {"schedule": "cosine"}, "config.predictor.schedule=cosine depends on it"),
         ("predictor", {"scheduled_sampling": 0.5}, "config.predictor.scheduled_sampling=0.5 dep"),
-        ("predictor", {"passes_per_set": 2}, "a set, at most config.predictor.num_steps, depends"),
+        (
+            "predictor",
+            {"passes_per_set": 2},
+            "the size of a set, at most config.predictor.num_steps, de",
+        ),
     ],
 )
 def test_what_depends_on_the_number_of_steps_forbids_an_extension(

@@ -247,6 +247,6 @@ def test_one_device_and_eight_have_the_same_losses(tmp_path, data_dir):
         assert result.returncode == 0, result.stderr
         assert json.loads((workdir / "environment.json").read_text())["devices"][0] == devices
         rows = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
-        losses.append([row | {"stage": 0, "steps_per_second": 0} for row in rows])
+        losses.append([row | {"stage": 0, "steps_per_second": 0, "crc32": 0} for row in rows])
     assert len(losses[0]) == 10
     chex.assert_trees_all_close(losses[1], losses[0], rtol=1e-4, atol=1e-5)

@@ -36,8 +36,8 @@ def diverge(patch, name: str, bad_steps: dict[int, int]) -> None:
     """Has the losses of a stage be NaN at `bad_steps`, by the number of rollbacks before."""
     make = getattr(train, f"{name}_stage")
 
-    def make_broken(run, **arguments):
-        return break_losses(make(run, **arguments), bad_steps.get(order(run)))
+    def make_broken(run, *arguments):
+        return break_losses(make(run, *arguments), bad_steps.get(order(run)))
 
     patch(train, f"{name}_stage", make_broken)
 

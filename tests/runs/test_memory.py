@@ -107,7 +107,7 @@ from drnet_jax import main
 from drnet_jax.base import stopping
 from drnet_jax.commands import train
 
-def run(config, workdir):
+def run(config, workdir, **options):
     stopping.doing("training drnet")
     raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
