@@ -72,8 +72,8 @@ def test_a_run_that_ends_after_a_rollback_resumes_to_the_same_numbers(
         diverging.diverge(patch.setattr, stage, bad_steps)
         make = getattr(train, f"{stage}_stage")
 
-        def make_ending(run, **arguments):
-            built = make(run, **arguments)
+        def make_ending(run, *arguments):
+            built = make(run, *arguments)
 
             def step(num_steps, state, inputs):
                 if diverging.order(run) == 2 and int(state.step) == 4:
