@@ -8,7 +8,7 @@ import pytest
 from drnet_jax.data.preparation import copies
 from drnet_jax.data.preparation.builder import SPLITS
 from drnet_jax.data.preparation.prepare import prepare_clips
-from tests.data.test_video_folder import create
+from tests.helpers.video_folders import create
 from tests.helpers.videos import clip, write_pictures, write_video
 
 
