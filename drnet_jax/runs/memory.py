@@ -203,5 +203,5 @@ def out_of_memory(error: Exception, doing: str) -> str | None:
         "generating": "config.rollout.frames_at_once or config.rollout.num_clips",
         "opening the data": "config.data.in_memory_gb",
     }
-    lower = settings.get(doing, "batch sizes")
+    lower = settings.get(doing.partition(":")[0], "batch sizes")  # As in `scoring: swaps`.
     return f"Out of memory while {doing}: lower {lower}, and use the same command again."

@@ -94,6 +94,12 @@ def test_each_device_counts_where_devices_have_memory_of_their_own(run, monkeypa
             "Out of memory while generating: lower config.rollout.frames_at_once or "
             "config.rollout.num_clips, and use the same command again.",
         ),
+        (
+            MemoryError(),
+            "scoring: swaps",
+            "Out of memory while scoring: swaps: lower config.evaluation.batch_size, and use the "
+            "same command again.",
+        ),
         (ValueError("x"), "generating", None),
     ],
 )
