@@ -112,15 +112,15 @@ def _leave(code: int) -> None:
 
 
 @contextlib.contextmanager
-def requests(preempted: Callable[[int], bool] | None = None) -> Iterator[Callable[[], int]]:
+def requests(preempted: Callable[[], bool] | None = None) -> Iterator[Callable[[], int]]:
     """Yields a function that tells which of `SIGNALS` has come, 0 for neither.
 
     A second Ctrl-C ends the program, and so does the first signal before the function is called for
     the first time, as there is nothing to save until then.
 
     Args:
-      preempted: with several processes, a function of the number of calls so far that tells whether
-        SIGTERM has come to any of them; all get the same answer.
+      preempted: with several processes, a function that tells whether SIGTERM has come to any of
+        them; all get the same answer.
     """
     received: list[int] = []
     calls = 0
@@ -139,7 +139,7 @@ def requests(preempted: Callable[[int], bool] | None = None) -> Iterator[Callabl
         calls += 1
         _state["unsaved"] = True
         if preempted:
-            return signal.SIGTERM if preempted(calls - 1) else 0
+            return signal.SIGTERM if preempted() else 0
         return received[0] if received else 0
 
     # JAX has a handler of its own for SIGTERM if there are several processes.

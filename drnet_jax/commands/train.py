@@ -1,6 +1,7 @@
 """Training, from scratch or from where it stopped, then scores, rollouts and a report."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -73,7 +74,7 @@ def _train(run: Run, extended: Mapping[str, Any] | None) -> None:
     if processes.is_first():
         checked_json.write(run.workdir / "environment.json", environment.describe(run.source.note))
     # With several processes, a signal to one of them stops all after the same step.
-    preempted = ocp.multihost.reached_preemption if processes.count() > 1 else None
+    preempted = _asks_for_preemption() if processes.count() > 1 else None
 
     def write_grid(state: DrnetState, name: str) -> None:
         generate.write_sample(run, state, None, name)
@@ -89,6 +90,16 @@ def _train(run: Run, extended: Mapping[str, Any] | None) -> None:
         stopping.watch()  # JAX would note SIGTERM and wait for the next step.
     if processes.is_first():
         _write_results(run, drnet, predictor)
+
+
+def _asks_for_preemption() -> Callable[[], bool]:
+    """Returns a function that tells whether SIGTERM has come to any process.
+
+    Every process calls it equally often. JAX answers at one number of calls, the same for all, so
+    these are counted over both stages.
+    """
+    calls = itertools.count()
+    return lambda: ocp.multihost.reached_preemption(next(calls))
 
 
 def _write_results(run: Run, drnet: DrnetState, predictor: PredictorState) -> None:
@@ -173,7 +184,7 @@ def _fit(
     state: Any,
     made: list[Rollback],
     write_sample: Callable[[Any, str], None],
-    preempted: Callable[[int], bool] | None,
+    preempted: Callable[[], bool] | None,
 ) -> Any:
     """Returns `state` after the last step of its stage; goes back where `config.on_nan` says so.
 
