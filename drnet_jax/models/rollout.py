@@ -88,8 +88,7 @@ def _compiled_chunks(
         autoencoder: NetworkState, predictor_variables: Tree, content: Content, state: Any
     ) -> tuple[Any, jax.Array]:
         state, poses = _predict(predictor, predictor_variables, content, state, chunk_size)
-        contents = jax.tree.map(lambda x: jnp.repeat(x[:, None], chunk_size, axis=1), content)
-        return state, as_uint8(inference.decode(networks, autoencoder, contents, poses))
+        return state, as_uint8(inference.decode_each(networks, autoencoder, content, poses))
 
     return jax.jit(functools.partial(_observe, networks, predictor)), jax.jit(proceed)
 
