@@ -1,7 +1,6 @@
 """A trained model as a Python object: encode, decode and roll out your own frames."""
 
 import functools
-import json
 import operator
 import os
 import pathlib
@@ -14,7 +13,7 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from drnet_jax.base import wording
+from drnet_jax.base import checked_json, wording
 from drnet_jax.base.arrays import Array, Tree
 from drnet_jax.data import registry
 from drnet_jax.data.readers import given_frames, inputs
@@ -67,8 +66,7 @@ def pretrained() -> dict[str, str]:
     found = {}
     for folder in sorted(_PRETRAINED.iterdir()):
         if exported.is_exported(folder):
-            data = json.loads((folder / "evaluation.json").read_text())["data"]
-            found[folder.name] = data["note"]
+            found[folder.name] = checked_json.read(folder / "evaluation.json")["data"]["note"]
     return found
 
 
@@ -88,9 +86,8 @@ def _folder(source: str) -> epath.Path:
             reason = str(error).strip().splitlines()[0]
             raise FileNotFoundError(f"{source} cannot be fetched: {reason}") from error
     shipped = _PRETRAINED / source
-    if source in pretrained() and not epath.Path(source).exists():
-        return shipped
-    return epath.Path(source)
+    is_name = source.isidentifier() and not epath.Path(source).exists()
+    return shipped if is_name and exported.is_exported(shipped) else epath.Path(source)
 
 
 class Model:
@@ -156,7 +153,7 @@ class Model:
     def scores(self) -> dict[str, Any] | None:
         """The scores in `evaluation.json`, see docs/evaluation.md; None if it was not scored."""
         path = self._run.workdir / "evaluation.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        return checked_json.read(path) if path.exists() else None
 
     def read(self, path: str | os.PathLike, num_frames: int | None = None) -> np.ndarray:
         """Returns the frames of a video as this model takes them, uint8 `[time, height, width, *]`.

@@ -13,7 +13,7 @@ from etils import epath
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from drnet_jax import __version__
-from drnet_jax.base import files, templates, wording
+from drnet_jax.base import checked_json, files, templates, wording
 from drnet_jax.base.arrays import Tree
 from drnet_jax.runs.run import Run, create_run, open_trained
 from drnet_jax.runs.workdir import stored_settings, trained_settings
@@ -62,8 +62,8 @@ def export(workdir: epath.PathLike, folder: epath.PathLike, *, dtype: str = "flo
     card = _card(workdir.name, settings, scores, steps, folder)
     files.write_atomically(folder / "README.md", card)
     if scores:
-        files.write_atomically(folder / "evaluation.json", json.dumps(scores) + "\n")
-    files.write_atomically(folder / "config.json", json.dumps(settings, indent=2) + "\n")
+        checked_json.write(folder / "evaluation.json", scores)
+    checked_json.write(folder / "config.json", settings)
     # Last, as a folder with weights counts as complete.
     metadata = {"steps": json.dumps(steps), "drnet_jax": __version__}
     files.write_atomically(folder / WEIGHTS, safetensors.numpy.save(weights, metadata))
@@ -126,7 +126,7 @@ def _tree(arrays: Mapping[str, jax.Array], like: Mapping[str, Tree]) -> dict[str
 
 def _scores(workdir: epath.Path) -> dict[str, Any]:
     path = workdir / "evaluation.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return checked_json.read(path) if path.exists() else {}
 
 
 def _card(

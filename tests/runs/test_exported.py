@@ -10,6 +10,7 @@ import pytest
 import safetensors.numpy
 
 import drnet_jax
+from drnet_jax.base import checked_json
 from drnet_jax.data.moving_mnist import digits
 from drnet_jax.data.moving_mnist.generator import MovingMnist
 
@@ -25,7 +26,7 @@ def test_an_exported_model_is_the_trained_one(folder, trained):
     trained_alone = original.variables.pop("discriminator")
     assert trained_alone
     chex.assert_trees_all_equal(exported.variables, original.variables)
-    assert exported.scores == json.loads((trained / "evaluation.json").read_text())
+    assert exported.scores == checked_json.read(trained / "evaluation.json") == original.scores
     frames = np.random.default_rng(0).random((2, 5, 16, 16, 3), np.float32)
     chex.assert_trees_all_equal(exported.pose(frames), original.pose(frames))
     chex.assert_trees_all_equal(exported.rollout(frames, 7), original.rollout(frames, 7))
