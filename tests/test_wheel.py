@@ -1,6 +1,5 @@
 """The built wheel and source archive, used without a checkout."""
 
-import importlib.metadata
 import os
 import pathlib
 import shutil
@@ -13,12 +12,7 @@ import pytest
 from tests.conftest import ROOT, TINY
 from tests.helpers import command_line, videos
 
-SETUPTOOLS = tuple(map(int, importlib.metadata.version("setuptools").split(".")[:1]))
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(SETUPTOOLS < (77,), reason="setuptools is older than pyproject.toml asks"),
-]
+pytestmark = pytest.mark.slow
 
 SOURCES = ("drnet_jax", "configs", "tests", "pyproject.toml", "setup.py", "requirements.txt")
 SOURCES += ("README.md", "LICENSE", "MANIFEST.in", "CHANGELOG.md", "CITATION.cff")

@@ -72,9 +72,7 @@ def provide(copy: epath.Path, make: Callable[[], None]) -> None:
 def download(folder: epath.Path) -> epath.Path:
     """Returns a local copy of `folder`, or of a single file; what is local already is its own.
 
-    It has the same files with the same times.
-
-    Only files whose size or time has changed are fetched again.
+    The copy has the same files with the same times; only those that have changed are fetched again.
 
     Raises:
       OSError: the bucket cannot be read.
