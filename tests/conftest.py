@@ -12,6 +12,7 @@ import jax
 import pytest
 from etils import epath
 
+from tests.helpers import browser as browser_lib
 from tests.helpers import bucket as bucket_lib
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -123,6 +124,15 @@ def trained(shared_dir, data_dir):
     with filelock.FileLock(shared_dir / "trained.lock"):  # The first worker trains it.
         train.run(tiny_config(data_dir), workdir)
     return workdir
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium without a window, for the tests of a file."""
+    if browser_lib.missing():
+        pytest.skip(f"There is no {browser_lib.missing()} on this machine.")
+    with browser_lib.running() as driver:
+        yield driver
 
 
 _numbers = itertools.count()

@@ -38,8 +38,6 @@ SAMPLE_STEPS = 95
 NO_TRUTH = 60
 """Gray level of frames past the end of a clip."""
 
-FRAMES_PER_SECOND = 12
-
 
 def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
     """Writes a swap grid and rollouts of a trained workdir, and writes its report again.
@@ -103,9 +101,9 @@ def write_videos(
 ) -> None:
     """Writes the first of `animations` as `name.mp4` and the second as `name.gif`.
 
-    `rate` is the frames per second; None is `FRAMES_PER_SECOND`.
+    `rate` is the frames per second; None is `video.FRAMES_PER_SECOND`.
     """
-    rate = rate or FRAMES_PER_SECOND
+    rate = rate or video.FRAMES_PER_SECOND
     video.write_mp4(folder / f"{name}.mp4", animations[0], rate)
     video.write_gif(folder / f"{name}.gif", animations[1], rate)
 

@@ -49,9 +49,8 @@ def swap_grid(
         raise ValueError(f"Expected swapped frames of shape {expected}, got {swapped.shape}.")
     factor = drawing.enlargement(pose_frames, at_least=80)
     height, width = (factor * side for side in pose_frames.shape[1:3])
-    first = drawing.LINE + drawing.MARGIN
-    lefts = _places(first + width + drawing.GAP, width + drawing.GUTTER, len(pose_frames))
-    tops = _places(first + height + drawing.GAP, height + drawing.GUTTER, len(content_frames))
+    first, *lefts = _swap_grid_places(width, len(pose_frames))
+    first, *tops = _swap_grid_places(height, len(content_frames))
     picture = drawing.blank(lefts[-1] + width + drawing.MARGIN, tops[-1] + height + drawing.MARGIN)
     drawing.paste_row(picture, pose_frames, lefts, first, factor)
     for content, row, top in zip(content_frames, swapped, tops, strict=True):
@@ -60,6 +59,36 @@ def swap_grid(
     sideways = drawing.arrow_label("content").transpose(Image.Transpose.ROTATE_270)
     picture.paste(sideways, (4, tops[0]))
     return np.asarray(picture)
+
+
+def swap_grid_layout(
+    picture_width: int, picture_height: int, image_size: int
+) -> tuple[int, list[int], list[int]] | None:
+    """Returns where the frames of a picture by `swap_grid` are, or None if it is none.
+
+    These are, in pixels, the side of a frame, the left edges of the columns and the top edges of
+    the rows; the first column holds the contents and the first row the poses.
+
+    Args:
+      picture_width: of the picture, in pixels.
+      picture_height: of the picture, in pixels.
+      image_size: height and width of the frames before they were enlarged.
+    """
+    side = image_size * drawing.enlargement(np.empty((image_size, image_size, 1)), at_least=80)
+    edges = []
+    for length in (picture_width, picture_height):
+        num_frames = length // (side + drawing.GUTTER) - 1
+        places = _swap_grid_places(side, max(1, num_frames))
+        if places[-1] + side + drawing.MARGIN != length:
+            return None
+        edges.append(places)
+    return side, *edges
+
+
+def _swap_grid_places(side: int, num_frames: int) -> list[int]:
+    """Returns the edges of a source and of `num_frames` frames along one axis of a swap grid."""
+    first = drawing.LINE + drawing.MARGIN
+    return [first, *_places(first + side + drawing.GAP, side + drawing.GUTTER, num_frames)]
 
 
 def rollout_strip(

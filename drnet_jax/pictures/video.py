@@ -12,6 +12,9 @@ from PIL import Image, ImageDraw
 from drnet_jax.base import files
 from drnet_jax.pictures import drawing
 
+FRAMES_PER_SECOND = 12
+"""Where a clip has no rate of its own."""
+
 _HEADER = 32  # Height of the counter above the frames.
 _LABELS = 56  # Width of the column that names the rows.
 

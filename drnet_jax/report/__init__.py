@@ -30,7 +30,7 @@ def write(workdir: epath.PathLike) -> epath.Path:
     """
     stopping.doing("writing the report", "the trained model is saved")
     # Imports matplotlib, which would delay the start of training by a second.
-    from drnet_jax.report import charts
+    from drnet_jax.report import charts, interactive
 
     workdir = epath.Path(workdir)
     if not workdir.is_dir():
@@ -38,12 +38,16 @@ def write(workdir: epath.PathLike) -> epath.Path:
     inputs = Inputs.read(workdir)
     command = inputs.environment.get("command")
     revision = inputs.environment.get("git_revision")
+    script, script_name = markup.script()
     page = markup.render(
         "page.html",
         title=workdir.name or str(workdir),
         data=_data(inputs),
         inputs=inputs,
         charts=charts,
+        interactive=interactive,
+        script=script,
+        script_name=script_name,
         answers=wording.ANSWERS,
         best_trivial=_best_trivial(inputs),
         curves=charts.curves(inputs),

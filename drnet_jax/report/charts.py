@@ -32,9 +32,9 @@ _SPEEDS = {
 
 # A discriminator that cannot tell always answers 1/2; its cross-entropy is ln 2.
 _CURVE_OPTIONS: dict[str, dict[str, Any]] = {
-    "adversarial": {"reference": (math.log(2), "chance: ln 2")},
-    "discriminator": {"reference": (math.log(2), "chance: ln 2")},
-    "discriminator_accuracy": {"reference": (0.5, "chance"), "limits": (0, 1)},
+    "adversarial": {"reference": math.log(2)},
+    "discriminator": {"reference": math.log(2)},
+    "discriminator_accuracy": {"reference": 0.5, "limits": (0, 1)},
 }
 
 _ROLLOUTS = (
@@ -107,8 +107,9 @@ def curves(inputs: Inputs) -> dict[str, list[Chart]]:
                 title, (step, last) = titles.get(name, name), metrics[name][-1]
                 label = f"{title} against training steps; {markup.number(last)} at step {step:,}"
                 style = "second" if stage == "predictor" else "first"
-                svg = plot.curve(metrics[name], label, style, **_CURVE_OPTIONS.get(name, {}))
-                drawn.append(Chart(title, svg, last))
+                options = _CURVE_OPTIONS.get(name, {})
+                svg = plot.curve(metrics[name], label, style, **options)
+                drawn.append(Chart(title, svg, last, _chance(options.get("reference"))))
     return charts
 
 
@@ -173,11 +174,18 @@ def _over_steps(
         # The first line is drawn over the others.
         [(_STYLES[name], lines[name]) for name in reversed(lines)],
         f"{title} against {axis}; {markup.number(last)} at {steps[-1]:,}",
-        reference=None if chance is None else (chance, "chance"),
+        reference=chance,
         **options,
     )
     legend = [(_STYLES[name], _LEGEND[name]) for name in lines]
-    return [Chart(title, svg, last, legend)]
+    return [Chart(title, svg, last, [*legend, *_chance(chance)])]
+
+
+def _chance(value: float | None) -> list[tuple[str, str]]:
+    """Returns the line of a legend for what chance scores; none without a value."""
+    if value is None:
+        return []
+    return [("reference", "Chance: ln 2" if value == math.log(2) else f"Chance: {value:.3g}")]
 
 
 def probes(inputs: Inputs) -> list[Chart]:

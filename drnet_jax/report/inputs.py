@@ -16,7 +16,7 @@ Curves = dict[str, dict[str, list[tuple[int, float]]]]
 """(step, value) pairs, ascending by step, of each metric of each stage."""
 
 # A page holds its pictures in base64, and browsers get slow at tens of megabytes.
-_MOST_PICTURE_BYTES = 8_000_000
+MOST_PICTURE_BYTES = 8_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Inputs:
             data = (self.workdir / "samples" / name).read_bytes()
         except OSError:
             return None
-        return data if len(data) <= _MOST_PICTURE_BYTES else None
+        return data if len(data) <= MOST_PICTURE_BYTES else None
 
     def step_pictures(self, stage: str, count: int) -> dict[int, bytes]:
         """Returns at most `count` pictures made while training `stage`, by ascending step."""

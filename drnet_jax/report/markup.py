@@ -1,10 +1,14 @@
 """Pages from jinja2 templates, and the way numbers are written on them."""
 
 import base64
+import hashlib
 import json
 import math
+import pathlib
 from collections.abc import Mapping
 from typing import Any
+
+from markupsafe import Markup
 
 from drnet_jax.base import templates, wording
 
@@ -25,6 +29,15 @@ def render(template: str, **values: Any) -> str:
     }
     page = templates.load("drnet_jax.report", template, filters, autoescape=True)
     return page.render(values)
+
+
+def script() -> tuple[Markup, str]:
+    """Returns the script of a page, and the name by which a page allows it and no other."""
+    text = (pathlib.Path(__file__).parent / "report.js").read_text()
+    # A page is well-formed XML too, in which `&` and `<` would need other spellings.
+    text = f"/*<![CDATA[*/\n{text}/*]]>*/"
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return Markup(text), f"sha256-{digest}"
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -61,7 +61,7 @@ def curve(
     style: str,
     *,
     limits: tuple[float, float] | None = None,
-    reference: tuple[float, str] | None = None,
+    reference: float | None = None,
 ) -> Markup:
     """Returns a plot of (step, value) `points`: the logged values, faint, and their moving average.
 
@@ -72,7 +72,7 @@ def curve(
       label: describes the plot to readers who cannot see it.
       style: "first" or "second".
       limits: range of the y axis; None fits it to the values.
-      reference: a value to mark with a dashed line, and its name.
+      reference: a value to mark with a dashed line; a legend names it, which no curve can cross.
     """
     steps, values = _thin(np.array(points, dtype=np.float64).T)
     log = limits is None and values.min() > 0 and values.max() > 10 * values.min()
@@ -93,7 +93,7 @@ def over_steps(
     label: str,
     *,
     limits: tuple[float, float] | None = None,
-    reference: tuple[float, str] | None = None,
+    reference: float | None = None,
     unfitted: Collection[str] = (),
 ) -> Markup:
     """Returns a plot of scores over `steps` on a logarithmic axis, each a line in its interval.
@@ -103,7 +103,7 @@ def over_steps(
       series: style and score of each line, the last one drawn over the others.
       label: describes the plot to readers who cannot see it.
       limits: range of the y axis; None fits it to the values.
-      reference: a value to mark with a dashed line, and its name.
+      reference: a value to mark with a dashed line; a legend names it, which no curve can cross.
       unfitted: styles of lines that the y axis is not fitted to; they are cut off where they leave
         the plot, and have no band.
     """
@@ -185,10 +185,10 @@ def _frame(
     axes: Axes,
     values: Sequence[float],
     limits: tuple[float, float] | None,
-    reference: tuple[float, str] | None,
+    reference: float | None,
 ) -> tuple[float, float]:
     """Draws ticks, grid and `reference`; returns `limits` of the y axis, or fits it to `values`."""
-    shown = [*values, *(reference[:1] if reference else ())]
+    shown = [*values, *(() if reference is None else (reference,))]
     axes.update_datalim([(axes.get_xlim()[0], value) for value in shown])
     axes.autoscale_view(scalex=False)
     low, high = limits or axes.get_ylim()
@@ -199,18 +199,8 @@ def _frame(
     _set_ticks(axes.xaxis)
     _set_ticks(axes.yaxis)
     axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))  # 5k steps, not 5000.
-    if reference and low <= reference[0] <= high:
-        value, name = reference
-        axes.axhline(value, color=_COLORS["muted"], linewidth=1, dashes=(4, 3))
-        axes.annotate(
-            name,
-            (1, value),
-            xytext=(-2, 4),
-            xycoords=axes.get_yaxis_transform(),
-            textcoords="offset points",
-            ha="right",
-            color=_COLORS["muted"],
-        )
+    if reference is not None and low <= reference <= high:
+        axes.axhline(reference, color=_COLORS["ink"], linewidth=1, dashes=(4, 3))
     return low, high
 
 
