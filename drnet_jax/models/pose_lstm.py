@@ -1,5 +1,7 @@
 """The predictor: a stacked LSTM from pose and content to the next pose, and its teacher forcing."""
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -35,6 +37,14 @@ def _uniform(fan_in: int) -> nn.initializers.Initializer:
     return init
 
 
+def _gated(gates: jax.Array, cell: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns the new hidden and cell state, both in the dtype of `cell`."""
+    # The state stays wide, because every step of a long rollout adds to it.
+    enter, forget, candidate, leave = jnp.split(gates.astype(cell.dtype), 4, axis=-1)
+    cell = nn.sigmoid(forget) * cell + nn.sigmoid(enter) * nn.tanh(candidate)
+    return nn.sigmoid(leave) * nn.tanh(cell), cell
+
+
 class Layer(nn.Module):
     """One layer through time; gates are stacked in the order input, forget, candidate, output.
 
@@ -65,11 +75,8 @@ class Layer(nn.Module):
         def advance(state, gates):
             hidden, cell = state
             gates = gates + hidden.astype(gates.dtype) @ kernel_hidden + bias_hidden
-            # The state stays wide, because every step of a long rollout adds to it.
-            enter, forget, candidate, leave = jnp.split(gates.astype(cell.dtype), 4, axis=-1)
-            cell = nn.sigmoid(forget) * cell + nn.sigmoid(enter) * nn.tanh(candidate)
-            hidden = nn.sigmoid(leave) * nn.tanh(cell)
-            return (hidden, cell), hidden
+            state = _gated(gates, cell)
+            return state, state[0]
 
         # The loop runs over the first axis: [time, batch, gates] in, [time, batch, hidden_dim] out.
         state, hidden = jax.lax.scan(advance, state, gates.swapaxes(0, 1), unroll=_unroll())
@@ -130,11 +137,15 @@ class PoseLSTM(nn.Module):
             states.append(state)
         x = x.reshape(*inputs.shape[:-1], self.hidden_dim)
         x = self._dense(self.pose_dim, self.hidden_dim, "output")(x)
-        x = at_least_float32(x)
+        return tuple(states), self.bounded(x, last_pose)
+
+    def bounded(self, outputs: jax.Array, last_pose: jax.Array) -> jax.Array:
+        """Returns the next poses, float32 in (-1, 1), from outputs of the last layer."""
+        outputs = at_least_float32(outputs)
         if self.residual:
-            x += jnp.arctanh(jnp.clip(last_pose, -_MAX_POSE, _MAX_POSE))
-        pose = nn.tanh(x)
-        return tuple(states), unit_length(pose) if self.normalize else pose
+            outputs += jnp.arctanh(jnp.clip(last_pose, -_MAX_POSE, _MAX_POSE))
+        pose = nn.tanh(outputs)
+        return unit_length(pose) if self.normalize else pose
 
     def _dense(self, features: int, fan_in: int, name: str) -> nn.Dense:
         init = _uniform(fan_in)
@@ -161,6 +172,44 @@ def teacher_forced(
     return predictor.apply(variables, predictor.initial_carry(len(poses)), inputs)
 
 
+def stepwise(
+    predictor: PoseLSTM, variables: Tree, content: jax.Array
+) -> Callable[[Carry, jax.Array], tuple[Carry, jax.Array]]:
+    """Returns `advance(carry, pose) -> (carry, next pose)` for clips of `content`, for loops.
+
+    It is the LSTM on one frame, up to rounding, in fewer products: nothing is between the embedding
+    and the first layer, so that one kernel does for both, and the part of the content, which stays
+    the same, is computed before the loop. Poses are `[batch, pose_dim]`, content
+    `[batch, content_dim]`.
+    """
+    params = variables["params"]
+    embed, output = params["embed"], params["output"]
+    kernel_pose, kernel_content = jnp.split(embed["kernel"], [predictor.pose_dim])
+    embedded = embed["bias"]
+    if predictor.use_content:
+        embedded += content.astype(kernel_content.dtype) @ kernel_content
+    layers = []
+    for index in range(predictor.num_layers):
+        layer = params[f"cell{index}"]
+        kernel, bias = layer["kernel_input"], layer["bias_input"] + layer["bias_hidden"]
+        if index == 0:
+            kernel, bias = kernel_pose @ kernel, embedded @ kernel + bias
+        layers.append((jnp.concatenate([kernel, layer["kernel_hidden"]]), bias))
+    dtype = predictor.dtype or jnp.float32
+    layers, output = jax.tree.map(lambda x: x.astype(dtype), (layers, output))
+
+    def advance(carry: Carry, pose: jax.Array) -> tuple[Carry, jax.Array]:
+        x, states = pose, []
+        for (hidden, cell), (kernel, bias) in zip(carry, layers, strict=True):
+            inputs = jnp.concatenate([x.astype(dtype), hidden.astype(dtype)], axis=-1)
+            states.append(_gated(inputs @ kernel + bias, cell))
+            x = states[-1][0]
+        outputs = x.astype(dtype) @ output["kernel"] + output["bias"]
+        return tuple(states), predictor.bounded(outputs, at_least_float32(pose))
+
+    return advance
+
+
 def scheduled_sampling(
     predictor: PoseLSTM, variables: Tree, poses: jax.Array, content: jax.Array, given: jax.Array
 ) -> jax.Array:
@@ -170,13 +219,12 @@ def scheduled_sampling(
     predictions.
     """
 
+    advance = stepwise(predictor, variables, content)
+
     def step(state, inputs):
         carry, predicted = state
         pose, is_given = inputs
-        pose = jnp.where(is_given[:, None], pose, predicted)
-        carry, predicted = predictor.apply(
-            variables, carry, jnp.concatenate([pose, content], axis=-1)
-        )
+        carry, predicted = advance(carry, jnp.where(is_given[:, None], pose, predicted))
         return (carry, predicted), predicted
 
     start = predictor.initial_carry(len(poses)), poses[:, 0]

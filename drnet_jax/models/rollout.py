@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from drnet_jax.base.arrays import Array, Tree, as_uint8
 from drnet_jax.models import inference
 from drnet_jax.models.content import Content
-from drnet_jax.models.pose_lstm import PoseLSTM, teacher_forced
+from drnet_jax.models.pose_lstm import PoseLSTM, stepwise, teacher_forced
 from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import NetworkState
 
@@ -133,10 +133,10 @@ def _predict(
 ) -> tuple[tuple[Any, jax.Array], jax.Array]:
     """Returns the state `num_steps` later, and the poses until then `[batch, num_steps, *]`."""
 
+    advance = stepwise(predictor, predictor_variables, content.vector)
+
     def step(state, _):
-        carry, pose = state
-        inputs = jnp.concatenate([pose, content.vector], axis=-1)
-        return predictor.apply(predictor_variables, carry, inputs), pose
+        return advance(*state), state[1]
 
     state, poses = jax.lax.scan(step, state, length=num_steps)
     return state, jnp.swapaxes(poses, 0, 1)  # [num_steps, batch, pose_dim] out of the loop.
