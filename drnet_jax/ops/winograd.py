@@ -142,7 +142,9 @@ def _combine(weights: np.ndarray, terms: list[jax.Array]) -> jax.Array:
     """Returns the sum of `terms` times `weights`, without those of weight 0."""
     total = None
     for weight, term in zip(weights.tolist(), terms, strict=True):
-        if weight:
+        if weight == -1 and total is not None:
+            total = total - term  # One operation to compile in place of four.
+        elif weight:
             term = term if weight == 1 else weight * term
             total = term if total is None else total + term
     return total
@@ -166,12 +168,12 @@ def _spread_maps(large: jax.Array, tiles: _Tiles) -> list[jax.Array]:
     for row in range(size + 1):
         # The two pixel rows of a block apart, and side by side only at the end: transposing the
         # whole would be another pass over memory.
-        halves = [lines[:, row, :, pixel] for pixel in (0, 1)]
+        halves = [
+            [lines[:, row, :, pixel, i : i + last : size] for i in range(size + 1)]
+            for pixel in (0, 1)
+        ]
         for weights in tiles.places:
-            sums = [
-                _combine(weights, [half[:, :, i : i + last : size] for i in range(size + 1)])
-                for half in halves
-            ]
+            sums = [_combine(weights, half) for half in halves]
             matrices.append(jnp.stack(sums, axis=3).reshape(-1, 4 * channels))
     return matrices
 
@@ -247,12 +249,13 @@ def _transpose_axis(sums: list[jax.Array], tiles: _Tiles, axis: int) -> jax.Arra
 def _spread_kernel(kernel: jax.Array, tiles: _Tiles) -> list[jax.Array]:
     """Returns the matrices `[4 * large, small]`: `taps` of both axes, applied to the kernel."""
     _, _, large, small = kernel.shape
-    blocks = kernel.reshape(2, 2, 2, 2, large, small)  # Block row, pixel row, block column, ...
+    blocks = list(kernel.reshape(2, 2, 2, 2, large, small))
     matrices = []
     for row_weights in tiles.taps:
-        row = _combine(row_weights, list(blocks))  # [pixel row, block column, pixel column, ...]
+        row = _combine(row_weights, blocks)  # [pixel row, block column, pixel column, ...]
+        columns = [row[:, 0], row[:, 1]]
         for column_weights in tiles.taps:
-            matrix = _combine(column_weights, [row[:, 0], row[:, 1]])
+            matrix = _combine(column_weights, columns)
             matrices.append(matrix.reshape(4 * large, small))
     return matrices
 
@@ -290,11 +293,13 @@ def _transpose_gather(small: jax.Array, tiles: _Tiles) -> list[jax.Array]:
     batch, height, width, channels = small.shape
     size = tiles.size
     rows = small.reshape(batch, height // size, size, width, channels)
+    rows = [rows[:, :, i] for i in range(size)]
     matrices = []
     for row_weights in tiles.outputs.T:
-        line = _combine(row_weights, [rows[:, :, i] for i in range(size)])
+        line = _combine(row_weights, rows)
         line = line.reshape(batch, height // size, width // size, size, channels)
+        columns = [line[:, :, :, i] for i in range(size)]
         for column_weights in tiles.outputs.T:
-            sums = _combine(column_weights, [line[:, :, :, i] for i in range(size)])
+            sums = _combine(column_weights, columns)
             matrices.append(sums.reshape(-1, channels))
     return matrices
