@@ -33,6 +33,8 @@ def pytest_configure(config):
     # thousands of small programs takes longer than to compile them.
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    # Not the user's own.
+    os.environ["XDG_CACHE_HOME"] = str(config.rootpath / ".pytest_cache" / "d" / "cache")
 
 
 def pytest_collection_modifyitems(items):

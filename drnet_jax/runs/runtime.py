@@ -40,3 +40,5 @@ def keep_compiled_programs() -> None:
     if jax.config.jax_compilation_cache_dir is None:
         folder = local_copy.cache_folder() / "programs"
         jax.config.update("jax_compilation_cache_dir", str(folder))
+        # By default JAX keeps what takes a second, and a run has dozens of smaller programs.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

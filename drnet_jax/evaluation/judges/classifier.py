@@ -1,17 +1,21 @@
 """The small classifier of pictures behind both judges, and its training."""
 
+import contextlib
 import dataclasses
 import functools
+import hashlib
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from drnet_jax.base import prng
+from drnet_jax.base import files, local_copy, prng
 from drnet_jax.base.arrays import Array, Tree
 
 BATCH_SIZE = 128
@@ -51,6 +55,8 @@ def fit(
 ) -> Callable[[jax.Array], jax.Array]:
     """Returns a classifier trained on randomly distorted pictures, its weights averaged over steps.
 
+    The user's cache keeps its weights, for the same arguments.
+
     Args:
       pictures: float `[num, side, side, channels]`.
       classes: int `[num]`, from 0 on.
@@ -63,6 +69,38 @@ def fit(
       `[..., num_classes]`. JAX can trace it, and programs can take it as an argument.
     """
     net = Classifier(num_classes)
+    pictures, classes = np.asarray(pictures), np.asarray(classes)
+
+    def probabilities(variables: Tree, pictures: jax.Array) -> jax.Array:
+        leading, picture = pictures.shape[:-3], pictures.shape[-3:]
+        logits = net.apply(variables, pictures.reshape(-1, *picture), train=False)
+        return nn.softmax(logits).reshape(*leading, num_classes)
+
+    path = local_copy.cache_folder() / "judges" / _digest(net, pictures, classes, key, num_steps)
+    if kept := files.read_checked(path):
+        return jax.tree_util.Partial(probabilities, flax.serialization.msgpack_restore(kept[0]))
+    variables = jax.device_get(_train(net, pictures, classes, key, num_steps))
+    with contextlib.suppress(OSError):  # A cache that cannot be written to costs time only.
+        files.write_checked(path, [flax.serialization.msgpack_serialize(variables)])
+    return jax.tree_util.Partial(probabilities, variables)
+
+
+def _digest(
+    net: Classifier, pictures: np.ndarray, classes: np.ndarray, key: jax.Array, num_steps: int
+) -> str:
+    """Returns a name for all that determines the weights, this file and the platform included."""
+    settings = (net, num_steps, BATCH_SIZE, LEARNING_RATE, jax.default_backend())
+    digest = hashlib.sha256(pathlib.Path(__file__).read_bytes() + repr(settings).encode())
+    for array in (pictures, classes, jax.random.key_data(key)):
+        digest.update(f"{array.shape} {array.dtype}".encode() + np.asarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _train(
+    net: Classifier, pictures: np.ndarray, classes: np.ndarray, key: jax.Array, num_steps: int
+) -> Tree:
+    """Returns the weights of `net` after `num_steps`; the arguments are those of `fit`."""
+    pictures, classes = jnp.asarray(pictures), jnp.asarray(classes)
     pictures, classes = jnp.asarray(pictures), jnp.asarray(classes)
     schedule = optax.warmup_cosine_decay_schedule(0, LEARNING_RATE, num_steps // 20, num_steps + 1)
     tx = optax.adam(schedule)
@@ -77,7 +115,7 @@ def fit(
 
         def loss(params):
             logits = net.apply(params, batch, train=True, rngs={"dropout": keys[2]})
-            targets = optax.smooth_labels(jax.nn.one_hot(classes[rows], num_classes), 0.05)
+            targets = optax.smooth_labels(jax.nn.one_hot(classes[rows], net.num_classes), 0.05)
             return jnp.mean(optax.softmax_cross_entropy(logits, targets))
 
         updates, opt_state = tx.update(jax.grad(loss)(params), opt_state)
@@ -94,13 +132,7 @@ def fit(
     state = init(pictures)
     for number in range(num_steps):
         state = step(state, number, pictures, classes)
-
-    def probabilities(variables: Tree, pictures: jax.Array) -> jax.Array:
-        leading, picture = pictures.shape[:-3], pictures.shape[-3:]
-        logits = net.apply(variables, pictures.reshape(-1, *picture), train=False)
-        return nn.softmax(logits).reshape(*leading, num_classes)
-
-    return jax.tree_util.Partial(probabilities, state[2])
+    return state[2]
 
 
 def distort(pictures: jax.Array, key: jax.Array) -> jax.Array:
