@@ -101,7 +101,7 @@ def main(argv: Sequence[str]) -> None:
             code = _run_mode()
     except InputError as error:
         _exit(error, 2)
-    sys.exit(code)
+    stopping.leave(code)
 
 
 def _run_mode() -> int:

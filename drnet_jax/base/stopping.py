@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from absl import logging
 
@@ -24,6 +25,9 @@ GOES_ON = "The same command resumes from there."
 # Of the process, as its signals are. `unsaved`: there are steps to save; `asked`: a signal has
 # come that lets them be saved.
 _state = {"doing": "starting", "kept": "", "watched": False, "unsaved": False, "asked": False}
+
+
+_threads: list[threading.Thread] = []
 
 
 class StoppedError(Exception):
@@ -39,9 +43,13 @@ class StoppedError(Exception):
 
 
 def doing(what: str, kept: str = "") -> None:
-    """Notes what the program does from now on, as in `scoring`, and what is kept if it stops."""
+    """Notes what the program does from now on, as in `scoring`, and what is kept if it stops.
+
+    Other threads than the main one only have their time taken.
+    """
     timings.begin(what)
-    _state.update(doing=what, kept=kept)
+    if threading.current_thread() is threading.main_thread():
+        _state.update(doing=what, kept=kept)
 
 
 @contextlib.contextmanager
@@ -99,11 +107,39 @@ def _watch(receiver: socket.socket, sender: socket.socket) -> None:
         _state["asked"] = True
 
 
-def _leave(code: int) -> None:
-    # What was printed comes first, unless the main thread is stuck in writing it.
+def start_thread(work: Callable[[], None], name: str) -> None:
+    """Has a thread do `work`, during any moment of which the process may end."""
+
+    def run() -> None:
+        work()
+        timings.begin(None)  # Adds the time of the last phase.
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    _threads.append(thread)
+    thread.start()
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the program; at once if a thread of `start_thread` is at work.
+
+    Python would take down what the thread's compiled code still uses.
+    """
+    if not any(thread.is_alive() for thread in _threads):
+        sys.exit(code)
+    sys.stderr.flush()
+    _flush_stdout()
+    os._exit(code)
+
+
+def _flush_stdout() -> None:
+    # The main thread may be stuck in writing to it.
     flush = threading.Thread(target=sys.stdout.flush, daemon=True)
     flush.start()
     flush.join(timeout=1)
+
+
+def _leave(code: int) -> None:
+    _flush_stdout()  # What was printed comes first.
     # A progress bar may stand on this line. Not print: the main thread may hold the lock of stderr.
     start = "\n" if sys.stderr.isatty() else ""
     with contextlib.suppress(OSError):

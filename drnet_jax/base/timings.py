@@ -1,6 +1,7 @@
 """Where the time of this process goes: seconds by phase, and by program that JAX compiles."""
 
 import collections
+import threading
 import time
 from typing import Any
 
@@ -11,18 +12,37 @@ _TRACE, _LOWER, _COMPILE = (
     for name in ("jaxpr_trace", "jaxpr_to_mlir_module", "backend_compile")
 )
 
-# Of the process, as its clock is. Phases are in the order in which they first began.
-_phases: dict[str, collections.Counter] = {}
+# Of the process, as its clock is. Phases are in the order in which they first began; their keys are
+# the name, and whether they ran beside those of the main thread.
+_phases: dict[tuple[str, bool], collections.Counter] = {}
 _programs: collections.Counter = collections.Counter()
-_current = {"phase": "importing", "since": _STARTED}
+_lock = threading.Lock()
 
 
-def begin(phase: str) -> None:
-    """Notes that the process does `phase` from now on; it may return to an earlier one."""
+class _Present(threading.local):
+    """What a thread does, and since when."""
+
+    def __init__(self):
+        self.beside = threading.current_thread() is not threading.main_thread()
+        self.phase = None if self.beside else "importing"
+        self.since = _STARTED
+
+
+_present = _Present()
+
+
+def begin(phase: str | None) -> None:
+    """Notes that this thread does `phase` from now on; it may return to an earlier one.
+
+    A thread that ends does None.
+    """
     now = time.monotonic()
-    _totals(_current["phase"])["seconds"] += now - _current["since"]
-    _current.update(phase=phase, since=now)
-    _totals(phase)
+    with _lock:
+        if _present.phase is not None:
+            _totals(_present.phase)["seconds"] += now - _present.since
+        if phase is not None:
+            _totals(phase)
+    _present.phase, _present.since = phase, now
 
 
 def watch_compiler() -> None:
@@ -35,31 +55,34 @@ def watch_compiler() -> None:
 def _add(event: str, seconds: float, **details: Any) -> None:
     if event not in (_TRACE, _LOWER, _COMPILE):
         return
-    totals = _totals(_current["phase"])
-    if event == _COMPILE:
-        totals["compiling"] += seconds
-        totals["programs"] += 1
-        _programs[_current["phase"], details.get("fun_name", "")] += seconds
-    else:
-        totals["tracing"] += seconds
+    with _lock:
+        totals = _totals(_present.phase or "other threads")
+        if event == _COMPILE:
+            totals["compiling"] += seconds
+            totals["programs"] += 1
+            _programs[_present.phase, details.get("fun_name", "")] += seconds
+        else:
+            totals["tracing"] += seconds
 
 
 def _totals(phase: str) -> collections.Counter:
-    return _phases.setdefault(phase, collections.Counter())
+    return _phases.setdefault((phase, _present.beside), collections.Counter())
 
 
 def record(num_programs: int = 10) -> dict[str, Any]:
     """Returns what is known so far, ready for JSON.
 
     `phases` have a name, `seconds` in all, of which `tracing` and `compiling` (reading compiled
-    programs from the cache included), and the number of `programs`; those that took longest to
+    programs from the cache included), and the number of `programs`; `beside` tells those of other
+    threads, whose seconds are also those of the main thread's phases. Programs that took longest to
     compile are listed under `slowest_programs`, at most `num_programs`.
     """
-    begin(_current["phase"])  # Adds what has passed of it.
+    begin(_present.phase)  # Adds what has passed of it.
     phases = [
-        {"name": name, "seconds": totals["seconds"]}
-        | {key: totals[key] for key in ("tracing", "compiling", "programs")}
-        for name, totals in _phases.items()
+        {"name": name, "beside": beside}
+        | {key: totals[key] for key in ("seconds", "tracing", "compiling", "programs")}
+        for (name, beside), totals in list(_phases.items())
+        if totals
     ]
     slowest = [
         {"phase": phase, "name": name, "compiling": seconds}
@@ -74,8 +97,9 @@ def table() -> str:
     lines = [f"{'seconds':34}{'all':>9}{'tracing':>9}{'compiling':>11}{'programs':>10}"]
     total = collections.Counter()
     for phase in known["phases"]:
-        lines.append(_row(phase["name"], phase))
-        total.update({key: value for key, value in phase.items() if key != "name"})
+        lines.append(_row(phase["name"] + (" (beside)" if phase["beside"] else ""), phase))
+        total.update({key: phase[key] for key in ("tracing", "compiling", "programs")})
+        total["seconds"] += 0 if phase["beside"] else phase["seconds"]
     lines.append(_row("together", total))
     slowest = ", ".join(
         f"{program['name']} {program['compiling']:.1f}" for program in known["slowest_programs"][:3]

@@ -4,10 +4,10 @@ import ml_collections
 from etils import epath
 
 from drnet_jax import report
-from drnet_jax.base import checked_json, processes
+from drnet_jax.base import checked_json, processes, timings
 from drnet_jax.base.errors import input_errors
 from drnet_jax.evaluation import summary
-from drnet_jax.evaluation.score import score_run
+from drnet_jax.evaluation.score import FirstStageScores, score_run
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs import memory
 from drnet_jax.runs.run import Run, open_trained
@@ -25,10 +25,19 @@ def run(config: ml_collections.ConfigDict, workdir: epath.PathLike) -> None:
     if processes.is_first():
         write(run, drnet, predictor)
         report.refresh(run.workdir)
+        print(timings.table())
 
 
-def write(run: Run, drnet: DrnetState, predictor: PredictorState | None = None) -> None:
-    """Scores the run, writes `evaluation.json` and prints the scores."""
-    record = score_run(run, drnet, predictor)
+def write(
+    run: Run,
+    drnet: DrnetState,
+    predictor: PredictorState | None = None,
+    first: FirstStageScores | None = None,
+) -> None:
+    """Scores the run, writes `evaluation.json` and prints the scores.
+
+    `first` are the scores of the first stage, if they were begun before.
+    """
+    record = score_run(run, drnet, predictor, first)
     checked_json.write(run.workdir / "evaluation.json", record)
     print(summary.text(record))

@@ -14,6 +14,7 @@ from drnet_jax import report
 from drnet_jax.base import checked_json, processes, stopping, timings
 from drnet_jax.base.errors import input_errors
 from drnet_jax.commands import evaluate, generate
+from drnet_jax.evaluation import score
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs import checks, environment, extension, lock, memory, rollbacks
 from drnet_jax.runs.metrics_writer import MetricsWriter
@@ -83,13 +84,15 @@ def _train(run: Run, extended: Mapping[str, Any] | None) -> None:
         generate.write_sample(run, drnet, state, name)
 
     drnet = _fit(run, drnet_stage, drnet, made, write_grid, preempted)
+    # With several processes, all train the predictor with the device that would compute scores.
+    first = score.begin(run, drnet) if processes.count() == 1 else None
     predictor = _fit(
         run, lambda run: predictor_stage(run, drnet), predictor, made, write_rollout, preempted
     )
     if processes.count() > 1:
         stopping.watch()  # JAX would note SIGTERM and wait for the next step.
     if processes.is_first():
-        _write_results(run, drnet, predictor)
+        _write_results(run, drnet, predictor, first)
 
 
 def _asks_for_preemption() -> Callable[[], bool]:
@@ -102,10 +105,12 @@ def _asks_for_preemption() -> Callable[[], bool]:
     return lambda: ocp.multihost.reached_preemption(next(calls))
 
 
-def _write_results(run: Run, drnet: DrnetState, predictor: PredictorState) -> None:
+def _write_results(
+    run: Run, drnet: DrnetState, predictor: PredictorState, first: score.FirstStageScores | None
+) -> None:
     """Scores a trained run, generates its rollouts and writes its report."""
     print(f"Scoring {run.config.evaluation.num_clips} held-out clips.")
-    evaluate.write(run, drnet, predictor)
+    evaluate.write(run, drnet, predictor, first)
     rollout = run.config.rollout
     print(f"Generating {rollout.num_steps} steps of {rollout.num_clips} clips.")
     generate.write(run, drnet, predictor)

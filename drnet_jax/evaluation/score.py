@@ -1,5 +1,8 @@
 """All scores of a run on held-out clips, beside chance and trivial answers."""
 
+import dataclasses
+from concurrent.futures import Future
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +12,7 @@ from drnet_jax.base.arrays import as_float
 from drnet_jax.evaluation import collapse, few_shot, leakage, neighbors, pde_sep, rollouts, swaps
 from drnet_jax.evaluation.judges import actions as action_judge
 from drnet_jax.evaluation.judges import objects as object_judge
+from drnet_jax.evaluation.judges.classifier import Judge
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
 
@@ -19,18 +23,63 @@ NUM_MEAN_CLIPS = 1000
 """The number of clips behind the mean training frame."""
 
 
-def score_run(run: Run, drnet: DrnetState, predictor: PredictorState | None = None) -> dict:
+@dataclasses.dataclass(frozen=True)
+class FirstStageScores:
+    """What is known of a run without its predictor, each as soon as it is there.
+
+    Attributes:
+      mean_frame: the mean training frame, `[height, width, channels]` in [0, 1].
+      judge: the judge of objects; None if the objects of the data are unknown.
+      record: the parts of the record that need no predictor.
+    """
+
+    mean_frame: Future
+    judge: Future
+    record: Future
+
+
+def begin(run: Run, drnet: DrnetState) -> FirstStageScores:
+    """Has a thread score what needs no predictor, and returns at once.
+
+    The predictor may train meanwhile: it keeps little of a processor busy. The thread ends with the
+    process, whatever it has done.
+    """
+    drnet = sharding.on_first_device(drnet)
+    scores = FirstStageScores(Future(), Future(), Future())
+
+    def score() -> None:
+        parts = (
+            (scores.mean_frame, lambda: _mean_frame(run)),
+            (scores.judge, lambda: _judge(run)),
+            (scores.record, lambda: _score_first_stage(run, drnet, scores.mean_frame.result())),
+        )
+        for future, compute in parts:
+            try:
+                future.set_result(compute())
+            except BaseException as error:  # The main thread raises it when it asks for the result.
+                future.set_exception(error)
+
+    stopping.start_thread(score, "scores of the first stage")
+    return scores
+
+
+def score_run(
+    run: Run,
+    drnet: DrnetState,
+    predictor: PredictorState | None = None,
+    first: FirstStageScores | None = None,
+) -> dict:
     """Returns the scores of held-out clips; the same seed gives the same clips.
 
     A score is a mean over clips with the ends of its 95 % bootstrap interval. A part that the data
-    or the model does not allow is None. docs/evaluation.md describes every part.
+    or the model does not allow is None. docs/evaluation.md describes every part. `first` are the
+    scores of the first stage, if they were begun before.
     """
     config = run.config
+    first = first or begin(run, drnet)
     drnet, predictor = sharding.on_first_device((drnet, predictor))
-    _begin("trivial answers")
-    mean_frame = mean_training_frame(run)
-    _begin("judge")
-    judge = object_judge.train(run)
+    _begin("waiting for the first stage's scores")
+    mean_frame, judge = first.mean_frame.result(), first.judge.result()
     record = {
         "schema_version": SCHEMA_VERSION,
         "data": {
@@ -44,8 +93,6 @@ def score_run(run: Run, drnet: DrnetState, predictor: PredictorState | None = No
         "steps": int(drnet.step),
         "judge": judge and judge.record,
     }
-    _begin("collapse")
-    record |= collapse.score(run, drnet, mean_frame)
     _begin("swaps")
     record |= swaps.score(run, drnet, predictor, judge, mean_frame)
     record |= dict.fromkeys(("prediction", "rollout", "pde_sep", "actions", "neighbors"))
@@ -58,6 +105,23 @@ def score_run(run: Run, drnet: DrnetState, predictor: PredictorState | None = No
         record["actions"] = action_judge.score(run, drnet, predictor)
         _begin("neighbors")
         record["neighbors"] = neighbors.score(run, drnet, predictor)
+    _begin("waiting for the first stage's scores")
+    return record | first.record.result()
+
+
+def _mean_frame(run: Run) -> jax.Array:
+    _begin("trivial answers")
+    return mean_training_frame(run)
+
+
+def _judge(run: Run) -> Judge | None:
+    _begin("judge")
+    return object_judge.train(run)
+
+
+def _score_first_stage(run: Run, drnet: DrnetState, mean_frame: jax.Array) -> dict:
+    _begin("collapse")
+    record = collapse.score(run, drnet, mean_frame)
     _begin("few-shot classification")
     record["few_shot"] = few_shot.score(run, drnet)
     _begin("leakage")

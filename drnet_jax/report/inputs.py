@@ -67,7 +67,8 @@ class Inputs:
             if not all(isinstance(value, int | float) for value in values):
                 return []
             *seconds, programs = values
-            rows.append((str(phase.get("name")), [*(f"{s:.1f}" for s in seconds), str(programs)]))
+            name = f"{phase.get('name')}{' (beside)' if phase.get('beside') else ''}"
+            rows.append((name, [*(f"{s:.1f}" for s in seconds), str(programs)]))
         return rows
 
     def picture(self, name: str) -> bytes | None:

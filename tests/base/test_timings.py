@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import ROOT
 from tests.helpers.command_line import environment
 
@@ -24,6 +26,15 @@ stopping.doing("second")
 time.sleep(0.2)
 stopping.doing("first")
 time.sleep(0.1)
+
+def work():
+    stopping.doing("third")
+    jax.block_until_ready(jax.jit(lambda x: 3 * x + 2)(jnp.ones(7)))
+    time.sleep(0.1)
+
+stopping.start_thread(work, "beside")
+stopping._threads[0].join()
+assert stopping.current() == "first"
 print(json.dumps([timings.record(), timings.table()]))
 """
 
@@ -39,7 +50,9 @@ def test_time_is_added_up_by_phase_and_program():
     )
     record, table = json.loads(result.stdout)
     phases = {phase["name"]: phase for phase in record["phases"]}
-    assert list(phases) == ["importing", "first", "within", "second"]
+    assert list(phases) == ["importing", "first", "within", "second", "third"]
+    assert [name for name, phase in phases.items() if phase["beside"]] == ["third"]
+    assert phases["third"]["seconds"] >= 0.1 and phases["third"]["programs"] == 1
     assert 0.4 <= phases["first"]["seconds"] < 2
     assert 0.2 <= phases["second"]["seconds"] < 2
     assert phases["within"]["seconds"] >= 0.1
@@ -48,6 +61,10 @@ def test_time_is_added_up_by_phase_and_program():
     assert phases["first"]["programs"] == phases["second"]["programs"] == 0
     slowest = record["slowest_programs"]
     assert "jit(doubled)" in [program["name"] for program in slowest]
-    assert {program["phase"] for program in slowest} == {"within"}
+    assert {program["phase"] for program in slowest} == {"within", "third"}
     lines = table.splitlines()
+    # What ran beside other phases is not added again.
+    seconds = [phase["seconds"] for phase in phases.values() if not phase["beside"]]
+    assert float(lines[-2].split()[1]) == pytest.approx(sum(seconds), abs=0.2)
+    assert lines[-3].startswith("third (beside)")
     assert [line.split()[0] for line in lines] == ["seconds", *phases, "together", "Longest"]
