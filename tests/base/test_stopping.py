@@ -2,6 +2,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -112,3 +113,22 @@ def test_requests_without_a_watch_leave_the_handlers_as_they_were():
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert [signal.getsignal(number) for number in stopping.SIGNALS] == before
+
+
+@pytest.mark.parametrize("work", ["time.sleep(60)", "pass"])
+def test_the_program_does_not_wait_for_threads_at_its_end(work):
+    process = start(f"""
+    import atexit
+    atexit.register(print, "in full")
+    stopping.start_thread(lambda: [{work.replace("pass", "None")}], "beside")
+    time.sleep(0.2)
+    print("ready")
+    print("saved", file=sys.stderr)
+    stopping.leave(7)
+    """)
+    began = time.monotonic()
+    stdout, stderr = process.communicate(timeout=20)
+    assert time.monotonic() - began < 15
+    assert (process.returncode, stderr) == (7, "saved\n")
+    # Python is taken down only where no thread is at work.
+    assert stdout == ("ready\n" if "sleep" in work else "ready\nin full\n")
