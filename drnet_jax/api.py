@@ -13,7 +13,7 @@ import ml_collections
 import numpy as np
 from etils import epath
 
-from drnet_jax.base import checked_json, wording
+from drnet_jax.base import checked_json, prng, wording
 from drnet_jax.base.arrays import Array, Tree
 from drnet_jax.data import registry
 from drnet_jax.data.readers import given_frames, inputs
@@ -176,6 +176,26 @@ class Model:
     ) -> tuple[np.ndarray, float | None]:
         """Returns what `read` does and the frames per second, None for images and single frames."""
         return inputs.read(pathlib.Path(path), *self.video_form, num_frames)
+
+    def held_out_clips(self, num_clips: int, num_frames: int) -> np.ndarray:
+        """Returns clips of the test split of the model's data set, uint8 `[clips, time, ...]`.
+
+        The data are prepared if necessary, as training would do it. Their choice depends on the
+        seed of the settings alone.
+
+        Args:
+          num_clips: how many clips; they are drawn at random, and a small data set may repeat some.
+          num_frames: the most frames of each, fewer if clips of the data set are shorter.
+
+        Raises:
+          FileNotFoundError, ValueError: the data are missing or not those of the training.
+        """
+        config = ml_collections.ConfigDict(self.config.to_dict())
+        run = create_run(config, self._run.workdir)
+        times = np.arange(min(num_frames, run.source.max_frames))
+        key = prng.stream(run.key, "held-out clips")
+        clips = run.source.sample("test", key, num_clips, num_frames=len(times))
+        return run.source.frames("test", clips, times)
 
     def content(self, frames: Any) -> Content:
         """Returns the content of frames `[(batch, (time,)) height, width, channels]`.

@@ -22,7 +22,7 @@ from drnet_jax.base import stopping, timings
 from drnet_jax.base.errors import InputError, input_errors
 from drnet_jax.runs import renamed, values
 
-MODES = ("train", "evaluate", "generate", "swap", "embed", "prepare", "import_torch")
+MODES = ("train", "evaluate", "generate", "swap", "embed", "demo", "prepare", "import_torch")
 WITHOUT_CONFIG = ("evaluate", "generate", "swap", "embed")
 """The modes that read the settings of the workdir if no file is given."""
 
@@ -41,6 +41,7 @@ _MODE = flags.DEFINE_enum(
     "evaluate: scores of a trained workdir. generate: rollouts and swap grids of a trained "
     "workdir, or of --input. swap: the content of the video --content with the motion of --pose. "
     "embed: content and pose of every frame of the data set, or of --input. "
+    "demo: a page in the browser to play with the model of --workdir, or with one that ships. "
     "prepare: only the data set of --config, with a card and a contact sheet. "
     "import_torch: a workdir from --torch_checkpoint, a file of the authors' PyTorch code.",
 )
@@ -52,6 +53,9 @@ _EXTEND = flags.DEFINE_bool(
 )
 _INPUT = flags.DEFINE_string(
     "input", None, "For generate: a clip to continue. For embed: a video or a folder of videos."
+)
+_PORT = flags.DEFINE_integer(
+    "port", 7860, "For demo: the port of this machine.", lower_bound=1, upper_bound=65535
 )
 _CONTENT = flags.DEFINE_string("content", None, "For swap: a video, or an image file.")
 _POSE = flags.DEFINE_string("pose", None, "For swap: a video, or a folder of numbered images.")
@@ -161,6 +165,10 @@ def _call_mode() -> None:
             from drnet_jax.commands import embed  # PyArrow takes half a second.
 
             embed.run(config, workdir, _INPUT.value)
+        case "demo":
+            from drnet_jax.commands import demo
+
+            demo.run(workdir if _WORKDIR.present else "mnist", _PORT.value)
         case "prepare":
             prepare_data.run(config)
         case "import_torch":
@@ -170,7 +178,7 @@ def _call_mode() -> None:
 def _normalize(argv: Sequence[str]) -> list[str]:
     """Returns `argv` with `--flag value` as `--flag=value` and settings under today's names."""
     known = ("config", "mode", "workdir", "torch_checkpoint", "torch_lstm", "coordinator_address")
-    known += ("input", "content", "pose", "num_processes", "process_id", "connect_seconds")
+    known += ("input", "content", "pose", "port", "num_processes", "process_id", "connect_seconds")
     joined: list[str] = []
     for argument in argv:
         argument = "--help" if argument == "-h" else argument
@@ -202,7 +210,9 @@ def _parse(argv: Sequence[str]) -> list[str]:
         arguments = flags.FLAGS(argv)
         if len(arguments) > 1:
             raise InputError(f"Unexpected arguments: {' '.join(arguments[1:])}.")
-        if not config:
+        if config and _MODE.value == "demo":
+            raise InputError("--config with --mode=demo; allowed: the settings of --workdir.")
+        if not config and _MODE.value != "demo":
             raise InputError(f"--config is missing; {_CONFIG_HINT}.")
         if _EXTEND.value and _MODE.value != "train":
             raise InputError(f"--extend with --mode={_MODE.value}; allowed: --mode=train.")

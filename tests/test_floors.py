@@ -15,6 +15,7 @@ FLOORS = (
     {"runs"},
     {"evaluation", "report"},
     {"api"},
+    {"demo"},
     {"commands"},
     {"main"},
 )

@@ -46,6 +46,8 @@ MISTAKES = {
     (SMOKE, "--config.data.name=kth"): (
         "The settings have no data.source, which the data 'kth' need: use their settings file."
     ),
+    (SMOKE, "--mode=demo"): "--config with --mode=demo; allowed: the settings of --workdir.",
+    ("--mode=demo", "--port=70000"): "port must be",
     (SMOKE, "--mode=generate"): "nothing has been trained there",
     (SMOKE, "--mode=swap", "--pose=a.mp4"): "--content is missing; give a video, as in --content=",
     ("--mode=swap", "--content=a", "--pose=b"): "nothing has been trained there",

@@ -1,0 +1,348 @@
+"""The page itself, made with Gradio; everything that it computes is in `playground`."""
+
+import functools
+import html
+import pathlib
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from starlette.middleware import Middleware
+
+from drnet_jax.demo.playground import MOST_STEPS, Clip, Playground
+from drnet_jax.pictures import video
+
+HOST = "127.0.0.1"
+
+_MOST_UPLOAD = "500mb"
+_FIRST_STEPS = 100
+_UPLOADS_KEPT = 24
+
+_TITLE = "DrNET: content and pose of video"
+_INTRO = (
+    "The model splits a frame into **content**, which stays the same throughout a clip, and "
+    "**pose**, which changes from frame to frame. Choose a clip for each, and see what it makes "
+    "of them."
+)
+
+# Nothing may come from, or go to, another machine; Gradio's page needs scripts of its own.
+_POLICY = (
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; form-action 'self'; "
+    "base-uri 'self'; object-src 'none'"
+)
+
+_CSS = """
+.gradio-container { max-width: 1100px !important; margin: 0 auto !important; }
+.notice { padding: 0 !important; }
+.notice .error { color: var(--error-text-color, #b00020); font-weight: 600; }
+#content .selected, #motion .selected { outline: 4px solid #e69f00 !important; }
+/* Narrower than Gradio lets them be, for phones. */
+#content .grid-container, #motion .grid-container {
+  grid-template-columns: repeat(4, minmax(0, 1fr)) !important;
+}
+.tabs { contain: inline-size; }
+.grid-container button { min-width: 0 !important; width: 100% !important; }
+.grid-container img, .image-container img { image-rendering: pixelated; }
+.prose p { overflow-wrap: anywhere; }
+h3 { margin-bottom: 0 !important; }
+"""
+
+
+def launch(playground: Playground, port: int) -> gr.Blocks:
+    """Serves the page to browsers on this machine, and returns it; its `local_url` is the address.
+
+    Raises:
+      OSError: the port is in use.
+    """
+    page = build(playground)
+    page.launch(
+        server_name=HOST,
+        server_port=port,
+        share=False,
+        quiet=True,
+        prevent_thread_lock=True,
+        ssr_mode=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        max_file_size=_MOST_UPLOAD,
+        footer_links=[],
+        # Fonts that the system has: others would be fetched.
+        theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+        css=_CSS,
+        app_kwargs={"middleware": [Middleware(_OnlyHere)]},
+    )
+    return page
+
+
+def build(playground: Playground) -> gr.Blocks:
+    """Returns the page, which is not served yet."""
+    with gr.Blocks(analytics_enabled=False, title=_TITLE, delete_cache=(3600, 3600)) as page:
+        clips = gr.State(list(playground.clips))
+        chosen = [gr.State(0), gr.State(min(1, max(0, len(playground.clips) - 1)))]
+        gr.Markdown(f"# {_TITLE}\n{_INTRO}")
+        gr.HTML(_about(playground))
+        thumbnails = _thumbnails(playground, playground.clips)
+        with gr.Row():
+            galleries = [
+                _gallery("Content of this clip", "content", thumbnails, chosen[0].value),
+                _gallery("Motion of this clip", "motion", thumbnails, chosen[1].value),
+            ]
+        gr.Markdown("### Your own clips: videos, GIFs, pictures")
+        upload = gr.File(
+            label="Your own clips",
+            show_label=False,
+            file_count="multiple",
+            height=120,
+            elem_id="upload",
+        )
+        notice = gr.HTML("", elem_classes="notice", elem_id="notice")
+        inputs = [clips, *chosen]
+        with gr.Tabs():
+            changed = [
+                _swap_tab(playground, inputs, notice),
+                _pose_tab(playground, inputs, notice),
+                _between_tab(playground, inputs, notice),
+            ]
+            if playground.model.config.predictor.hidden_dim:
+                _rollout_tab(playground, inputs, notice)
+        for gallery, state in zip(galleries, chosen, strict=True):
+            outputs = [state, notice]
+            selected = gallery.select(_selected, None, outputs, queue=False, show_progress="hidden")
+            for function, outputs in changed:
+                selected.then(function, inputs, [*outputs, notice], show_progress="minimal")
+        uploaded = upload.upload(
+            functools.partial(add_clips, playground),
+            [upload, clips],
+            [clips, *galleries, *chosen, notice],
+        )
+        for function, outputs in changed:
+            uploaded.success(function, inputs, [*outputs, notice], show_progress="minimal")
+            page.load(function, inputs, [*outputs, notice], show_progress="hidden")
+    return page
+
+
+def add_clips(
+    playground: Playground, paths: list[str] | None, clips: list[Clip]
+) -> tuple[Any, ...]:
+    """Returns what changes when files are dropped in: clips, galleries, choices and a notice.
+
+    The last file that could be read becomes the content. The notice names those that could not.
+    """
+    kept, problems = list(clips), []
+    for path in paths or []:
+        name = pathlib.Path(path).name
+        try:
+            kept.append(playground.read(path, name))
+        except (ValueError, OSError) as error:
+            # The reader names the whole path, which is that of a temporary copy.
+            problems.append(_line(error).replace(str(path), name))
+    own = kept[len(playground.clips) :][-_UPLOADS_KEPT:]
+    kept = [*playground.clips, *own]
+    if len(own) == len(clips) - len(playground.clips):
+        same = gr.skip()
+        return clips, same, same, same, same, notice_html(problems)
+    gallery = [gr.Gallery(_thumbnails(playground, kept), selected_index=i) for i in _ends(kept)]
+    return kept, *gallery, *_ends(kept), notice_html(problems)
+
+
+def notice_html(problems: list[str]) -> str:
+    """Returns one line on what went wrong, as text that a page may hold; empty for nothing."""
+    if not problems:
+        return ""
+    text = html.escape(" ".join(line.rstrip(".") + "." for line in problems))
+    return f'<p role="alert" class="error">{text}</p>'
+
+
+def guarded(
+    outputs: int, function: Callable[..., Any], *, is_first: bool = False
+) -> Callable[..., Any]:
+    """Returns `function` of a content clip and a motion clip as the page calls it.
+
+    It takes the clips and the two choices in their place, and returns `outputs` values and a
+    notice: of an error if there was one, and the values then stay as they are. Without an error the
+    notice is emptied if this `is_first` to follow what the reader did, and else stays too.
+    """
+    no_error = "" if is_first else gr.skip()
+
+    def call(clips: list[Clip], content: int, motion: int, *others: Any) -> tuple[Any, ...]:
+        if not clips:
+            return *[gr.skip()] * outputs, no_error
+        try:
+            values = function(clips[content], clips[motion], *others)
+        except (ValueError, OSError) as error:
+            return *[gr.skip()] * outputs, notice_html([_line(error)])
+        return *(values if outputs > 1 else (values,)), no_error
+
+    return call
+
+
+def _swap_tab(playground: Playground, inputs: list, notice: gr.HTML) -> tuple:
+    def swap(content: Clip, motion: Clip) -> tuple[str, np.ndarray]:
+        shown = playground.swap(content, motion)
+        return _saved(shown.video), shown.picture
+
+    with gr.Tab("Swap"):
+        player = _video("Content, motion and swap", "swap-video")
+        strip = _image("Frames of the motion, and the same poses with the content", "swap-strip")
+    return guarded(2, swap), [player, strip]
+
+
+def _pose_tab(playground: Playground, inputs: list, notice: gr.HTML) -> tuple:
+    def begin(content: Clip, motion: Clip) -> tuple:
+        pose = playground.pose(motion)
+        ranges = playground.ranges([*playground.clips, content, motion])
+        sliders = [
+            gr.Slider(minimum=low, maximum=high, value=value)
+            for value, (low, high) in zip(pose, ranges, strict=True)
+        ]
+        return playground.decode(content, pose), *sliders
+
+    def move(content: Clip, motion: Clip, *pose: float) -> np.ndarray:
+        return playground.decode(content, pose)
+
+    with gr.Tab("Pose"):
+        gr.Markdown(
+            "Each slider is a number of the pose; they begin at the pose of the motion clip."
+        )
+        with gr.Row():
+            with gr.Column():
+                sliders = [
+                    gr.Slider(low, high, step=0.01, label=f"Pose {number}", buttons=[])
+                    for number, (low, high) in enumerate(playground.ranges(playground.clips), 1)
+                ]
+            with gr.Column():
+                frame = _image("The content in this pose", "posed", height=300)
+    for slider in sliders:
+        # Only what a reader does, not what a new choice of clips sets.
+        slider.input(
+            guarded(1, move, is_first=True),
+            [*inputs, *sliders],
+            [frame, notice],
+            show_progress="hidden",
+            trigger_mode="always_last",
+        )
+    return guarded(1 + len(sliders), begin), [frame, *sliders]
+
+
+def _between_tab(playground: Playground, inputs: list, notice: gr.HTML) -> tuple:
+    def between(content: Clip, motion: Clip) -> tuple[str, np.ndarray]:
+        shown = playground.between(content, content, motion)
+        return _saved(shown.video), shown.picture
+
+    with gr.Tab("Between"):
+        strip = _image("The content, from its own pose to that of the motion clip", "between-strip")
+        player = _video("There and back", "between-video")
+    return guarded(2, between), [player, strip]
+
+
+def _rollout_tab(playground: Playground, inputs: list, notice: gr.HTML) -> None:
+    def roll_out(content: Clip, motion: Clip, num_steps: float | None) -> str:
+        return _saved(playground.rollout(content, num_steps or 0))
+
+    with gr.Tab("Rollout"):
+        observed = playground.model.config.predictor.num_observed
+        gr.Markdown(f"The model sees {observed} frames of the content clip and continues alone.")
+        with gr.Row():
+            steps = gr.Number(
+                _FIRST_STEPS, label=f"Steps, 1 to {MOST_STEPS:,}", precision=0, elem_id="steps"
+            )
+            start = gr.Button("Continue the clip", variant="primary", elem_id="roll-out")
+        player = _video("Observed, then generated", "rollout-video")
+    function = guarded(1, roll_out, is_first=True)
+    for event in (start.click, steps.submit):
+        event(function, [*inputs, steps], [player, notice], show_progress="minimal")
+
+
+def _gallery(label: str, name: str, thumbnails: list, chosen: int) -> gr.Gallery:
+    # Labels of their own would cover the pictures, here and below.
+    with gr.Column():
+        gr.Markdown(f"### {label}")
+        return gr.Gallery(
+            thumbnails,
+            label=label,
+            show_label=False,
+            columns=4,
+            height=270,
+            allow_preview=False,
+            interactive=False,
+            buttons=[],
+            elem_id=name,
+            selected_index=chosen if thumbnails else None,
+            format="png",
+        )
+
+
+def _video(label: str, name: str) -> gr.Video:
+    gr.Markdown(f"### {label}")
+    options = {"autoplay": True, "loop": True, "interactive": False, "height": 260}
+    return gr.Video(label=label, show_label=False, elem_id=name, **options)
+
+
+def _image(label: str, name: str, **options: Any) -> gr.Image:
+    gr.Markdown(f"### {label}")
+    return gr.Image(
+        label=label,
+        show_label=False,
+        interactive=False,
+        format="png",
+        buttons=[],
+        alt_text=label,
+        elem_id=name,
+        **options,
+    )
+
+
+def _about(playground: Playground) -> str:
+    """Returns lines on the model and its data; names are the user's, and so escaped."""
+    data, model = playground.model.config.data, playground.model.config.model
+    lines = [
+        f"Model {playground.name}, trained on {data.name}: frames of {data.image_size} x "
+        f"{data.image_size} pixels, {model.content_dim} numbers of content and "
+        f"{model.pose_dim} of pose.",
+        playground.note,
+    ]
+    if playground.missing:
+        lines.append(f"Its data cannot be opened, so drop in clips: {playground.missing}")
+    return f"<p>{'<br>'.join(html.escape(line) for line in lines if line)}</p>"
+
+
+def _thumbnails(playground: Playground, clips: list[Clip]) -> list[tuple[np.ndarray, str]]:
+    return [(playground.thumbnail(clip), clip.name) for clip in clips]
+
+
+def _ends(clips: list[Clip]) -> tuple[int, int]:
+    """Returns the choices after a file was dropped in: that one, and the clip before it."""
+    return len(clips) - 1, max(0, len(clips) - 2)
+
+
+def _selected(event: gr.SelectData) -> tuple[int, str]:
+    """Returns the new choice, and an empty notice."""
+    return event.index, ""
+
+
+def _saved(frames: np.ndarray) -> str:
+    """Returns the path of a new video; Gradio copies it and deletes its copy after an hour."""
+    folder = tempfile.mkdtemp(prefix="drnet_jax_")
+    return str(video.write_mp4(pathlib.Path(folder) / "video.mp4", frames, video.FRAMES_PER_SECOND))
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+class _OnlyHere:
+    """Adds the policy to every answer, so that a browser loads nothing from elsewhere."""
+
+    def __init__(self, app: Any):
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def send_with_policy(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                header = (b"content-security-policy", _POLICY.encode())
+                message["headers"] = [*message["headers"], header]
+            await send(message)
+
+        await self._app(scope, receive, send_with_policy)
