@@ -2,12 +2,16 @@
 
 import importlib.util
 import os
+import pathlib
+import shutil
+import socket
 import threading
 
 from drnet_jax import api
-from drnet_jax.base import stopping
+from drnet_jax.base import local_copy, stopping
 from drnet_jax.base.errors import InputError, input_errors
 
+HOST = "127.0.0.1"
 NUM_CLIPS = 8
 
 OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
@@ -26,20 +30,30 @@ def run(source: str, port: int) -> None:
     """
     if importlib.util.find_spec("gradio") is None:
         raise InputError("--mode=demo needs the extra demo: pip install 'drnet_jax[demo]'.")
+    _check_port(port)
     from drnet_jax.demo.playground import Playground
 
     with input_errors():
         model = api.load(source)
         print(model)
         playground = Playground(model, source, NUM_CLIPS)
-    os.environ |= OFFLINE  # After the model, which may come from a hub.
-    from drnet_jax.demo import page  # Takes seconds, which a mistake should not have to wait for.
+    # What an earlier page on this port has left, such as videos that were dropped in.
+    folder = pathlib.Path(local_copy.cache_folder()) / "demo" / str(port)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, mode=0o700)
+    # After the model, which may come from a hub; before Gradio, which reads them when imported.
+    os.environ |= OFFLINE | {"GRADIO_TEMP_DIR": str(folder / "gradio")}
+    from drnet_jax.demo import page
 
     with input_errors():
-        try:
-            served = page.launch(playground, port)
-        except OSError as error:
-            raise ValueError(f"--port={port} is in use; choose another.") from error
+        served = page.launch(playground, HOST, port, folder)
     print(f"Open {served.local_url} in a browser on this machine. Ctrl-C ends it.", flush=True)
     stopping.doing("showing the page", "there was nothing to save")
     threading.Event().wait()
+
+
+def _check_port(port: int) -> None:
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError as error:
+        raise InputError(f"--port={port} cannot be used: {error.strerror}.") from error

@@ -3,7 +3,8 @@
 import functools
 import html
 import pathlib
-import tempfile
+import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +15,13 @@ from starlette.middleware import Middleware
 from drnet_jax.demo.playground import MOST_STEPS, Clip, Playground
 from drnet_jax.pictures import video
 
-HOST = "127.0.0.1"
-
 _MOST_UPLOAD = "500mb"
 _FIRST_STEPS = 100
 _UPLOADS_KEPT = 24
+_SECONDS_KEPT = 60
+
+Save = Callable[[np.ndarray], str]
+"""From the frames of a video, uint8 `[time, height, width, 3]`, to the path of its file."""
 
 _TITLE = "DrNET: content and pose of video"
 _INTRO = (
@@ -33,32 +36,18 @@ _POLICY = (
     "base-uri 'self'; object-src 'none'"
 )
 
-_CSS = """
-.gradio-container { max-width: 1100px !important; margin: 0 auto !important; }
-.notice { padding: 0 !important; }
-.notice .error { color: var(--error-text-color, #b00020); font-weight: 600; }
-#content .selected, #motion .selected { outline: 4px solid #e69f00 !important; }
-/* Narrower than Gradio lets them be, for phones. */
-#content .grid-container, #motion .grid-container {
-  grid-template-columns: repeat(4, minmax(0, 1fr)) !important;
-}
-.tabs { contain: inline-size; }
-.grid-container button { min-width: 0 !important; width: 100% !important; }
-.grid-container img, .image-container img { image-rendering: pixelated; }
-.prose p { overflow-wrap: anywhere; }
-h3 { margin-bottom: 0 !important; }
-"""
 
+def launch(playground: Playground, host: str, port: int, folder: pathlib.Path) -> gr.Blocks:
+    """Serves the page at `host`, and returns it; its `local_url` is the address.
 
-def launch(playground: Playground, port: int) -> gr.Blocks:
-    """Serves the page to browsers on this machine, and returns it; its `local_url` is the address.
+    Videos are written into `folder`.
 
     Raises:
       OSError: the port is in use.
     """
-    page = build(playground)
+    page = build(playground, folder)
     page.launch(
-        server_name=HOST,
+        server_name=host,
         server_port=port,
         share=False,
         quiet=True,
@@ -67,17 +56,19 @@ def launch(playground: Playground, port: int) -> gr.Blocks:
         mcp_server=False,
         enable_monitoring=False,
         max_file_size=_MOST_UPLOAD,
+        allowed_paths=[str(folder)],
         footer_links=[],
         # Fonts that the system has: others would be fetched.
         theme=gr.themes.Soft(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-        css=_CSS,
+        css_paths=pathlib.Path(__file__).parent / "page.css",
         app_kwargs={"middleware": [Middleware(_OnlyHere)]},
     )
     return page
 
 
-def build(playground: Playground) -> gr.Blocks:
-    """Returns the page, which is not served yet."""
+def build(playground: Playground, folder: pathlib.Path) -> gr.Blocks:
+    """Returns the page, which is not served yet; it writes videos into `folder`."""
+    save = functools.partial(_saved, folder)
     with gr.Blocks(analytics_enabled=False, title=_TITLE, delete_cache=(3600, 3600)) as page:
         clips = gr.State(list(playground.clips))
         chosen = [gr.State(0), gr.State(min(1, max(0, len(playground.clips) - 1)))]
@@ -101,12 +92,12 @@ def build(playground: Playground) -> gr.Blocks:
         inputs = [clips, *chosen]
         with gr.Tabs():
             changed = [
-                _swap_tab(playground, inputs, notice),
+                _swap_tab(playground, save),
                 _pose_tab(playground, inputs, notice),
-                _between_tab(playground, inputs, notice),
+                _between_tab(playground, save),
             ]
             if playground.model.config.predictor.hidden_dim:
-                _rollout_tab(playground, inputs, notice)
+                _rollout_tab(playground, inputs, notice, save)
         for gallery, state in zip(galleries, chosen, strict=True):
             outputs = [state, notice]
             selected = gallery.select(_selected, None, outputs, queue=False, show_progress="hidden")
@@ -178,10 +169,10 @@ def guarded(
     return call
 
 
-def _swap_tab(playground: Playground, inputs: list, notice: gr.HTML) -> tuple:
+def _swap_tab(playground: Playground, save: Save) -> tuple:
     def swap(content: Clip, motion: Clip) -> tuple[str, np.ndarray]:
         shown = playground.swap(content, motion)
-        return _saved(shown.video), shown.picture
+        return save(shown.video), shown.picture
 
     with gr.Tab("Swap"):
         player = _video("Content, motion and swap", "swap-video")
@@ -226,10 +217,10 @@ def _pose_tab(playground: Playground, inputs: list, notice: gr.HTML) -> tuple:
     return guarded(1 + len(sliders), begin), [frame, *sliders]
 
 
-def _between_tab(playground: Playground, inputs: list, notice: gr.HTML) -> tuple:
+def _between_tab(playground: Playground, save: Save) -> tuple:
     def between(content: Clip, motion: Clip) -> tuple[str, np.ndarray]:
         shown = playground.between(content, content, motion)
-        return _saved(shown.video), shown.picture
+        return save(shown.video), shown.picture
 
     with gr.Tab("Between"):
         strip = _image("The content, from its own pose to that of the motion clip", "between-strip")
@@ -237,9 +228,9 @@ def _between_tab(playground: Playground, inputs: list, notice: gr.HTML) -> tuple
     return guarded(2, between), [player, strip]
 
 
-def _rollout_tab(playground: Playground, inputs: list, notice: gr.HTML) -> None:
+def _rollout_tab(playground: Playground, inputs: list, notice: gr.HTML, save: Save) -> None:
     def roll_out(content: Clip, motion: Clip, num_steps: float | None) -> str:
-        return _saved(playground.rollout(content, num_steps or 0))
+        return save(playground.rollout(content, num_steps or 0))
 
     with gr.Tab("Rollout"):
         observed = playground.model.config.predictor.num_observed
@@ -322,10 +313,13 @@ def _selected(event: gr.SelectData) -> tuple[int, str]:
     return event.index, ""
 
 
-def _saved(frames: np.ndarray) -> str:
-    """Returns the path of a new video; Gradio copies it and deletes its copy after an hour."""
-    folder = tempfile.mkdtemp(prefix="drnet_jax_")
-    return str(video.write_mp4(pathlib.Path(folder) / "video.mp4", frames, video.FRAMES_PER_SECOND))
+def _saved(folder: pathlib.Path, frames: np.ndarray) -> str:
+    """Returns the path of a new video in `folder`; Gradio makes a copy, so old ones are deleted."""
+    for old in folder.glob("*.mp4"):
+        if old.stat().st_mtime < time.time() - _SECONDS_KEPT:
+            old.unlink(missing_ok=True)
+    path = folder / f"{uuid.uuid4().hex}.mp4"
+    return str(video.write_mp4(path, frames, video.FRAMES_PER_SECOND))
 
 
 def _line(error: Exception) -> str:

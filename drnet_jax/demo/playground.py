@@ -82,7 +82,8 @@ class Playground:
             return ""
         if not isinstance(data, Mapping) or not data.get("note"):
             return ""
-        return f"{'Stand-in data' if data.get('stand_in') else 'Data'}: {data['note']}."
+        kind = "Stand-in data" if data.get("stand_in") else "Data"
+        return f"{kind}: {str(data['note']).rstrip('.')}."
 
     def read(self, path: str, name: str = "") -> Clip:
         """Returns the clip in a file of the user.

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import signal
 import socket
 import subprocess
@@ -47,13 +48,14 @@ def playground(trained):
 
 
 @pytest.fixture(scope="module")
-def address(page_lib, trained):
+def address(page_lib, trained, tmp_path_factory):
     """The address of the page of the command itself, in a process of its own."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with subprocess.Popen(
         command_line.command("--mode=demo", f"--workdir={trained}", f"--port={port}"),
-        env=command_line.environment() | {"PYTHONPATH": str(ROOT)},
+        env=command_line.environment()
+        | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -104,20 +106,28 @@ def test_an_error_is_a_line_and_leaves_the_rest_as_it_is(page_lib, playground):
         assert call([], 0, 0)[-1] == told
 
 
-def test_a_page_without_clips_can_be_built(page_lib, playground, monkeypatch):
+def test_a_page_without_clips_can_be_built(page_lib, playground, monkeypatch, tmp_path):
     monkeypatch.setattr(playground, "clips", [])
     monkeypatch.setattr(playground, "missing", "No <data>")
-    page = page_lib.build(playground)
+    page = page_lib.build(playground, tmp_path)
     shown = str(page.get_config_file())
     assert "No &lt;data&gt;" in shown and "Model &lt;i&gt;, trained on moving_mnist" in shown
     assert "Data: embedded: 4,500 training and 500 test digits" in shown
 
 
-def test_a_port_in_use_is_one_line(page_lib, trained):
+def test_a_port_in_use_is_one_line(page_lib):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(InputError, match=rf"--port={port} is in use; choose another"):
-            demo.run(str(trained), port)
+        with pytest.raises(InputError, match=rf"--port={port} cannot be used: Address already in"):
+            demo.run("no model", port)
+
+
+def test_old_videos_are_deleted(page_lib, tmp_path):
+    frames = videos.clip(1)
+    old, new = (page_lib._saved(tmp_path, frames) for _ in range(2))
+    os.utime(old, (0, 0))
+    newest = page_lib._saved(tmp_path, frames)
+    assert {str(path) for path in tmp_path.iterdir()} == {new, newest}
 
 
 @pytest.fixture
