@@ -4,7 +4,7 @@ import functools
 import operator
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -21,13 +21,12 @@ from drnet_jax.models import inference
 from drnet_jax.models.content import Content
 from drnet_jax.models.rollout import compiled_rollout, rollout_in_chunks
 from drnet_jax.models.state import NetworkState
-from drnet_jax.runs import exported
+from drnet_jax.runs import exported, sources
 from drnet_jax.runs.run import Run, create_run
 from drnet_jax.runs.workdir import trained_settings
 
-export = exported.export
-
-_PRETRAINED = epath.Path(__file__).parent / "pretrained"
+BATCH_FRAMES = 128
+"""Frames that are encoded at once, of any number of frames."""
 
 
 def load(source: epath.PathLike) -> "Model":
@@ -43,11 +42,40 @@ def load(source: epath.PathLike) -> "Model":
       FileNotFoundError: when there is no such model, or no checkpoint of a stage.
       ValueError: when its settings or weights are damaged or do not match.
     """
-    folder = _folder(os.fspath(source))
+    folder = sources.locate(os.fspath(source))
     if exported.is_exported(folder):
         return Model(*exported.read(folder))
     config = ml_collections.ConfigDict(trained_settings(folder))
     return restore(create_run(config, folder, with_data=False))
+
+
+def export(
+    source: epath.PathLike,
+    folder: epath.PathLike,
+    *,
+    dtype: str = "float16",
+    formats: Sequence[str] = (),
+) -> None:
+    """Writes a trained model to a new `folder` that `load` reads.
+
+    It holds the encoders, the decoder and the predictor, without the discriminator and the
+    optimizers: `weights.safetensors`, `config.json`, `evaluation.json`, a model card `README.md`
+    with its pictures. Folders of this machine are taken out of the settings. With `formats`, it
+    also holds the networks as programs for other runtimes, see docs/export.md.
+
+    Args:
+      source: a model, as `load` takes it.
+      folder: local or `gs://`.
+      dtype: of the stored weights, `float16` or `float32`; they are float32 when loaded.
+      formats: of the programs, none or some of `stablehlo` and `onnx` (with the extra `onnx`);
+        their weights are float32.
+
+    Raises:
+      FileNotFoundError: when there is no such model, or no checkpoint of a stage.
+      ValueError: for another dtype or format, a folder that holds something, or damaged files.
+    """
+    source = sources.locate(os.fspath(source))
+    exported.export(source, epath.Path(folder), dtype=dtype, formats=formats)
 
 
 def restore(run: Run) -> "Model":
@@ -64,30 +92,10 @@ def restore(run: Run) -> "Model":
 def pretrained() -> dict[str, str]:
     """Returns the models that ship with the package: a line on each, by name."""
     found = {}
-    for folder in sorted(_PRETRAINED.iterdir()):
+    for folder in sorted(sources.PRETRAINED.iterdir()):
         if exported.is_exported(folder):
             found[folder.name] = checked_json.read(folder / "evaluation.json")["data"]["note"]
     return found
-
-
-def _folder(source: str) -> epath.Path:
-    """Returns the folder of a model, local or in a bucket."""
-    if source.startswith("hf://"):
-        try:
-            import huggingface_hub
-        except ImportError:
-            raise ValueError(
-                f"{source} needs the extra hub: pip install 'drnet_jax[hub]'."
-            ) from None
-        name, _, revision = source.removeprefix("hf://").partition("@")
-        try:
-            return epath.Path(huggingface_hub.snapshot_download(name, revision=revision or None))
-        except Exception as error:  # Of the network, or of the name.
-            reason = str(error).strip().splitlines()[0]
-            raise FileNotFoundError(f"{source} cannot be fetched: {reason}") from error
-    shipped = _PRETRAINED / source
-    is_name = source.isidentifier() and not epath.Path(source).exists()
-    return shipped if is_name and exported.is_exported(shipped) else epath.Path(source)
 
 
 class Model:
@@ -211,6 +219,35 @@ class Model:
     def pose(self, frames: Any) -> jax.Array:
         """Returns poses, float32 `[(batch, (time,)) pose_dim]`; frames as for `content`."""
         return self._pose(self._autoencoder, self._frames(frames, fewest=3))
+
+    def embed(self, frames: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the content vectors and the poses of frames, as `--mode=embed` writes them.
+
+        Frames are encoded in batches, so the networks take no more memory for more frames.
+
+        Args:
+          frames: as for `content`; or the path of a clip, as `read` takes it.
+
+        Returns:
+          float32 `[(batch, (time,)) content_dim]` and `[(batch, (time,)) pose_dim]`.
+
+        Raises:
+          FileNotFoundError, ValueError: as `content` and `read` do.
+        """
+        if isinstance(frames, str | os.PathLike):
+            frames = self.read(frames)
+        frames = self._frames(frames, fewest=3)
+        leading, frame = frames.shape[:-3], frames.shape[-3:]
+        flat = np.asarray(frames).reshape(-1, *frame)
+        vectors = []
+        for begin in range(0, len(flat), BATCH_FRAMES):
+            batch = flat[begin : begin + BATCH_FRAMES]
+            # All batches have one size, so that one program encodes them.
+            padded = np.pad(batch, ((0, min(len(flat), BATCH_FRAMES) - len(batch)), *[(0, 0)] * 3))
+            encoded = jax.device_get((self.content(padded).vector, self.pose(padded)))
+            vectors.append([np.asarray(array[: len(batch)], np.float32) for array in encoded])
+        content, pose = (np.concatenate(parts) for parts in zip(*vectors, strict=True))
+        return tuple(x.reshape(*leading, x.shape[-1]) for x in (content, pose))
 
     def decode(self, content: Content, pose: Array) -> jax.Array:
         """Returns frames, float32 `[(batch, (time,)) height, width, channels]` in [0, 1].

@@ -22,8 +22,18 @@ from drnet_jax.base import stopping, timings
 from drnet_jax.base.errors import InputError, input_errors
 from drnet_jax.runs import renamed, values
 
-MODES = ("train", "evaluate", "generate", "swap", "embed", "demo", "prepare", "import_torch")
-WITHOUT_CONFIG = ("evaluate", "generate", "swap", "embed")
+MODES = (
+    "train",
+    "evaluate",
+    "generate",
+    "swap",
+    "embed",
+    "export",
+    "demo",
+    "prepare",
+    "import_torch",
+)
+WITHOUT_CONFIG = ("evaluate", "generate", "swap", "embed", "export")
 """The modes that read the settings of the workdir if no file is given."""
 
 _CONFIG_HINT = "give a settings file, such as --config=configs/mnist.py:quick"
@@ -31,7 +41,8 @@ _CONFIG_HINT = "give a settings file, such as --config=configs/mnist.py:quick"
 _CONFIG_HELP = (
     "Settings file, with an optional variant, such as configs/mnist.py:quick or mnist:quick. "
     "--config.<name>=<value> changes one setting, as in --config.drnet.num_steps=1000. "
-    "evaluate, generate, swap and embed read the settings of --workdir when no file is given."
+    "evaluate, generate, swap, embed and export read the settings of --workdir when no file is "
+    "given."
 )
 _MODE = flags.DEFINE_enum(
     "mode",
@@ -42,6 +53,7 @@ _MODE = flags.DEFINE_enum(
     "workdir, or of --input. swap: the content of the video --content with the motion of --pose. "
     "embed: content and pose of every frame of the data set, or of --input. "
     "demo: a page in the browser to play with the model of --workdir, or with one that ships. "
+    "export: the model of --workdir in the new folder --output, for other machines and runtimes. "
     "prepare: only the data set of --config, with a card and a contact sheet. "
     "import_torch: a workdir from --torch_checkpoint, a file of the authors' PyTorch code.",
 )
@@ -59,6 +71,10 @@ _PORT = flags.DEFINE_integer(
 )
 _CONTENT = flags.DEFINE_string("content", None, "For swap: a video, or an image file.")
 _POSE = flags.DEFINE_string("pose", None, "For swap: a video, or a folder of numbered images.")
+_OUTPUT = flags.DEFINE_string("output", None, "For export: the new folder.")
+_FORMATS = flags.DEFINE_list(
+    "formats", [], "For export: programs that come with it, of stablehlo and onnx."
+)
 _COORDINATOR_ADDRESS = flags.DEFINE_string(
     "coordinator_address",
     None,
@@ -169,6 +185,10 @@ def _call_mode() -> None:
             from drnet_jax.commands import demo
 
             demo.run(workdir if _WORKDIR.present else "mnist", _PORT.value)
+        case "export":
+            from drnet_jax.commands import export
+
+            export.run(workdir, _OUTPUT.value, _FORMATS.value)
         case "prepare":
             prepare_data.run(config)
         case "import_torch":
@@ -179,6 +199,7 @@ def _normalize(argv: Sequence[str]) -> list[str]:
     """Returns `argv` with `--flag value` as `--flag=value` and settings under today's names."""
     known = ("config", "mode", "workdir", "torch_checkpoint", "torch_lstm", "coordinator_address")
     known += ("input", "content", "pose", "port", "num_processes", "process_id", "connect_seconds")
+    known += ("output", "formats")
     joined: list[str] = []
     for argument in argv:
         argument = "--help" if argument == "-h" else argument
@@ -207,7 +228,10 @@ def _parse(argv: Sequence[str]) -> list[str]:
         argv = [a for a in argv if not a.startswith(("--config=", "-config="))]
         config_flags.DEFINE_config_dict("config", config, _CONFIG_HELP, sys_argv=argv)
         flags.FLAGS["config"].default_as_str = None  # Settings in full say little in --help.
-        arguments = flags.FLAGS(argv)
+        try:
+            arguments = flags.FLAGS(argv)
+        except SystemExit:  # absl has printed the help that was asked for, and would end with 1.
+            sys.exit(0)
         if len(arguments) > 1:
             raise InputError(f"Unexpected arguments: {' '.join(arguments[1:])}.")
         if config and _MODE.value == "demo":
@@ -219,6 +243,8 @@ def _parse(argv: Sequence[str]) -> list[str]:
         for flag, value in (("content", _CONTENT.value), ("pose", _POSE.value)):
             if _MODE.value == "swap" and not value:
                 raise InputError(f"--{flag} is missing; give a video, as in --{flag}=clip.mp4.")
+        if _MODE.value == "export" and not _OUTPUT.value:
+            raise InputError("--output is missing; give a new folder, as in --output=exported.")
         if _MODE.value == "import_torch" and not _TORCH_CHECKPOINT.value:
             raise InputError("--torch_checkpoint is missing; give a file of the authors' code.")
     except Exception as error:  # Whatever a settings file or a flag parser raises.

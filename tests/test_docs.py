@@ -112,7 +112,7 @@ def flags_of(script: pathlib.Path) -> dict[str, set[str] | None]:
             found |= {name: {"true", "false"}, f"no{name}": {"true"}}
             continue
         if choices.isupper():
-            (choices,) = re.findall(rf"^{choices} = (\(.*\))$", text, re.MULTILINE)
+            (choices,) = re.findall(rf"^{choices} = (\(.*?\))$", text, re.MULTILINE | re.DOTALL)
         found[name] = set(ast.literal_eval(choices)) if kind == "enum" and choices else None
     # One file stays clear of absl, so that it can be copied.
     return found | dict.fromkeys(re.findall(r'add_argument\("--(\w+)"', text))

@@ -8,7 +8,6 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import jax
 import ml_collections
 import numpy as np
 import pyarrow as pa
@@ -29,8 +28,7 @@ from drnet_jax.runs.metrics_writer import write_json
 SHARD_FRAMES = 2**16
 """Frames of a shard; no more vectors than these are in memory, however long the videos are."""
 
-BATCH_FRAMES = 128
-"""Frames that are encoded at once."""
+BATCH_FRAMES = api.BATCH_FRAMES
 
 _METADATA = b"drnet_jax"
 _MOST_WARNINGS = 10
@@ -200,9 +198,7 @@ def _vectors(model: api.Model, batch: list[Row]) -> dict[str, Any]:
     """Returns the columns of a batch; all batches have one size, so one program encodes them."""
     frames = np.stack([row.frame for row in batch])
     missing = ((0, BATCH_FRAMES - len(batch)), (0, 0), (0, 0), (0, 0))
-    frames = np.pad(frames, missing)
-    vectors = jax.device_get((model.content(frames).vector, model.pose(frames)))
-    content, pose = (np.asarray(array[: len(batch)], np.float32) for array in vectors)
+    content, pose = (array[: len(batch)] for array in model.embed(np.pad(frames, missing)))
     times = [np.nan if row.seconds is None else float(row.seconds) for row in batch]
     return {
         "clip": np.array([row.name for row in batch]),

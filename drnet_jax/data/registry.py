@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import pathlib
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -11,6 +12,7 @@ from absl import logging
 from etils import epath
 
 from drnet_jax.base import local_copy, prng, wording
+from drnet_jax.data import own_class
 from drnet_jax.data.kth import actions as kth_actions
 from drnet_jax.data.kth import stand_in as kth_stand_in
 from drnet_jax.data.moving_mnist import digits
@@ -19,8 +21,8 @@ from drnet_jax.data.moving_mnist.source import MovingMnistSource, without_test_d
 from drnet_jax.data.norb import small_norb
 from drnet_jax.data.norb import stand_in as norb_stand_in
 from drnet_jax.data.preparation import prepare
-from drnet_jax.data.preparation.builder import ClipBuilder
-from drnet_jax.data.readers import video_files
+from drnet_jax.data.preparation.builder import ClipBuilder, ClipConfig
+from drnet_jax.data.readers import raw_files, video_files
 from drnet_jax.data.readers.framing import Framing
 from drnet_jax.data.recorded import RecordedSource
 from drnet_jax.data.source import Source
@@ -87,7 +89,10 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
     check_array_record()
     name, image_size = data["name"], data["image_size"]
     folder = _real_folder(data)
-    if folder is None:
+    if own_class.is_own(name):
+        builder_class = own_class.load(name)
+        config = _own_config(builder_class, data, folder)
+    elif folder is None:
         builder_class, config_class = STAND_INS[name]
         config = config_class(image_size=image_size, **data["stand_in"])
     else:
@@ -113,6 +118,25 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
     return builder
 
 
+def _own_config(
+    builder_class: type[ClipBuilder], data: Mapping[str, Any], folder: epath.Path | None
+) -> ClipConfig:
+    """Returns the settings of a user's class: those in `config.data.real` that it declares."""
+    config_class = builder_class.CONFIG
+    declared = {field.name for field in dataclasses.fields(config_class)}
+    own = {name: value for name, value in data.get("real", {}).items() if name in declared}
+    path = "" if folder is None else str(folder)
+    try:
+        config = config_class(image_size=data["image_size"], folder=path, **own)
+    except TypeError as error:  # A field without a value.
+        raise ValueError(f"config.data.real: {error}.") from error
+    if not config.name:
+        files, _ = raw_files.walk(pathlib.Path(path)) if path else ([], [])
+        described = [tuple(sorted(own.items())), *((f.name, f.size, f.changed) for f in files)]
+        config.name = f"px{data['image_size']}_{raw_files.fingerprint(described)}"
+    return config
+
+
 def user_video_form(data: Mapping[str, Any]) -> tuple[Framing, Fraction | None]:
     """Returns how a user's videos become frames like those of `config.data`.
 
@@ -134,6 +158,8 @@ def _real_folder(data: Mapping[str, Any]) -> epath.Path | None:
     name, wanted = data["name"], data["source"]
     if name not in STAND_INS and wanted == "stand_in":
         raise ValueError(f"config.data.source='stand_in'; allowed for {name}: real.")
+    if own_class.is_own(name) and not data["folder"]:
+        return None  # It may make its clips without files.
     if wanted == "stand_in":
         return None
     usual = epath.Path(data["data_dir"]).expanduser() / "downloads" / "manual" / name

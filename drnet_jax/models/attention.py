@@ -117,7 +117,7 @@ class ContentEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, frames: jax.Array, *, train: bool) -> Content:
-        batch, slots = len(frames), self.num_slots
+        batch, slots = frames.shape[0], self.num_slots
         places = Places(slots, self.width, self.dtype, name="places")(frames)
         rows, columns = filter_banks(self, places, self.image_size)
         mix = self.param("mix", nn.initializers.normal(0.5), (frames.shape[-1], slots))
@@ -143,7 +143,7 @@ class PoseEncoder(nn.Module):
     def __call__(self, frames: jax.Array, *, train: bool, num_passes: int = 1) -> jax.Array:
         del train, num_passes  # There is nothing to normalize.
         places = Places(self.num_slots, self.width, self.dtype, name="places")(frames)
-        pose = nn.tanh(nn.Dense(self.pose_dim)(places.reshape(len(frames), -1)))
+        pose = nn.tanh(nn.Dense(self.pose_dim)(places.reshape(frames.shape[0], -1)))
         return unit_length(pose) if self.normalize else pose
 
 
@@ -163,7 +163,7 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, content: Content, poses: jax.Array, *, train: bool) -> jax.Array:
         del train  # There is nothing to normalize.
-        batch, slots, window = len(poses), self.num_slots, window_size(self.image_size)
+        batch, slots, window = poses.shape[0], self.num_slots, window_size(self.image_size)
         hidden = nn.relu(nn.Dense(2 * self.width)(poses))
         places = nn.Dense(2 * slots)(jnp.concatenate([poses, hidden], axis=-1))
         places = nn.tanh(places).reshape(batch, 2, slots)  # (row, column) of every slot.

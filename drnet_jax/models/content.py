@@ -34,4 +34,4 @@ class NoContent(nn.Module):
 
     def __call__(self, frames: jax.Array, *, train: bool) -> Content:
         del train
-        return Content(jnp.zeros((len(frames), 0)))
+        return Content(jnp.zeros((frames.shape[0], 0)))

@@ -130,7 +130,7 @@ class PoseLSTM(nn.Module):
         x = inputs if self.use_content else last_pose
         x = self._dense(self.hidden_dim, x.shape[-1], "embed")(x)
         # [batch, time, hidden_dim], with a time of 1 for a single frame.
-        x = x.reshape(len(x), -1, self.hidden_dim)
+        x = x.reshape(x.shape[0], -1, self.hidden_dim)
         states = []
         for layer, state in enumerate(carry):
             state, x = Layer(self.hidden_dim, self.dtype, name=f"cell{layer}")(state, x)

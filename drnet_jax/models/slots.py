@@ -109,7 +109,7 @@ class ContentEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, frames: jax.Array, *, train: bool) -> Content:
-        batch, slots = len(frames), self.num_slots
+        batch, slots = frames.shape[0], self.num_slots
         shares = Shares(slots, self.width, self.dtype, name="shares")(frames)
         rows, columns = filter_banks(self, centers(shares), self.image_size, SIGMA)
         intensity = jnp.broadcast_to(jnp.mean(frames, axis=-1, keepdims=True), shares.shape)
@@ -139,7 +139,7 @@ class PoseEncoder(nn.Module):
     def __call__(self, frames: jax.Array, *, train: bool, num_passes: int = 1) -> jax.Array:
         del train, num_passes  # There is nothing to normalize.
         shares = Shares(self.num_slots, self.width, self.dtype, name="shares")(frames)
-        return centers(shares).reshape(len(frames), -1)
+        return centers(shares).reshape(frames.shape[0], -1)
 
 
 class Decoder(nn.Module):
@@ -157,7 +157,7 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, content: Content, poses: jax.Array, *, train: bool) -> jax.Array:
         del train  # There is nothing to normalize.
-        batch, slots, window = len(poses), self.num_slots, window_size(self.image_size)
+        batch, slots, window = poses.shape[0], self.num_slots, window_size(self.image_size)
         places = poses.reshape(batch, 2, slots)
         rows, columns = filter_banks(self, places, self.image_size, SIGMA)
         x = content.vector.reshape(batch, slots, -1)

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax import lax
 
-from drnet_jax.ops import patches, winograd
+from drnet_jax.ops import forms, patches, winograd
 from drnet_jax.ops.product import product
 
 Dtype = jnp.dtype | type | None
@@ -194,7 +194,7 @@ def _padded_kernel_gradient(layer: _Layer, large: jax.Array, small: jax.Array) -
 
 
 def _pixel_convolve(layer: _Layer, large: jax.Array, kernel: jax.Array) -> jax.Array:
-    flat = product(large.reshape(len(large), -1), kernel.reshape(-1, layer.kernel[3]), (1, 0))
+    flat = product(large.reshape(large.shape[0], -1), kernel.reshape(-1, layer.kernel[3]), (1, 0))
     return flat[:, None, None].astype(large.dtype)
 
 
@@ -204,7 +204,7 @@ def _pixel_input_gradient(layer: _Layer, small: jax.Array, kernel: jax.Array) ->
 
 
 def _pixel_kernel_gradient(layer: _Layer, large: jax.Array, small: jax.Array) -> jax.Array:
-    flat = product(large.reshape(len(large), -1), small[:, 0, 0], (0, 0))
+    flat = product(large.reshape(large.shape[0], -1), small[:, 0, 0], (0, 0))
     return flat.reshape(layer.kernel).astype(small.dtype)
 
 
@@ -251,12 +251,13 @@ def _choose(name: str, platform: str, layer: _Layer) -> Callable:
 
 def _apply(name: str, layer: _Layer, left: jax.Array, right: jax.Array) -> jax.Array:
     """Returns map `name` of its two operands, in the form for the platform that runs it."""
-    forms = {platform: _choose(name, platform, layer) for platform in ("cpu", "cuda", "default")}
+    platforms = ("default",) if forms.is_portable() else ("cpu", "cuda", "default")
+    chosen = {platform: _choose(name, platform, layer) for platform in platforms}
     # Without a choice there is nothing to leave to XLA.
-    if len(set(forms.values())) == 1:
-        return forms["default"](layer, left, right)
-    branches = {platform: functools.partial(form, layer) for platform, form in forms.items()}
-    return lax.platform_dependent(left, right, **branches)
+    if len(set(chosen.values())) == 1:
+        return chosen["default"](layer, left, right)
+    branches = {platform: functools.partial(form, layer) for platform, form in chosen.items()}
+    return forms.by_platform(left, right, **branches)
 
 
 class Conv(nn.Module):

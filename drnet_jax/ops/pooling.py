@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from drnet_jax.ops import forms
+
 _STRIDE = 2
 
 
@@ -31,7 +33,7 @@ def max_pool(maps: jax.Array, size: int, padding: int) -> jax.Array:
         raise ValueError(f"Impossible size {size} of pooled windows; allowed: 2, 3.")
     on_cpu = lambda maps: functools.reduce(jnp.maximum, _slices(maps, size, padding))  # noqa: E731
     default = functools.partial(_by_windows, size=size, padding=padding)
-    return lax.platform_dependent(maps, cpu=on_cpu, default=default)
+    return forms.by_platform(maps, cpu=on_cpu, default=default)
 
 
 def _forward(maps, size, padding):
@@ -46,7 +48,7 @@ def _backward(size, padding, residuals, cotangent):
 
     # The gradient of a window reduction is a scatter, which XLA:CPU runs pixel by pixel.
     on_cpu = functools.partial(_scatter, size=size, padding=padding)
-    return (lax.platform_dependent(*residuals, cotangent, cpu=on_cpu, default=default),)
+    return (forms.by_platform(*residuals, cotangent, cpu=on_cpu, default=default),)
 
 
 max_pool.defvjp(_forward, _backward)

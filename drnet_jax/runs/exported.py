@@ -1,7 +1,8 @@
 """Trained models as folders to share: weights in safetensors, settings, scores and a card."""
 
+import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from drnet_jax import __version__
 from drnet_jax.base import checked_json, files, templates, wording
 from drnet_jax.base.arrays import Tree
+from drnet_jax.runs import programs
 from drnet_jax.runs.run import Run, create_run, open_trained
 from drnet_jax.runs.workdir import stored_settings, trained_settings
 
@@ -26,40 +28,29 @@ _LOCAL = ("data_dir", "folder", "digits_dir")
 """Settings below `config.data` that name folders of one machine."""
 
 
-def export(workdir: epath.PathLike, folder: epath.PathLike, *, dtype: str = "float16") -> None:
-    """Writes the model of `workdir` to a new `folder` that `drnet_jax.load` reads.
-
-    It holds the encoders, the decoder and the predictor, without the discriminator and the
-    optimizers: `weights.safetensors`, `config.json`, `evaluation.json`, a model card `README.md`
-    with its pictures. Folders of this machine are taken out of the settings.
-
-    Args:
-      workdir: a trained run.
-      folder: local or `gs://`.
-      dtype: of the stored weights, `float16` or `float32`; they are float32 when loaded.
-
-    Raises:
-      FileNotFoundError: when `workdir` holds no run, or no checkpoint of a stage.
-      ValueError: for another dtype, a folder that holds something, or damaged files.
-    """
+def export(source: epath.Path, folder: epath.Path, *, dtype: str, formats: Sequence[str]) -> None:
+    """Writes the model in `source`, a workdir or an exported folder; see `drnet_jax.export`."""
     if dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}; allowed: {', '.join(DTYPES)}.")
-    workdir, folder = epath.Path(workdir), epath.Path(folder)
+    _check_formats(formats)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; allowed: a new or an empty folder.")
-    config = ml_collections.ConfigDict(trained_settings(workdir))
-    run, drnet, predictor = open_trained(config, workdir, with_data=False)
-    steps = [int(state.step) for state in (drnet, predictor) if state]
-    arrays = _flat(run.variables(drnet, predictor))
-    weights = {name: np.asarray(array, dtype) for name, array in arrays.items()}
-    settings = config.to_dict()
+    run, variables, steps = read(source) if is_exported(source) else _trained(source)
+    weights = {name: np.asarray(array, dtype) for name, array in _flat(variables).items()}
+    settings = run.config.to_dict()
     usual = {"data_dir": "~/tensorflow_datasets"}
     settings["data"] |= {name: usual.get(name, "") for name in _LOCAL if name in settings["data"]}
-    scores = _scores(workdir)
+    scores = _scores(source)
     for name in PICTURES:
-        if (workdir / "samples" / name).exists():
-            files.write_atomically(folder / name, (workdir / "samples" / name).read_bytes())
-    card = _card(workdir.name, settings, scores, steps, folder)
+        for picture in (source / "samples" / name, source / name):
+            if picture.exists():
+                files.write_atomically(folder / name, picture.read_bytes())
+    if formats:
+        for name, program in programs.programs(run, variables).items():
+            for kind in formats:
+                path = folder / kind / f"{name}{programs.SUFFIXES[kind]}"
+                files.write_atomically(path, program.serialized(kind))
+    card = _card(source.name, settings, scores, steps, folder)
     files.write_atomically(folder / "README.md", card)
     if scores:
         checked_json.write(folder / "evaluation.json", scores)
@@ -67,6 +58,23 @@ def export(workdir: epath.PathLike, folder: epath.PathLike, *, dtype: str = "flo
     # Last, as a folder with weights counts as complete.
     metadata = {"steps": json.dumps(steps), "drnet_jax": __version__}
     files.write_atomically(folder / WEIGHTS, safetensors.numpy.save(weights, metadata))
+
+
+def _check_formats(formats: Sequence[str]) -> None:
+    """Raises ValueError for unknown formats, and for ONNX without the package."""
+    if isinstance(formats, str) or not set(formats) <= set(programs.SUFFIXES):
+        known = ", ".join(programs.SUFFIXES)
+        raise ValueError(f"formats={formats!r}; allowed: a list of some of {known}.")
+    if "onnx" in formats and not importlib.util.find_spec("onnx"):
+        raise ValueError("formats='onnx' needs the extra onnx: pip install 'drnet_jax[onnx]'.")
+
+
+def _trained(workdir: epath.Path) -> tuple[Run, dict[str, Tree], list[int]]:
+    """Returns what `read` does, of the newest checkpoints in `workdir`."""
+    config = ml_collections.ConfigDict(trained_settings(workdir))
+    run, drnet, predictor = open_trained(config, workdir, with_data=False)
+    steps = [int(state.step) for state in (drnet, predictor) if state]
+    return run, run.variables(drnet, predictor), steps
 
 
 def is_exported(folder: epath.PathLike) -> bool:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from drnet_jax.data import registry
+from drnet_jax.data import own_class, registry
 from drnet_jax.data.recorded import ENDLESS
 from drnet_jax.models.registry import CONTENT_ENCODERS, DECODERS, POSE_ENCODERS
 
@@ -73,7 +73,12 @@ MAY_BE_ABSENT = ("model.discriminator_width", "predictor.hidden_dim")
 """Sizes of networks that an imported model may lack; they are 0 then."""
 
 SHARED: Mapping[str, Rule] = {
-    "data.name": one_of(*registry.NAMES),
+    "data.name": Rule(
+        lambda value: (
+            isinstance(value, str) and (value in registry.NAMES or own_class.is_own(value))
+        ),
+        f"{', '.join(registry.NAMES)}, or {own_class.FORM}",
+    ),
     "seed": whole(0, 2**32 - 1),
     "dtype": one_of("auto", "float32", "bfloat16"),
     "data.image_size": whole(MIN_IMAGE_SIZE, 1024, ", from the window of the SSIM score"),

@@ -195,7 +195,7 @@ def create_run(
         sharding.check_batch_size(f"config.{stage}.batch_size", batch_size, mesh)
     if config.drnet.batch_stats == "per_device":
         sharding.check_share("config.drnet.batch_size", config.drnet.batch_size, mesh)
-    networks, predictor = _build_networks(config)
+    networks, predictor = build_networks(config, config.dtype)
     source = None
     if with_data:
         source = processes.in_turn(
@@ -238,6 +238,32 @@ def computation_dtype(dtype: str) -> str:
     return "float32" if jax.default_backend() == "cpu" else "bfloat16"
 
 
+def build_networks(
+    config: ml_collections.ConfigDict | ml_collections.FrozenConfigDict, dtype: str
+) -> tuple[Networks, PoseLSTM | None]:
+    """Returns the networks and the predictor, None without one, that `config` describes.
+
+    `dtype` is what they compute in, in place of `config.dtype`.
+    """
+    networks = create_networks(
+        **config.model,
+        image_size=config.data.image_size,
+        channels=_num_channels(config.data),
+        dtype=jnp.dtype(dtype),
+    )
+    if not config.predictor.hidden_dim:
+        return networks, None
+    return networks, PoseLSTM(
+        pose_dim=config.model.pose_dim,
+        hidden_dim=config.predictor.hidden_dim,
+        num_layers=config.predictor.num_layers,
+        normalize=config.model.normalize,
+        dtype=jnp.dtype(dtype),
+        use_content=config.predictor.use_content,
+        residual=config.predictor.residual,
+    )
+
+
 def _check_processes(config: ml_collections.ConfigDict, workdir: epath.Path) -> None:
     """Raises ValueError unless all processes have the same settings, versions and workdir."""
     settings = {f"config.{name}": value for name, value in checks.flatten(config.to_dict()).items()}
@@ -264,26 +290,6 @@ def _continue_run(
         extension.check(stored, given, workdir)
     known = checks.flatten(stored)
     config.update_from_flattened_dict({name: known[name] for name in checks.OPEN.keys() & known})
-
-
-def _build_networks(config: ml_collections.ConfigDict) -> tuple[Networks, PoseLSTM | None]:
-    networks = create_networks(
-        **config.model,
-        image_size=config.data.image_size,
-        channels=_num_channels(config.data),
-        dtype=jnp.dtype(config.dtype),
-    )
-    if not config.predictor.hidden_dim:
-        return networks, None
-    return networks, PoseLSTM(
-        pose_dim=config.model.pose_dim,
-        hidden_dim=config.predictor.hidden_dim,
-        num_layers=config.predictor.num_layers,
-        normalize=config.model.normalize,
-        dtype=jnp.dtype(config.dtype),
-        use_content=config.predictor.use_content,
-        residual=config.predictor.residual,
-    )
 
 
 def _open_source(

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import drnet_jax
+from drnet_jax import api
 from tests.helpers import videos
 
 
@@ -86,6 +87,22 @@ def test_read_returns_the_frames_of_a_users_video(model, tmp_path):
         model.read(tmp_path)
     with pytest.raises(FileNotFoundError, match=r"There is no .*; give a video or a folder of pic"):
         model.read(tmp_path / "c")
+
+
+def test_embed_returns_content_and_pose_of_every_frame(model, frames, tmp_path, monkeypatch):
+    expected = model.content(frames).vector, model.pose(frames)
+    for size in (128, 4):  # All at once, and with a last batch that is not full.
+        monkeypatch.setattr(api, "BATCH_FRAMES", size)
+        for vectors, right in zip(model.embed(frames), expected, strict=True):
+            assert vectors.dtype == np.float32
+            np.testing.assert_allclose(vectors, right, atol=1e-6)
+    video = videos.clip(1, num_frames=6)
+    videos.write_video(tmp_path / "a.mkv", video)
+    content, pose = model.embed(tmp_path / "a.mkv")
+    assert (content.shape, pose.shape) == ((6, 4), (6, 3))
+    np.testing.assert_allclose(pose, model.pose(video), atol=1e-6)
+    one = model.embed(video[0])
+    np.testing.assert_allclose(one[1], pose[0], atol=1e-6)
 
 
 def test_a_clip_and_a_frame_need_no_batch_axis(model, frames):

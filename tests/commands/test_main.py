@@ -41,7 +41,7 @@ MISTAKES = {
     (SMOKE, "--config.drnet.num_steps=1.5"): "num_steps='1.5'; allowed: whole numbers",
     (SMOKE, "--config.drnet=3"): "config.drnet is a section; allowed: --config.drnet.<name>=...",
     (SMOKE, "--config.data.name=cifar"): (
-        "config.data.name='cifar'; allowed: moving_mnist, kth, norb, suncg, video_folder."
+        "config.data.name='cifar'; allowed: moving_mnist, kth, norb, suncg, video_folder, or "
     ),
     (SMOKE, "--config.data.name=kth"): (
         "The settings have no data.source, which the data 'kth' need: use their settings file."
@@ -49,6 +49,8 @@ MISTAKES = {
     (SMOKE, "--mode=demo"): "--config with --mode=demo; allowed: the settings of --workdir.",
     ("--mode=demo", "--port=70000"): "port must be",
     (SMOKE, "--mode=generate"): "nothing has been trained there",
+    ("--mode=export", "--output=x"): "nothing has been trained there",
+    (SMOKE, "--mode=export"): "--output is missing; give a new folder, as in --output=exported.",
     (SMOKE, "--mode=swap", "--pose=a.mp4"): "--content is missing; give a video, as in --content=",
     ("--mode=swap", "--content=a", "--pose=b"): "nothing has been trained there",
     ("--mode=evaluate",): "nothing has been trained there",
@@ -120,11 +122,12 @@ def test_impossible_settings_are_refused_in_every_mode(trained, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("flag", ["-h", "--help"])
+@pytest.mark.parametrize("flag", ["-h", "--help", "--helpfull"])
 def test_help_names_every_flag_and_is_quick(flag):
     started = time.monotonic()
     result = command_line.run(flag)
     assert time.monotonic() - started < 10
+    assert (result.returncode, result.stderr) == (0, "")
     assert "Trains, evaluates and samples DrNET models." in result.stdout
     for text in ("--config:", "--mode:", "--workdir:", "configs/mnist.py:quick"):
         assert text in result.stdout

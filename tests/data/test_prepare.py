@@ -208,8 +208,6 @@ def test_repeated_names_are_refused(tmp_path, monkeypatch):
     ("shape", "factors", "message"),
     [
         ((-1,), {}, "ValueError: negative dimensions"),  # Raised by `make`.
-        ((0, 16, 16, 1), {}, "ValueError: the clip 'x' has no frames"),
-        ((1, 8, 8, 1), {}, "ValueError: .*frames"),
         ((1, 16, 16, 1), {"height": None}, "TypeError: .*height"),
         ((1, 16, 16, 1), {"width": 1}, "KeyError: .width"),
     ],
@@ -227,6 +225,35 @@ def test_a_failing_job_is_named_and_stops_all(tmp_path, monkeypatch, shape, fact
     monkeypatch.setattr(builder, "make", make_one_badly)
     with pytest.raises(RuntimeError, match=rf"^Moving squares: '\w+ é 2\.avi' failed: {message}"):
         prepare_clips(builder)
+
+
+@pytest.mark.parametrize(
+    ("frames", "problem"),
+    [
+        (np.zeros((0, 16, 16, 1), np.uint8), "the clip 'x' has no frames"),
+        (
+            np.zeros((1, 8, 8, 1), np.uint8),
+            r"the frames of the clip 'x' are uint8 \[1, 8, 8, 1\]; ",
+        ),
+        (np.zeros((1, 16, 16, 1)), r"the frames of the clip 'x' are float64 \[1, 16, 16, 1\]; "),
+    ],
+)
+def test_frames_that_cannot_be_clips_are_said(tmp_path, monkeypatch, frames, problem):
+    builder = create(tmp_path)
+    make = builder.make
+    monkeypatch.setattr(builder, "make", lambda job: [Clip("x", frames, make(job)[0].factors)])
+    with pytest.raises(ValueError, match=rf"^Moving squares: '\w+ é \d\.avi': {problem}"):
+        prepare_clips(builder)
+
+
+def test_one_bad_input_does_not_stop_a_small_folder(tmp_path, caplog):
+    builder = create(tmp_path, unreadable=[("train", 1)])
+    prepare_clips(builder, max_skipped=0.05)
+    assert len(builder.as_data_source("train")) == 6
+    assert "Skipped train é 1.avi: train é 1.avi has no video in it." in caplog.text
+    strict = create(tmp_path / "strict", unreadable=[("train", 1)])
+    with pytest.raises(ValueError, match="1 of 8 inputs cannot be used"):
+        prepare_clips(strict, max_skipped=0)
 
 
 def test_a_full_disk_while_making_is_an_error(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from drnet_jax.data.preparation.builder import Job
+from drnet_jax.data.preparation.builder import Job, UnreadableError
 from drnet_jax.data.readers import inputs
 from tests.helpers import videos
 from tests.helpers.video_folders import create, read, refusal
@@ -138,6 +138,21 @@ def test_pictures_of_16_bits_and_with_palettes_are_read(tmp_path):
     np.testing.assert_array_equal(read(tmp_path, "a"), [gray, gray])
     frame = read(tmp_path, "b")[1]
     assert frame[0, 0].tolist() == [255, 255, 255] and frame[0, -1].tolist() == [0, 0, 200]
+
+
+def test_heic_is_refused_by_name_and_avif_is_read(tmp_path):
+    (tmp_path / "face.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(UnreadableError, match=r"^face\.HEIC is a HEIC picture; allowed: JPEG, PNG"):
+        read_alone(tmp_path / "face.HEIC")
+    with pytest.raises(ValueError, match=r"the first face\.HEIC \(a HEIC picture, which must be"):
+        create(tmp_path).jobs()
+    for number, frame in enumerate(clip(1, num_frames=3)):
+        # Lossless, without subsampled or converted colors.
+        options = dict(quality=100, subsampling="4:4:4", advanced={"matrix-coefficients": "0"})
+        Image.fromarray(frame).save(tmp_path / f"{number}.avif", **options)
+    (tmp_path / "face.HEIC").unlink()
+    difference = read_alone(tmp_path).astype(int) - clip(1, num_frames=3)
+    assert np.abs(difference).max() <= 8
 
 
 @pytest.mark.parametrize("suffix", ["webp", "tiff", "tif", "bmp", "ppm"])

@@ -13,6 +13,7 @@ import drnet_jax
 from drnet_jax.base import checked_json
 from drnet_jax.data.moving_mnist import digits
 from drnet_jax.data.moving_mnist.generator import MovingMnist
+from drnet_jax.runs import sources
 
 
 @pytest.fixture
@@ -124,4 +125,4 @@ def test_the_model_that_ships_keeps_what_it_was_not_trained_on(data_dir):
     errors = np.mean(np.square(decoded - frames[:, 1] / 255), axis=(1, 2, 3))
     assert -10 * np.log10(errors).mean() > 24
     assert model.scores["swap"]["model"]["psnr"]["mean"] > 24
-    assert (drnet_jax.api._PRETRAINED / "mnist" / "weights.safetensors").stat().length < 1e6
+    assert (sources.PRETRAINED / "mnist" / "weights.safetensors").stat().length < 1e6

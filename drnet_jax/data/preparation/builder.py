@@ -68,6 +68,8 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
 
     VERSION = tfds.core.Version("1.0.0")
     CARD: Card
+    CONFIG: type[ClipConfig] = ClipConfig
+    """The class of its settings, for classes that the settings name."""
     CONTENT: tuple[str, ...] = ()
     """The factors that identify the content of a clip; if empty, every clip has its own content."""
     LABEL: str = ""
@@ -76,6 +78,10 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
     """Whether test inputs that share a clip with a training input are left out."""
     channels: int = 1
     """Channels of a frame: 1 for gray, 3 for color."""
+
+    def __init_subclass__(cls, skip_registration: bool = True, **others: Any):
+        # tfds would refuse a second class with a name, and nobody looks for ours in its registry.
+        super().__init_subclass__(skip_registration=skip_registration, **others)
 
     def __init__(self, *, config: ClipConfig, data_dir: epath.PathLike, **others: Any):
         """Opens the data in `data_dir` if they are prepared; raises ValueError if damaged."""

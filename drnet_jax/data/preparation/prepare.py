@@ -15,6 +15,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from absl import logging
 from etils import epath
 
@@ -23,6 +24,7 @@ from drnet_jax.base import files, local_copy, progress, stopping, wording
 from drnet_jax.data.preparation import card, copies, write_folder
 from drnet_jax.data.preparation.builder import (
     SPLITS,
+    Clip,
     ClipBuilder,
     Job,
     UnreadableError,
@@ -160,14 +162,15 @@ def _run_job(builder: ClipBuilder, job: Job) -> _Outcome:
     if records is None:
         try:
             clips = builder.make(job)
-            if empty := [clip.name for clip in clips if len(clip.frames) == 0]:
-                raise ValueError(f"the clip {empty[0]!r} has no frames")
-            records = [builder.serialize(clip) for clip in clips]
+            problem = _problem(builder, clips)
+            records = [] if problem else [builder.serialize(clip) for clip in clips]
         except UnreadableError as error:
             return _one_line(error)
         except Exception as error:
             reason = f"{type(error).__name__}: {_one_line(error)}"
             raise RuntimeError(f"{builder.CARD.title}: {job.name!r} failed: {reason}") from error
+        if problem:
+            raise ValueError(f"{builder.CARD.title}: {job.name!r}: {problem}.")
         with _writing(builder.data_path):
             files.write_checked(_part(builder, job), records)
     described = []
@@ -176,6 +179,21 @@ def _run_job(builder: ClipBuilder, job: Job) -> _Outcome:
         found = copies.digest(clip["frames"]) if builder.LEAVE_OUT_COPIES else None
         described.append(without_frames(clip) | {_DIGEST: found})
     return described
+
+
+def _problem(builder: ClipBuilder, clips: list[Clip]) -> str | None:
+    """Returns what is wrong with the frames of a job's clips, None if they can be used."""
+    size, channels = builder.builder_config.image_size, builder.channels
+    for clip in clips:
+        frames = np.asarray(clip.frames)
+        if frames.dtype != np.uint8 or frames.shape[1:] != (size, size, channels):
+            return (
+                f"the frames of the clip {clip.name!r} are {frames.dtype} {list(frames.shape)}; "
+                f"allowed: uint8 [time, {size}, {size}, {channels}]"
+            )
+        if not len(frames):
+            return f"the clip {clip.name!r} has no frames"
+    return None
 
 
 def _copies(made: dict[str, list[dict[str, Any]]], kept: dict[str, list[Job]]) -> dict[str, str]:
@@ -202,7 +220,9 @@ def _check_skipped(title: str, contents: card.Contents, num_jobs: int, max_skipp
         logging.warning("Skipped %s more.", f"{more:,}")
     what = f"{title}: {len(skipped):,} of {wording.count(num_jobs, 'input')} cannot be used"
     what += f", the first: {skipped[0][1].rstrip('.')}" if skipped else ""
-    if len(skipped) > max_skipped * num_jobs:
+    # One bad file must not stop a small folder; 0 is for those who want none.
+    allowed = max(1, max_skipped * num_jobs) if max_skipped else 0
+    if len(skipped) > allowed:
         needed = math.ceil(100 * len(skipped) / num_jobs) / 100
         raise ValueError(
             f"{what}; at most {max_skipped:.3g} of all are allowed: "

@@ -10,9 +10,12 @@ from drnet_jax.data.preparation.builder import UnreadableError
 from drnet_jax.data.readers import framing as framing_lib
 from drnet_jax.data.readers.framing import Framing
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".pgm", ".ppm")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", ".pgm", ".ppm")
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM")
+HEIC = (".heic", ".heif", ".hif")
+"""Pictures of phones that Pillow cannot read; libav would take one of their tiles for a video."""
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "PPM")
 
 
 def read_sequence(files: Sequence[tuple[str, pathlib.Path]], framing: Framing) -> np.ndarray:
@@ -63,6 +66,8 @@ def resize(picture: Image.Image, framing: Framing) -> Image.Image:
 
 
 def _open(name: str, path: pathlib.Path, framing: Framing) -> Image.Image:
+    if path.suffix.lower() in HEIC:
+        raise UnreadableError(f"{name} is a HEIC picture; allowed: JPEG, PNG, WebP, AVIF, TIFF ...")
     try:
         with path.open("rb") as file, Image.open(file, formats=_FORMATS) as picture:
             framing_lib.check_picture(name, *picture.size)

@@ -28,7 +28,8 @@ class Input:
     @property
     def is_video(self) -> bool:
         """Whether it is a video, whose frames have times."""
-        return self.files[0].path.suffix.lower() not in image_files.SUFFIXES
+        pictures = (*image_files.SUFFIXES, *image_files.HEIC)
+        return self.files[0].path.suffix.lower() not in pictures
 
     def length(self, frame_rate: Fraction | None) -> tuple[Fraction, Fraction | None]:
         """Returns its length and the frames per unit of it; 0 and None are unknown.
@@ -100,6 +101,8 @@ def find(path: pathlib.Path) -> Found:
             videos.append(file)
         elif suffix in image_files.SUFFIXES:
             pictures.setdefault(_parent(file), []).append(file)
+        elif suffix in image_files.HEIC:
+            ignored.append((file.name, "a HEIC picture, which must be made a JPEG or PNG first"))
         else:
             ignored.append((file.name, "neither a video nor a picture"))
     beside = {_parent(file) for file in videos}

@@ -126,7 +126,8 @@ class VideoFolder(ClipBuilder):
         config, found = self.builder_config, self._found.inputs
         folder = config.open_folder()
         if not found:
-            others = wording.count(len(self.ignored()), "other file")
+            others = wording.count(len(ignored := self.ignored()), "other file")
+            others += ", the first {} ({})".format(*ignored[0]) if ignored else ""
             raise ValueError(f"{folder} holds {others}; expected {_CONTENTS}.")
         if len(found) == 1 and not _has_split_folders(folder):
             return self._split_in_time(next(iter(found.values())))
