@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import drnet_jax
+from drnet_jax.commands import export
 from drnet_jax.interop import onnx_graph
 from drnet_jax.ops import forms
 from drnet_jax.runs import programs
@@ -36,7 +37,7 @@ assert not any(name.startswith("drnet_jax") for name in sys.modules)
 def folder(trained, tmp_path_factory):
     pytest.importorskip("onnx")
     folder = tmp_path_factory.mktemp("programs") / "exported"
-    drnet_jax.export(trained, folder, dtype="float32", formats=["stablehlo", "onnx"])
+    export.run(trained, folder, ["stablehlo", "onnx"])
     return folder
 
 
