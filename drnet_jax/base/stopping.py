@@ -120,11 +120,12 @@ def start_thread(work: Callable[[], None], name: str) -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the program; at once if a thread of `start_thread` is at work.
+    """Ends the program; at once if it failed, or if a thread of `start_thread` is at work.
 
-    Python would take down what the thread's compiled code still uses.
+    Python would take down what such a thread's compiled code still uses. And after a failure it
+    would wait for threads of Orbax, which wait ten minutes for the rest of a checkpoint.
     """
-    if not any(thread.is_alive() for thread in _threads):
+    if not code and not any(thread.is_alive() for thread in _threads):
         sys.exit(code)
     sys.stderr.flush()
     _flush_stdout()

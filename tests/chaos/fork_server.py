@@ -112,6 +112,7 @@ def _run(request: Request) -> None:
         for command in (drnet_jax.commands.evaluate, drnet_jax.commands.generate):
             command.write = lambda *arguments: None
         drnet_jax.commands.generate.write_sample = lambda *arguments: None
+        drnet_jax.commands.train.score.begin = lambda *arguments: None
     sys.argv = ["drnet_jax.main", *request.arguments]
     main.run()
 
