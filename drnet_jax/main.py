@@ -132,6 +132,7 @@ def _run_mode() -> int:
     timings.watch_compiler()
     runtime.keep_freed_memory()
     runtime.keep_compiled_programs()
+    runtime.silence_failed_checkpoints()
     try:
         _call_mode()
     except stopping.StoppedError as error:

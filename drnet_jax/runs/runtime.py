@@ -1,7 +1,8 @@
-"""Settings of the process: how it keeps freed memory, and where JAX keeps compiled programs."""
+"""Settings of the process: how it keeps freed memory and compiled programs, and what it prints."""
 
 import ctypes
 import sys
+import warnings
 
 import jax
 
@@ -42,3 +43,19 @@ def keep_compiled_programs() -> None:
         jax.config.update("jax_compilation_cache_dir", str(folder))
         # By default JAX keeps what takes a second, and a run has dozens of smaller programs.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def silence_failed_checkpoints() -> None:
+    """Hides what Orbax leaves behind when a checkpoint cannot be written: hundreds of lines.
+
+    These are coroutines that nobody awaits, and calls of TensorStore to an event loop that is
+    closed. Orbax itself raises the error, which the run reports.
+    """
+    warnings.filterwarnings("ignore", "coroutine '.*' was never awaited", RuntimeWarning)
+    hook = sys.unraisablehook
+
+    def report(unraisable) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            hook(unraisable)
+
+    sys.unraisablehook = report
