@@ -38,12 +38,11 @@ def convert(
       ImportError: the package onnx is not installed.
       ValueError: `function` has an operation that is unknown here.
     """
-    import onnx  # Of the extra onnx.
-
     (batch,) = jax_export.symbolic_shape("batch")
     shapes = [jax.ShapeDtypeStruct((batch, *shape), np.float32) for shape in inputs.values()]
     traced = jax.make_jaxpr(function)(*shapes)
     graph = _Graph(batch, next(iter(inputs)))
+    onnx = graph.onnx
     results = _run(graph, traced.jaxpr, traced.consts, list(inputs))
     for name, value in zip(outputs, results, strict=True):
         graph.nodes.append(onnx.helper.make_node("Identity", [graph.name(value)], [name]))
@@ -70,6 +69,9 @@ class _Graph:
     """The nodes and constants so far, and the symbol that stands for the size of the batch."""
 
     def __init__(self, batch: Any, first_input: str):
+        import onnx  # Of the extra onnx.
+
+        self.onnx = onnx
         self.batch = batch
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
@@ -79,19 +81,15 @@ class _Graph:
         """Returns the name of `value`, which becomes a constant of the graph if it is known."""
         if isinstance(value, str):
             return value
-        from onnx import numpy_helper
-
         name = f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
     def add(self, kind: str, *inputs: Value, num_outputs: int = 1, **attributes: Any) -> Any:
         """Adds a node and returns the name of what it computes, or a list of several."""
-        from onnx import helper
-
         names = [self.name(value) for value in inputs]
         outputs = [f"{kind.lower()}_{len(self.nodes)}_{i}" for i in range(num_outputs)]
-        self.nodes.append(helper.make_node(kind, names, outputs, **attributes))
+        self.nodes.append(self.onnx.helper.make_node(kind, names, outputs, **attributes))
         return outputs[0] if num_outputs == 1 else outputs
 
     def reshape(self, value: Value, shape: Sequence[Any]) -> Value:
@@ -193,11 +191,11 @@ def _transpose(graph: _Graph, equation: Any, value: Value) -> Value:
 
 
 def _convert_element_type(graph: _Graph, equation: Any, value: Value) -> Value:
-    from onnx import helper
-
     old, new = equation.invars[0].aval.dtype, equation.outvars[0].aval.dtype
     return (
-        value if old == new else graph.add("Cast", value, to=helper.np_dtype_to_tensor_dtype(new))
+        value
+        if old == new
+        else graph.add("Cast", value, to=graph.onnx.helper.np_dtype_to_tensor_dtype(new))
     )
 
 

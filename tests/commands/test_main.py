@@ -47,7 +47,7 @@ MISTAKES = {
         "The settings have no data.source, which the data 'kth' need: use their settings file."
     ),
     (SMOKE, "--mode=demo"): "--config with --mode=demo; allowed: the settings of --workdir.",
-    ("--mode=demo", "--port=70000"): "port must be",
+    ("--mode=demo", "--port=70000"): "70000 is not an integer in the range [1, 65535]",
     (SMOKE, "--mode=generate"): "nothing has been trained there",
     ("--mode=export", "--output=x"): "nothing has been trained there",
     (SMOKE, "--mode=export"): "--output is missing; give a new folder, as in --output=exported.",
