@@ -240,7 +240,7 @@ def test_files_can_be_dropped_in(driver, playground, tmp_path):
     assert len(notice.text.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("width", "dark"), [(400, True), (400, False), (1280, True)])
+@pytest.mark.parametrize(("width", "dark"), [(360, True), (400, False), (1280, True)])
 def test_the_page_fits_and_has_the_colors_of_the_system(driver, address, width, dark):
     browser_lib.show_as(driver, width, dark=dark)
     driver.get(address)

@@ -45,9 +45,11 @@ def running() -> Iterator[Any]:
             driver.quit()
 
 
-def show_as(driver: Any, width: int = 1280, *, dark: bool = False, still: bool = False) -> None:
-    """Makes the browser `width` pixels wide, with a dark scheme or without motion if asked."""
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+def show_as(
+    driver: Any, width: int = 1280, height: int = 900, *, dark: bool = False, still: bool = False
+) -> None:
+    """Gives the browser a size in pixels, and a dark scheme or the wish for no motion if asked."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     features = {"prefers-color-scheme": "dark" if dark else "light"}
     features |= {"prefers-reduced-motion": "reduce" if still else "no-preference"}

@@ -96,7 +96,7 @@ def test_pointing_at_a_swap_shows_it_beside_its_sources(driver):
 
 
 def test_a_tap_on_a_phone_shows_a_swap_beside_its_sources(driver):
-    browser_lib.show_as(driver, 400, still=True)
+    browser_lib.show_as(driver, 400, 300, still=True)
     driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
     button = cell(driver, 2, 2)
     place = driver.execute_script(
@@ -119,11 +119,19 @@ def test_a_tap_on_a_phone_shows_a_swap_beside_its_sources(driver):
 def test_arrow_keys_go_through_the_grid_and_stay_inside(driver):
     from selenium.webdriver.common.keys import Keys
 
+    # High enough for the whole grid, so that only the keys themselves could scroll the page.
+    browser_lib.show_as(driver, height=1400, still=True)
+    browser_lib.complaints(driver)
     cell(driver, 1, 1).send_keys("")
+    place = driver.execute_script("return scrollY")
     press(driver, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_DOWN)
     assert sources(driver) == swap_of(2, 3)
+    driver.execute_async_script("setTimeout(arguments[0], 300)")  # Time to scroll the page.
+    assert driver.execute_script("return scrollY") == place
     press(driver, Keys.ARROW_UP, Keys.ARROW_UP, *[Keys.ARROW_LEFT] * 5)
     assert sources(driver) == swap_of(1, 1)
+    # The script has not failed at the edges.
+    assert browser_lib.complaints(driver) == []
     # The grid is a single stop for the Tab key.
     press(driver, Keys.TAB)
     assert driver.execute_script("return !document.activeElement.closest('.cells')")
@@ -139,7 +147,9 @@ def test_the_slider_steps_through_a_rollout_and_space_plays_it(driver):
     observed, generated = [86, 180, 233], [230, 159, 0]
     (true, _), (model, outline) = colors(driver, ".player canvas")
     assert (true, model, outline) == ([0, 0, 20], [200, 0, 20], observed)
-    slider.send_keys(*[Keys.ARROW_RIGHT] * 5)
+    slider.send_keys(*[Keys.ARROW_RIGHT] * 4)
+    assert colors(driver, ".player canvas")[1] == [[200, 0, 100], observed]
+    slider.send_keys(Keys.ARROW_RIGHT)
     (true, _), (model, outline) = colors(driver, ".player canvas")
     assert (true, model, outline) == ([0, 0, 120], [200, 0, 120], generated)
     assert slider.get_attribute("aria-valuetext") == "t = 6 of 12, generated"
