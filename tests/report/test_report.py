@@ -119,6 +119,7 @@ def test_a_page_shows_the_run_and_needs_nothing_from_outside(workdir):
         *("24.87 dB", "27.42 dB", "0.523", "Pose prediction loss", "0.0125", "-4, 3"),
         # 24.871 - 15.64: copying the pose frame is the best of the trivial answers here.
         *("+9.23 dB", "best trivial answer: copy pose frame", "python -m drnet_jax.main"),
+        "Chance: 0.5",
     ):
         assert expected in words
     assert words.index("5,000 digits that ship") < words.index("Swap PSNR")
