@@ -60,7 +60,8 @@ def draw(trained: runs.Trained, without: runs.Trained) -> Iterator[Figure]:
         arrays={
             # [run, code, kind] in the order of the table.
             end: np.array(
-                [[[c[code][k][end] for k in KINDS] for code in CODES] for c in cells.values()]
+                [[[c[code][k][end] for k in KINDS] for code in CODES] for c in cells.values()],
+                float,
             )
             for end in ("mean", "low", "high")
         },
@@ -86,7 +87,9 @@ def read(trained: runs.Trained) -> Cells:
                     f"in {code} for held-out toys; --mode=evaluate adds it if there are enough."
                 )
             keys = ("mean", "low", "high", "chance")
-            cells.setdefault(code, {})[kind] = {key: 100 * score[key] for key in keys}
+            # An interval may be unknown.
+            percent = {key: score[key] and 100 * score[key] for key in keys}
+            cells.setdefault(code, {})[kind] = percent
     return cells
 
 

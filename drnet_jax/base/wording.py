@@ -16,15 +16,16 @@ ANSWERS = {
 """What the report calls the answers in `evaluation.json`: the model's, the truth, trivial ones."""
 
 
-def rounded(score: Mapping[str, float], digits: int) -> tuple[str, str, str]:
-    """Returns the mean and the ends of the interval of a score, each with `digits` decimals."""
-    mean, low, high = (f"{score[key]:.{digits}f}" for key in ("mean", "low", "high"))
-    return mean, low, high
+def ends(score: Mapping[str, float | None], digits: int, between: str = " to ") -> str:
+    """Returns the interval of a score in words, as in "0.498 to 0.527"; it may have none."""
+    if score["low"] is None or score["high"] is None:
+        return "no interval"
+    return f"{score['low']:.{digits}f}{between}{score['high']:.{digits}f}"
 
 
-def interval(score: Mapping[str, float], digits: int) -> str:
+def interval(score: Mapping[str, float | None], digits: int) -> str:
     """Returns a score with its interval, as in `0.512 [0.498, 0.527]`."""
-    return "{} [{}, {}]".format(*rounded(score, digits))
+    return f"{score['mean']:.{digits}f} [{ends(score, digits, ', ')}]"
 
 
 def count(number: int, noun: str, plural: str = "") -> str:

@@ -16,6 +16,8 @@ from drnet_jax.base import prng, processes, sharding, stopping, wording
 from drnet_jax.base.arrays import as_uint8
 from drnet_jax.base.errors import input_errors
 from drnet_jax.base.files import write_atomically
+from drnet_jax.data import source as source_lib
+from drnet_jax.data.source import Clips
 from drnet_jax.evaluation import collapse, held_out
 from drnet_jax.models import inference
 from drnet_jax.models.registry import Networks
@@ -147,7 +149,8 @@ def write(run: Run, drnet: DrnetState, predictor: PredictorState | None) -> None
     _write_strip(folder / "rollout_strip.png", observed, generated, truth)
     played = [array[:NUM_SHOWN_CLIPS] for array in (observed, generated, truth)]
     write_videos(folder, "rollout", None, _animations(*played))
-    print(f"{generated.shape[1]} generated frames of {len(generated)} clips are in {folder}.")
+    clips = wording.count(len(generated), "clip")
+    print(f"{generated.shape[1]} generated frames of {clips} are in {folder}.")
 
 
 def write_sample(run: Run, drnet: DrnetState, predictor: PredictorState | None, name: str) -> None:
@@ -163,17 +166,17 @@ def write_sample(run: Run, drnet: DrnetState, predictor: PredictorState | None, 
 
 def write_swap_grid(run: Run, state: DrnetState, name: str) -> None:
     """Writes the left part of the paper's Figure 3: poses from the top, contents from the left."""
-    contents, poses = (
-        run.source.sample("test", prng.stream(run.key, f"swap grid {side}"), NUM_GRID_CLIPS)
-        for side in ("content", "pose")
-    )
+    contents = _clips(run, "swap grid content", NUM_GRID_CLIPS)
+    # A clip may come again, at another time.
+    key = prng.stream(run.key, "swap grid pose")
+    poses = run.source.sample("test", key, NUM_GRID_CLIPS)
     last_observed = np.array([run.config.predictor.num_observed - 1])
     contents = run.source.frames("test", contents, last_observed)[:, 0]
     poses = run.source.frames("test", poses, last_observed)[:, 0]
     autoencoder = sharding.on_first_device(state.autoencoder)
     swapped = jax.device_get(_swap_program(run.networks)(autoencoder, contents, poses))
     if int(state.step) >= run.config.evaluation.collapse_step:
-        collapse.warn_if_alike(int(state.step), swapped, np.stack([contents, poses]))
+        collapse.warn_if_alike(int(state.step), swapped, np.concatenate([contents, poses]))
     image = grids.swap_grid(poses, contents, swapped)
     grids.write_png(run.workdir / "samples" / name, image)
 
@@ -203,13 +206,20 @@ def roll_out(
     """Returns observed frames, the generated ones after them, and the true ones, all uint8.
 
     Shapes are `[num_clips, num_observed, height, width, channels]` and twice
-    `[num_clips, num_steps, height, width, channels]`; the clips are of the test split. Past the
-    end of a clip the true frames are `NO_TRUTH`.
+    `[num_clips, num_steps, height, width, channels]`; the clips are of the test split, and fewer
+    if it has fewer. Past the end of a clip the true frames are `NO_TRUTH`.
     """
     num_frames = min(run.config.predictor.num_observed + num_steps, run.source.max_frames)
-    key = prng.stream(run.key, "rollout")
-    clips = run.source.sample("test", key, num_clips, num_frames=num_frames)
+    clips = _clips(run, "rollout", num_clips, num_frames)
     return held_out.roll_out(run, drnet, predictor, clips, num_steps, past_end=NO_TRUTH)
+
+
+def _clips(run: Run, stream: str, num_clips: int, num_frames: int = 1) -> Clips:
+    """Returns random test clips of at least `num_frames` frames, or all if there are fewer."""
+    known = run.source.all_clips("test", num_frames)
+    if known is not None:  # No clip is shown twice.
+        num_clips = min(num_clips, source_lib.num_clips(known))
+    return run.source.sample("test", prng.stream(run.key, stream), num_clips, num_frames=num_frames)
 
 
 def _write_strip(path, observed: np.ndarray, generated: np.ndarray, truth: np.ndarray) -> None:

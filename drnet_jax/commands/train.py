@@ -11,9 +11,10 @@ from absl import logging
 from etils import epath
 
 from drnet_jax import report
-from drnet_jax.base import checked_json, processes, stopping, timings
+from drnet_jax.base import checked_json, processes, stopping, timings, wording
 from drnet_jax.base.errors import input_errors
 from drnet_jax.commands import evaluate, generate
+from drnet_jax.data import source as source_lib
 from drnet_jax.evaluation import score
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs import checks, environment, extension, lock, memory, rollbacks
@@ -109,10 +110,15 @@ def _write_results(
     run: Run, drnet: DrnetState, predictor: PredictorState, first: score.FirstStageScores | None
 ) -> None:
     """Scores a trained run, generates its rollouts and writes its report."""
-    print(f"Scoring {run.config.evaluation.num_clips} held-out clips.")
+    number, clips = run.config.evaluation.num_clips, run.source.all_clips("test")
+    held_out = f"{wording.count(number, 'held-out clip')}."
+    if clips is not None:
+        known = wording.count(source_lib.num_clips(clips), "held-out clip")
+        held_out = f"at most {wording.count(number, 'sample')} of {known}."
+    print(f"Scoring {held_out}")
     evaluate.write(run, drnet, predictor, first)
     rollout = run.config.rollout
-    print(f"Generating {rollout.num_steps} steps of {rollout.num_clips} clips.")
+    print(f"Generating rollouts of {wording.count(rollout.num_steps, 'step')}.")
     generate.write(run, drnet, predictor)
     checked_json.write(run.workdir / "timings.json", timings.record())
     page = report.write(run.workdir)

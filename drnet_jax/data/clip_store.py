@@ -21,6 +21,7 @@ class ClipStore:
       lengths: int32 `[num_clips]`, the number of frames of each.
       factors: the factors of each clip, by name.
       contents: int `[num_clips]`, equal for clips of the same content.
+      clusters: int `[num_clips]`, equal for clips that may depend on each other.
       in_memory: whether the frames are in memory.
     """
 
@@ -41,11 +42,8 @@ class ClipStore:
         self.names: list[str] = [clip.pop("name").decode() for clip in clips]
         self.lengths = np.array([clip.pop("length") for clip in clips], np.int32)
         self.factors: list[Mapping[str, Any]] = clips
-        shared = [tuple(clip[name] for name in builder.CONTENT) for clip in clips]
-        # Without factors of content, every clip has its own.
-        keys = shared if builder.CONTENT else self.names
-        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-        self.contents = np.array([numbers[key] for key in keys])
+        self.contents = self._groups(builder.CONTENT)
+        self.clusters = self._groups(builder.CLUSTER or builder.CONTENT)
         self._starts = np.cumsum(self.lengths) - self.lengths
 
     def __len__(self) -> int:
@@ -62,6 +60,14 @@ class ClipStore:
         records = self._records.__getitems__(clips.tolist())
         whole = [self._builder.deserialize(record)["frames"] for record in records]
         return np.stack([frames[row] for frames, row in zip(whole, times, strict=True)])
+
+    def _groups(self, factors: tuple[str, ...]) -> np.ndarray:
+        """Returns int `[num_clips]`, equal for clips with the same values of all `factors`."""
+        shared = [tuple(clip[name] for name in factors) for clip in self.factors]
+        # Without factors, every clip is a group of its own.
+        keys = shared if factors else self.names
+        numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        return np.array([numbers[key] for key in keys])
 
     def _open(
         self, unpacked: FramesFile, max_bytes: float

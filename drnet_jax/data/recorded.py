@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from drnet_jax.base import prng
+from drnet_jax.base import prng, wording
 from drnet_jax.base.arrays import Tree
 from drnet_jax.data import pipeline
 from drnet_jax.data.clip_store import ClipStore
@@ -70,7 +70,7 @@ class RecordedSource(HostSource):
         self._seed = seed
         self._mesh = mesh
         counts = ", ".join(
-            f"{len(store):,} {'training' if split == 'train' else split} clips"
+            wording.count(len(store), f"{'training' if split == 'train' else split} clip")
             for split, store in self.stores.items()
         )
         warning = "STAND-IN, not the data of the paper. " if self.stand_in else ""
@@ -138,6 +138,8 @@ class RecordedSource(HostSource):
             contents = self.stores[split].contents
             for i in np.flatnonzero(contents[numbers] == contents[unlike.numbers]):
                 others = allowed[contents[allowed] != contents[numbers[i]]]
+                if not len(others):  # At least another clip, if there is one.
+                    others = allowed[allowed != unlike.numbers[i]]
                 numbers[i] = rng.choice(others) if len(others) else numbers[i]
         return RecordedClips(numbers, self._starts(lengths[numbers], num_frames, rng))
 
@@ -152,6 +154,12 @@ class RecordedSource(HostSource):
 
     def frames(self, split: str, clips: RecordedClips, times: np.ndarray) -> np.ndarray:
         return self.stores[split].gather(clips.numbers, self.frame_numbers(split, clips, times))
+
+    def identities(self, split: str, clips: RecordedClips, times: np.ndarray) -> np.ndarray:
+        return np.column_stack([clips.numbers, self.frame_numbers(split, clips, times)])
+
+    def clusters(self, split: str, clips: RecordedClips) -> np.ndarray:
+        return self.stores[split].clusters[clips.numbers]
 
     def frame_numbers(self, split: str, clips: RecordedClips, times: np.ndarray) -> np.ndarray:
         """Returns int `[batch, time]`, the frame numbers within each clip at `times`."""

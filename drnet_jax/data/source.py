@@ -58,7 +58,7 @@ class Source(abc.ABC):
         Args:
           num_frames: the least number of frames of each clip, at most `max_frames`.
           unlike: `num_clips` clips; each new clip shows other content than its counterpart here, if
-            the split has other content.
+            the split has other content, and is another clip, if it has several.
         """
 
     @abc.abstractmethod
@@ -74,6 +74,22 @@ class Source(abc.ABC):
 
     def frame_counts(self, split: str) -> np.ndarray | None:
         """Returns int `[num_clips]`, the number of different frames of each of `all_clips`."""
+        return None
+
+    def identities(self, split: str, clips: Clips, times: np.ndarray) -> np.ndarray | None:
+        """Returns what a sample of each clip consists of: equal rows are equal samples.
+
+        int `[batch, 1 + time]`, the number of the clip in the split and its frames at `times`,
+        which are as for `frames`. None if clips are generated without end.
+        """
+        return None
+
+    def clusters(self, split: str, clips: Clips) -> np.ndarray | None:
+        """Returns int `[batch]`, equal for clips that may depend on each other.
+
+        These are clips of the same object or person, or from the same file. None if clips are
+        generated without end: all are independent.
+        """
         return None
 
     def has_labels(self, num_frames: int) -> bool:

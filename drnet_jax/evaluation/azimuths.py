@@ -73,17 +73,23 @@ def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def records(
-    errors: Mapping[str, np.ndarray], steps: np.ndarray, num_frames: int, seed: int
+    errors: Mapping[str, np.ndarray],
+    steps: np.ndarray,
+    num_frames: int,
+    seed: int,
+    clusters: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Returns the scores at each step and for each turn, from errors `[clips, steps]` by answer.
 
+    `seed` and `clusters` determine the intervals, as for `metrics.bootstrap`.
     Medians, because an object that looks alike from two sides may be read as seen from the other.
     """
-    median = functools.partial(metrics.bootstrap_median, seed=seed)
+    median = functools.partial(metrics.bootstrap_median, seed=seed, clusters=clusters)
+    share = functools.partial(metrics.bootstrap, seed=seed, clusters=clusters)
     record = {"azimuth_error": {name: median(e) for name, e in errors.items()}}
     record["azimuth_error"]["chance"] = CHANCE
     for limit in NEAR:
-        near = {name: metrics.bootstrap(e <= limit, seed) for name, e in errors.items()}
+        near = {name: share(e <= limit) for name, e in errors.items()}
         record[f"azimuth_within_{limit}"] = near
     turns = [turn for turn in TURNS if turn * num_frames <= steps[-1]]
     record["turns"] = {"num_frames": num_frames, "numbers": turns}

@@ -15,7 +15,7 @@ from absl import logging
 
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array, as_float
-from drnet_jax.evaluation import metrics
+from drnet_jax.evaluation import metrics, samples
 from drnet_jax.models import inference
 from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import DrnetState, NetworkState
@@ -35,11 +35,13 @@ def score(run: Run, state: DrnetState, mean_frame: Array) -> dict[str, Any]:
     """Returns the record `collapse`, and logs its warnings.
 
     `NUM_CLIPS` contents are each decoded in as many poses of other clips. A spread is the root
-    mean square deviation from the mean, for pixels in [0, 1].
+    mean square deviation from the mean, for pixels in [0, 1]; those over contents are None if there
+    is only one clip.
     """
     key_a, key_b, key_t = jax.random.split(prng.stream(run.key, "collapse"), 3)
     a = run.source.sample("test", key_a, NUM_CLIPS)
     b = run.source.sample("test", key_b, NUM_CLIPS, unlike=a)
+    num_clips = samples.distinct(run.source, "test", a).counts["num_clips"]
     own = run.source.frames("test", a, np.array([0]))[:, 0]
     times = run.source.random_times("test", b, key_t, NUM_CLIPS)
     others = run.source.frames("test", b, times)  # [clips, time, ...]
@@ -47,13 +49,15 @@ def score(run: Run, state: DrnetState, mean_frame: Array) -> dict[str, Any]:
     content, decoded, psnr = jax.device_get(answers)
     own, others = own / 255, others / 255
     record = {
-        "num_clips": NUM_CLIPS,
+        "num_clips": num_clips,
         # None for a model without content.
         "content_spread": relative_spread(content) if content.size else None,
         "frames_over_contents": {"model": spread(decoded, 0), "truth": spread(own, 0)},
         "frames_over_poses": {"model": spread(decoded, 1), "truth": spread(others, 1)},
         "reconstruction_psnr": {name: float(value) for name, value in psnr.items()},
     }
+    if num_clips < 2:  # The contents of one clip should be alike.
+        record |= dict.fromkeys(("content_spread", "frames_over_contents"))
     record["warnings"] = find(record)
     for warning in record["warnings"]:
         logging.warning("COLLAPSED: %s", warning)
@@ -63,7 +67,8 @@ def score(run: Run, state: DrnetState, mean_frame: Array) -> dict[str, Any]:
 def find(record: dict[str, Any]) -> list[str]:
     """Returns what has collapsed, in words, from the other entries of the record `collapse`."""
     contents, poses = record["frames_over_contents"], record["frames_over_poses"]
-    flat = {name: _share(s) < ALIKE for name, s in (("contents", contents), ("poses", poses))}
+    spreads = {"contents": contents, "poses": poses}
+    flat = {name: s is not None and _share(s) < ALIKE for name, s in spreads.items()}
     found = []
     if all(flat.values()):
         found.append("all decoded frames are alike, whatever the content and the pose.")

@@ -53,13 +53,14 @@ def score(run: Run, state: DrnetState) -> dict[str, Any] | None:
 
     encode = functools.partial(encode, state.autoencoder)
     codes = {split: _encode(run, encode, split, clips[split]) for split in clips}
+    clusters = run.source.clusters("test", clips["test"])
     record = {
         "num_frames": NUM_FRAMES,
         "num_clips": {split: len(labels) for split, labels in classes.items()},
     }
     for name in ("pose", "content"):
         fit, test = codes["train"][name], codes["test"][name]
-        arguments = (fit, classes["train"], test, classes["test"], run.config.seed)
+        arguments = (fit, classes["train"], test, classes["test"], run.config.seed, clusters)
         record[name] = curve(*arguments) if fit.shape[1] else None
     return record
 
@@ -70,6 +71,7 @@ def curve(
     test_codes: np.ndarray,
     test_classes: np.ndarray,
     seed: int,
+    clusters: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Returns the accuracy of multinomial logistic regression over the number of labeled clips.
 
@@ -80,6 +82,7 @@ def curve(
       test_classes: int `[test_clips]`.
       seed: determines which clips are labeled; the same seed makes codes comparable. A draw with
         more labeled clips contains the draw with fewer.
+      clusters: int `[test_clips]`, as for `metrics.bootstrap`.
 
     Returns:
       Lists over `num_labeled`, the labeled clips per class; the last entry stands for all clips
@@ -114,7 +117,7 @@ def curve(
         "low": low.tolist(),
         "high": high.tolist(),
         "draws": [draw.tolist() for draw in draws],
-        "over_clips": metrics.bootstrap(per_clip, seed),
+        "over_clips": metrics.bootstrap(per_clip, seed, clusters=clusters),
         "chance": metrics.majority_share(test_classes),
     }
 

@@ -14,7 +14,7 @@ from drnet_jax.base.arrays import Array
 from drnet_jax.data import source as source_lib
 from drnet_jax.data.source import Clips
 from drnet_jax.evaluation import disentanglement as blocks
-from drnet_jax.evaluation import probes
+from drnet_jax.evaluation import probes, samples
 from drnet_jax.models import inference
 from drnet_jax.models.state import DrnetState, NetworkState
 from drnet_jax.runs.run import Run
@@ -40,11 +40,13 @@ class Codes:
       factors: by name; a factor of content is int `[frames]`, classes from 0 on, a factor of pose
         float `[frames, values]`.
       clips: int `[frames]`, the clip of each frame.
+      clusters: int `[frames]`, as for `metrics.bootstrap`.
     """
 
     vectors: dict[str, np.ndarray]
     factors: dict[str, np.ndarray]
     clips: np.ndarray
+    clusters: np.ndarray | None = None
 
     @property
     def names(self) -> list[str]:
@@ -97,8 +99,8 @@ def score(run: Run, state: DrnetState) -> dict[str, Any]:
 
 
 def _collect(run: Run, encode: Encoder, split: str, num_clips: int) -> Codes | None:
-    """Returns the codes of one random frame of each clip; None if its factors are unknown."""
-    source, parts = run.source, []
+    """Returns the codes of random frames of random clips; None if their factors are unknown."""
+    source, parts, drawn = run.source, [], []
     for number in range(-(-num_clips // _BATCH_SIZE)):
         keys = jax.random.split(prng.stream(run.key, f"probes {split}", number))
         clips = source.sample(split, keys[0], min(_BATCH_SIZE, num_clips))
@@ -111,8 +113,14 @@ def _collect(run: Run, encode: Encoder, split: str, num_clips: int) -> Codes | N
         if numbers is None:
             numbers = number * _BATCH_SIZE + np.arange(len(times))
         pose = {name: values[:, 0] for name, values in factors.pose.items()}
-        parts.append(Codes(vectors, {**factors.content, **pose}, numbers))
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+        clusters = source.clusters(split, clips)
+        parts.append(Codes(vectors, {**factors.content, **pose}, numbers, clusters))
+        drawn.append((clips, times))
+    codes, (clips, times) = jax.tree.map(
+        lambda *arrays: np.concatenate(arrays), *zip(parts, drawn, strict=True)
+    )
+    # A frame that was drawn twice is one sample.
+    return source_lib.select(codes, samples.distinct(source, split, clips, times=times).rows)
 
 
 def _held_out(clips: np.ndarray) -> np.ndarray:
@@ -142,7 +150,7 @@ def probe_all(fit: Codes, tests: dict[str, Codes], seed: int) -> list[dict[str, 
                 target = codes.factors[factor]
                 # A probe cannot name a class it has never seen, say that of a held-out object.
                 known = not is_class or np.isin(target, fitted).all()
-                record[name] = score(codes.vectors[code], target) if known else None
+                record[name] = score(codes.vectors[code], target, codes.clusters) if known else None
             records.append(record)
     return records
 
@@ -155,11 +163,15 @@ def _probe(kind: str, codes: np.ndarray, targets: np.ndarray, seed: int) -> Call
         return targets if targets.ndim == 1 else (targets - mean) / deviation
 
     model = probes.fit(kind, codes, scaled(targets), seed)
-    return lambda codes, targets: probes.score(model, codes, scaled(targets), seed)
+    return lambda codes, targets, clusters=None: probes.score(
+        model, codes, scaled(targets), seed, clusters
+    )
 
 
 def _score_pairs(run: Run, encode: Encoder) -> dict[str, Any]:
     """Returns the area under the curve of fresh discriminators on pairs of held-out clips.
+
+    A clip is never paired with itself as another one: without two clips, all scores are None.
 
     `same_clip`: two poses at random times of a clip. Motion alone may give these away:
       `same_clip_by_factors` is the score of a discriminator that sees the true factors of pose.
@@ -167,24 +179,36 @@ def _score_pairs(run: Run, encode: Encoder) -> dict[str, Any]:
       the pose gives these away.
     """
     count, seed = run.config.evaluation.probe_clips, run.config.seed
-    train = _encode_pairs(run, encode, "train", count)
-    test = _encode_pairs(run, encode, "test", count // 2)
+    train, fitted = _encode_pairs(run, encode, "train", count)
+    test, scored = _encode_pairs(run, encode, "test", count // 2)
     record = dict.fromkeys(("same_clip", "same_clip_by_factors", "same_objects"))
+    if min(each.counts["num_clips"] for each in (fitted, scored)) < 2:
+        return record
+    others = [samples.partners(fitted.clips, shift) for shift in (1, 2)]
+    partners, clusters = samples.partners(scored.clips, 1), scored.clusters
+    if clusters is not None:
+        clusters = np.stack([clusters, clusters[partners]], axis=1)
     for name, same in train.items():
-        # Rolling the second codes along the clips pairs each first code with another clip's.
-        others = [np.roll(same[:, 1], shift, axis=0) for shift in (1, 2)]
-        different = np.concatenate([np.stack([same[:, 0], other], axis=1) for other in others])
+        # Each first code with the second one of another clip.
+        different = np.concatenate(
+            [np.stack([same[:, 0], same[rows, 1]], axis=1) for rows in others]
+        )
         model = probes.fit_pair_classifier(np.concatenate([same, same[:, ::-1]]), different, seed)
         positive = test[name]
-        negative = np.stack([positive[:, 0], np.roll(positive[:, 1], 1, axis=0)], axis=1)
+        negative = np.stack([positive[:, 0], positive[partners, 1]], axis=1)
         scores = [model.predict_proba(probes.pair_features(p))[:, 1] for p in (positive, negative)]
-        record[name] = probes.area_under_curve(*scores, seed)
+        record[name] = probes.area_under_curve(*scores, seed, clusters)
     return record
 
 
-def _encode_pairs(run: Run, encode: Encoder, split: str, num_clips: int) -> dict[str, np.ndarray]:
-    """Returns pairs of codes `[clips, 2, dims]` that belong together, by kind."""
-    source, parts = run.source, []
+def _encode_pairs(
+    run: Run, encode: Encoder, split: str, num_clips: int
+) -> tuple[dict[str, np.ndarray], samples.Samples]:
+    """Returns distinct pairs of codes `[clips, 2, dims]` that belong together, by kind.
+
+    Also returns the samples that these are of.
+    """
+    source, parts, drawn = run.source, [], []
 
     def poses(clips: Clips, times: np.ndarray) -> np.ndarray:
         frames = source.frames(split, clips, times)
@@ -206,7 +230,12 @@ def _encode_pairs(run: Run, encode: Encoder, split: str, num_clips: int) -> dict
             first = pairs["same_clip"][:, :1]
             pairs["same_objects"] = np.concatenate([first, poses(others, at)], axis=1)
         parts.append(pairs)
-    return jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
+        drawn.append((clips, times))
+    pairs, (clips, times) = jax.tree.map(
+        lambda *arrays: np.concatenate(arrays), *zip(parts, drawn, strict=True)
+    )
+    different = samples.distinct(source, split, clips, times=times)
+    return source_lib.select(pairs, different.rows), different
 
 
 def score_blocks(fit: Codes, test: Codes, seed: int) -> dict[str, Any] | None:
@@ -251,7 +280,7 @@ def score_blocks(fit: Codes, test: Codes, seed: int) -> dict[str, Any] | None:
 def _shuffle_losses(fit: Codes, test: Codes, factor: str, seed: int) -> dict[str, float]:
     """Returns the skill that a linear probe of `factor` loses if a block is shuffled, by block."""
     score, target = _probe("linear", fit.both(), fit.factors[factor], seed), test.factors[factor]
-    intact = score(test.both(), target)
+    intact = score(test.both(), target, test.clusters)
     chance = intact["chance"]
 
     def skill(score: dict[str, float]) -> float:
@@ -262,6 +291,6 @@ def _shuffle_losses(fit: Codes, test: Codes, factor: str, seed: int) -> dict[str
         shuffled = [test.both(shuffle=code, rng=rng) for _ in range(NUM_SHUFFLES)]
         loss = skill(intact) - float(np.mean([skill(score(codes, target)) for codes in shuffled]))
         # A loss counts only if it exceeds the noise and the intact probe beats chance.
-        is_real = loss > NOISE and intact["low"] > chance
+        is_real = loss > NOISE and intact["low"] is not None and intact["low"] > chance
         losses[code] = min(loss, 1.0) if is_real else 0.0  # No probe can lose more than all.
     return losses

@@ -17,6 +17,10 @@ MAX_PSNR = 100.0
 NUM_RESAMPLES = 1000
 """Bootstrap resamples behind an interval."""
 
+FEWEST_CLUSTERS = 10
+"""With 8, an interval that should cover the truth in 95 % of all cases does so in 86 %; source:
+docs/evaluation.md."""
+
 
 def picture_scores(predicted: jax.Array, target: jax.Array) -> dict[str, jax.Array]:
     """Returns every picture score by name, one value per frame.
@@ -105,50 +109,95 @@ def bootstrap(
     seed: int,
     statistic: Callable[[np.ndarray], np.ndarray] = lambda means: means,
     *,
+    clusters: np.ndarray | None = None,
     centered: bool = False,
 ) -> dict[str, Any]:
-    """Returns a statistic of the mean clip and the ends of its 95 % bootstrap interval over clips.
+    """Returns a statistic of the mean sample and the ends of its 95 % bootstrap interval.
 
     Args:
-      values: `[clips, ...]`.
+      values: `[samples, ...]`.
       seed: determines the resamples.
-      statistic: a function of means over clips, `[..., *values.shape[1:]]`; by default the means
+      statistic: a function of means over samples, `[..., *values.shape[1:]]`; by default the means
         themselves.
+      clusters: what is independent, and so what is resampled. None if all samples are; int
+        `[samples]`, equal for samples that may depend on each other; or int `[samples, 2]`, the
+        clusters of both clips of a pair.
       centered: whether to shift the interval so that the mean of the resampled statistics is the
         statistic itself. Resampling biases some statistics: an entropy falls with every clip that
         a resample misses, and the interval could miss the entropy itself.
 
     Returns:
-      `mean` (the statistic), `low` and `high`: floats, or lists if the statistic has axes.
+      `mean` (the statistic), `low` and `high`: floats, or lists if the statistic has axes. The ends
+      are None if there are too few clusters for any interval: one, or two of pairs.
     """
     values = np.asarray(values, np.float64)
-    resampled = statistic(np.tensordot(_resample(len(values), seed), values, axes=1))
     mean = np.asarray(statistic(values.mean(axis=0)))
+    weights = _weights(len(values), seed, clusters)
+    if weights is None:
+        return _without_interval(mean)
+    resampled = statistic(np.tensordot(weights, values, axes=1))
     bias = resampled.mean(axis=0) - mean if centered else 0.0
     low, high = np.percentile(resampled, [2.5, 97.5], axis=0) - bias
     return {"mean": mean.tolist(), "low": low.tolist(), "high": high.tolist()}
 
 
-@functools.lru_cache(maxsize=8)  # An evaluation uses the same resamples hundreds of times.
-def _resample(num_clips: int, seed: int) -> np.ndarray:
-    """Returns the weights of clips in each resample, `[NUM_RESAMPLES, num_clips]`."""
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(num_clips, size=(NUM_RESAMPLES, num_clips))
-    return np.stack([np.bincount(row, minlength=num_clips) for row in rows]) / num_clips
+def _weights(num_samples: int, seed: int, clusters: np.ndarray | None) -> np.ndarray | None:
+    """Returns the weights of samples in each resample, `[resamples, num_samples]`; each sums to 1.
 
+    None if there are too few clusters. A cluster is drawn with all its samples. The weight of a
+    pair is the product of those of its clusters, as pairs that share one depend on each other.
 
-def bootstrap_median(values: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns the medians over clips of `values`, `[clips, ...]`, and their intervals.
-
-    `mean` is the median; if `values` have more axes, each entry is a list.
+    Source: Field & Welsh 2007, "Bootstrapping clustered data"; for pairs, Owen 2007, "The
+    pigeonhole bootstrap".
     """
-    rows = np.random.default_rng(seed).integers(len(values), size=(NUM_RESAMPLES, len(values)))
+    if clusters is None:
+        return _resample(num_samples, seed) if num_samples > 1 else None
+    names, numbers = np.unique(clusters, return_inverse=True)
+    # Whatever resample of two clusters has a pair at all has all pairs, equally often.
+    if len(names) <= clusters.ndim:
+        return None
+    drawn, numbers = _resample(len(names), seed), numbers.reshape(num_samples, -1)
+    weights = drawn[:, numbers[:, 0]]
+    if clusters.ndim == 2:
+        # A pair within one cluster comes with it. It weighs as much as others on average.
+        within = (1 - 1 / len(names)) / len(names)
+        weights *= np.where(np.equal(*numbers.T), within, drawn[:, numbers[:, 1]])
+    sums = weights.sum(axis=1, keepdims=True)
+    kept = sums[:, 0] > 0  # A resample of few clusters may have no pair.
+    return weights[kept] / sums[kept]
 
-    def ends(column: np.ndarray) -> np.ndarray:
-        return np.percentile(np.median(column[rows], axis=1), [2.5, 97.5])
 
-    low, high = np.apply_along_axis(ends, 0, values)
+@functools.lru_cache(maxsize=8)  # An evaluation uses the same resamples hundreds of times.
+def _resample(num_clusters: int, seed: int) -> np.ndarray:
+    """Returns the weights of clusters in each resample, `[NUM_RESAMPLES, num_clusters]`."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(num_clusters, size=(NUM_RESAMPLES, num_clusters))
+    return np.stack([np.bincount(row, minlength=num_clusters) for row in rows]) / num_clusters
+
+
+def _without_interval(mean: np.ndarray) -> dict[str, Any]:
+    ends = np.full(mean.shape, None).tolist()
+    return {"mean": mean.tolist(), "low": ends, "high": ends}
+
+
+def bootstrap_median(
+    values: np.ndarray, seed: int, *, clusters: np.ndarray | None = None
+) -> dict[str, Any]:
+    """Returns the medians over samples of `values`, `[samples, ...]`, and their intervals.
+
+    `mean` is the median; if `values` have more axes, each entry is a list. `clusters` are int
+    `[samples]`, and the ends may be None, as for `bootstrap`.
+    """
     median = np.median(values, axis=0)
+    clusters = np.arange(len(values)) if clusters is None else clusters
+    members = [np.flatnonzero(clusters == name) for name in np.unique(clusters)]
+    if len(members) < 2:
+        return _without_interval(median)
+    rng = np.random.default_rng(seed)
+    resamples = rng.integers(len(members), size=(NUM_RESAMPLES, len(members)))
+    rows = (np.concatenate([members[i] for i in resample]) for resample in resamples)
+    medians = np.stack([np.median(values[each], axis=0) for each in rows])
+    low, high = np.percentile(medians, [2.5, 97.5], axis=0)
     return {"mean": median.tolist(), "low": low.tolist(), "high": high.tolist()}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from drnet_jax.base import prng
 from drnet_jax.data import source as source_lib
 from drnet_jax.data.source import Clips
-from drnet_jax.evaluation import metrics
+from drnet_jax.evaluation import metrics, samples
 from drnet_jax.evaluation.held_out import roll_out
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
@@ -36,16 +36,19 @@ def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, A
     the last observed one.
     """
     step = run.config.evaluation.horizon
-    _, generated, truth = roll_out(run, state, predictor, sample(run), step)
+    clips = sample(run)
+    drawn = samples.distinct(run.source, "test", clips)
+    clips = source_lib.select(clips, drawn.rows)
+    _, generated, truth = roll_out(run, state, predictor, clips, step)
     queries = np.concatenate([generated[:, -1], truth[:, -1]])
     distances = find(queries, training_frames(run), 1)[1][:, 0]
     searched, known = num_training_frames(run)
-    record = {"step": step, "num_clips": len(generated)}
+    record = {"step": step, **drawn.counts}
     record |= {"num_training_frames": searched, "num_known_frames": known}
     for name, closest in zip(("generated", "real"), np.split(distances, 2), strict=True):
         values = np.percentile(closest, PERCENTILES)
         record[name] = {
-            "median": metrics.bootstrap_median(closest, run.config.seed),
+            "median": metrics.bootstrap_median(closest, run.config.seed, clusters=drawn.clusters),
             "percentiles": {str(p): float(v) for p, v in zip(PERCENTILES, values, strict=True)},
         }
     return record

@@ -48,16 +48,23 @@ def _fit(model: Any, codes: np.ndarray, targets: np.ndarray) -> Pipeline:
         return make_pipeline(StandardScaler(), model).fit(codes, targets)
 
 
-def score(model: Pipeline, codes: np.ndarray, targets: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns the score of a fitted probe with its interval over clips, and `chance`.
+def score(
+    model: Pipeline,
+    codes: np.ndarray,
+    targets: np.ndarray,
+    seed: int,
+    clusters: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """Returns the score of a fitted probe with its interval, and `chance`.
 
+    `seed` and `clusters`, int `[clips]`, determine the interval, as for `metrics.bootstrap`.
     For classes this is the accuracy, and chance the share of the most frequent class; for values
     it is R^2, the mean over columns, and chance is 0.
     """
     predicted = model.predict(codes).reshape(targets.shape)
     if targets.ndim == 1:
         chance = metrics.majority_share(targets)
-        return metrics.bootstrap(predicted == targets, seed) | {"chance": chance}
+        return metrics.bootstrap(predicted == targets, seed, clusters=clusters) | {"chance": chance}
     # [clips, 2, values]
     squares = np.stack([(predicted - targets) ** 2, (targets - targets.mean(axis=0)) ** 2], axis=1)
 
@@ -65,7 +72,7 @@ def score(model: Pipeline, codes: np.ndarray, targets: np.ndarray, seed: int) ->
         ratios = means[..., 0, :] / np.maximum(means[..., 1, :], 1e-12)
         return np.mean(1 - ratios, axis=-1)
 
-    return metrics.bootstrap(squares, seed, r_squared) | {"chance": 0.0}
+    return metrics.bootstrap(squares, seed, r_squared, clusters=clusters) | {"chance": 0.0}
 
 
 def fit_pair_classifier(same: np.ndarray, different: np.ndarray, seed: int) -> Pipeline:
@@ -88,11 +95,14 @@ def pair_features(pairs: np.ndarray) -> np.ndarray:
     return np.concatenate([pairs[:, 0], pairs[:, 1], distance], axis=1)
 
 
-def area_under_curve(positive: np.ndarray, negative: np.ndarray, seed: int) -> dict[str, Any]:
+def area_under_curve(
+    positive: np.ndarray, negative: np.ndarray, seed: int, clusters: np.ndarray | None = None
+) -> dict[str, Any]:
     """Returns how often a positive score exceeds a negative one; a tie counts as half.
 
     `positive` and `negative` are `[clips]`, the scores of one pair of each kind for every clip. The
-    interval is that of the linearized statistic.
+    interval is that of the linearized statistic. `clusters` are int `[clips, 2]`, those of both
+    clips of the negative pairs, as for `metrics.bootstrap`.
 
     Source: DeLong et al. 1988, "Comparing the areas under two or more correlated ROC curves".
     """
@@ -103,4 +113,4 @@ def area_under_curve(positive: np.ndarray, negative: np.ndarray, seed: int) -> d
 
     above_negatives = below(negative, positive)
     values = above_negatives + (1 - below(positive, negative)) - above_negatives.mean()
-    return metrics.bootstrap(values, seed) | {"chance": 0.5}
+    return metrics.bootstrap(values, seed, clusters=clusters) | {"chance": 0.5}

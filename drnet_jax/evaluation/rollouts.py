@@ -12,7 +12,7 @@ from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array, as_float
 from drnet_jax.data.ground_truth import Objects
 from drnet_jax.data.source import Clips
-from drnet_jax.evaluation import azimuths, metrics
+from drnet_jax.evaluation import azimuths, metrics, samples
 from drnet_jax.evaluation.judges import scores as judge_scores
 from drnet_jax.evaluation.judges.classifier import Judge
 from drnet_jax.models import inference
@@ -46,25 +46,26 @@ def score(
     """
     config = run.config.evaluation
     values = _measure(run, state, predictor, judge, mean_frame)
-    steps, pictures = values.pop("steps"), values.pop("pictures")
+    steps, pictures, drawn = (values.pop(name) for name in ("steps", "pictures", "samples"))
     turn = run.source.truth.turn_length("test")
-    interval = functools.partial(metrics.bootstrap, seed=run.config.seed)
+    clusters = {"seed": run.config.seed, "clusters": drawn.clusters}
+    interval = functools.partial(metrics.bootstrap, **clusters)
     near = steps <= config.horizon
     prediction = {
         "horizon": min(config.horizon, int(steps[-1])),
-        "num_clips": config.rollout_clips,
+        **drawn.counts,
         **jax.tree.map(lambda scores: interval(scores[:, near].mean(axis=1)), pictures),
     }
     rollout = {
-        "num_clips": config.rollout_clips,
+        **drawn.counts,
         "steps": steps.tolist(),
         "horizons": [h for h in _horizons(turn) if h <= steps[-1]],
     }
     for key in ("psnr", "ssim", "mse", "mae"):
         rollout[key] = {name: interval(scores[key]) for name, scores in pictures.items()}
-    rollout |= _records(values, steps, run.config.seed) | dict.fromkeys(azimuths.NAMES)
+    rollout |= _records(values, steps, **clusters) | dict.fromkeys(azimuths.NAMES)
     if turn:
-        rollout |= azimuths.records(values["azimuths"], steps, turn, run.config.seed)
+        rollout |= azimuths.records(values["azimuths"], steps, turn, **clusters)
     return {"prediction": prediction, "rollout": rollout}
 
 
@@ -86,7 +87,10 @@ def _horizons(turn: int | None) -> list[int]:
 
 
 def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
-    """Returns values by clip and scored step, and these `steps`; all are on the host."""
+    """Returns values by sample and scored step, these `steps`, and the distinct `samples`.
+
+    All are on the host.
+    """
     config, source = run.config, run.source
     num_observed, num_clips = config.predictor.num_observed, config.evaluation.rollout_clips
     num_steps = min(config.evaluation.rollout_steps, source.max_frames - num_observed)
@@ -99,7 +103,7 @@ def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
     roll_out = _make_rollout(run, state, predictor, num_steps, decoded)
     draw_true_poses = _make_oracle(run, state)
     measure = jax.jit(functools.partial(_measure_frames, at=at))
-    batches = []
+    batches, continued = [], []
     for number in range(-(-num_clips // batch_size)):
         key = prng.stream(run.key, "rollout evaluation", number)
         clips = source.sample("test", key, batch_size, num_frames=num_observed + num_steps)
@@ -122,10 +126,15 @@ def _measure(run, state, predictor, judge, mean_frame) -> dict[str, Any]:
             if judge is not None:
                 values |= _judge(judge, objects, scored, observed[:, -1:], at + 1)
         batches.append(jax.device_get(values))
-    values = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_clips], *batches)
+        continued.append(clips)
+    values, clips = jax.tree.map(
+        lambda *arrays: np.concatenate(arrays)[:num_clips], *zip(batches, continued, strict=True)
+    )
+    different = samples.distinct(source, "test", clips)
+    values = jax.tree.map(lambda v: v[different.rows], values)
     if judge is not None:
         values["chance"] = judge.record["chance"]
-    return values | {"steps": steps}
+    return values | {"steps": steps, "samples": different}
 
 
 def _make_rollout(
@@ -238,12 +247,14 @@ def _judge(
     }
 
 
-def _records(values: dict[str, Any], steps: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns the scores at each step, from values by clip and step."""
+def _records(
+    values: dict[str, Any], steps: np.ndarray, *, seed: int, clusters: np.ndarray | None
+) -> dict[str, Any]:
+    """Returns the scores at each step, from values by sample and step."""
     real_change = values["change"]["truth"].mean()
     real_sharpness = values["sharpness"].pop("truth").mean()
     frozen = {name: change < FROZEN * real_change for name, change in values["change"].items()}
-    interval = functools.partial(metrics.bootstrap, seed=seed)
+    interval = functools.partial(metrics.bootstrap, seed=seed, clusters=clusters)
     record = {
         "sharpness": {n: interval(v / real_sharpness) for n, v in values["sharpness"].items()},
         "frozen": {name: interval(v) for name, v in frozen.items()},
@@ -261,11 +272,11 @@ def _records(values: dict[str, Any], steps: np.ndarray, seed: int) -> dict[str, 
     if "judged" in values:
         classes, in_view, judged = values["classes"][:, None], values["in_view"], values["judged"]
         record["identity"] = {"chance": values["chance"]} | {
-            name: judge_scores.share(p.argmax(axis=-1) == classes, in_view, seed)
+            name: judge_scores.share(p.argmax(axis=-1) == classes, in_view, seed, clusters)
             for name, p in judged.items()
         }
         record["inception"] = {
-            name: judge_scores.inception(p, in_view, seed)["inception_score"]
+            name: judge_scores.inception(p, in_view, seed, clusters)["inception_score"]
             for name, p in judged.items()
         }
     return record

@@ -6,17 +6,27 @@ from concurrent.futures import Future
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
 from drnet_jax.base import prng, sharding, stopping
 from drnet_jax.base.arrays import as_float
-from drnet_jax.evaluation import collapse, few_shot, leakage, neighbors, pde_sep, rollouts, swaps
+from drnet_jax.evaluation import (
+    collapse,
+    few_shot,
+    leakage,
+    neighbors,
+    pde_sep,
+    rollouts,
+    samples,
+    swaps,
+)
 from drnet_jax.evaluation.judges import actions as action_judge
 from drnet_jax.evaluation.judges import objects as object_judge
 from drnet_jax.evaluation.judges.classifier import Judge
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.runs.run import Run
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """The version of `evaluation.json`, raised when parts change; docs/evaluation.md describes it."""
 
 NUM_MEAN_CLIPS = 1000
@@ -71,9 +81,10 @@ def score_run(
 ) -> dict:
     """Returns the scores of held-out clips; the same seed gives the same clips.
 
-    A score is a mean over clips with the ends of its 95 % bootstrap interval. A part that the data
-    or the model does not allow is None. docs/evaluation.md describes every part. `first` are the
-    scores of the first stage, if they were begun before.
+    A score is a mean over distinct samples with the ends of its 95 % bootstrap interval over what
+    is independent. A part that the data or the model does not allow is None. docs/evaluation.md
+    describes every part. Logs the `warnings` of the record. `first` are the scores of the first
+    stage, if they were begun before.
     """
     config = run.config
     first = first or begin(run, drnet)
@@ -88,7 +99,6 @@ def score_run(
             "stand_in": run.source.stand_in,
             "split": "validation" if config.data.get("validation") else "test",
         },
-        "num_clips": config.evaluation.num_clips,
         "seed": config.seed,
         "steps": int(drnet.step),
         "judge": judge and judge.record,
@@ -106,7 +116,11 @@ def score_run(
         _begin("neighbors")
         record["neighbors"] = neighbors.score(run, drnet, predictor)
     _begin("waiting for the first stage's scores")
-    return record | first.record.result()
+    record |= first.record.result()
+    record["warnings"] = samples.warnings(record)
+    for warning in record["warnings"]:
+        logging.warning("%s", warning)
+    return record
 
 
 def _mean_frame(run: Run) -> jax.Array:
@@ -125,7 +139,11 @@ def _score_first_stage(run: Run, drnet: DrnetState, mean_frame: jax.Array) -> di
     _begin("few-shot classification")
     record["few_shot"] = few_shot.score(run, drnet)
     _begin("leakage")
-    return record | leakage.score(run, drnet)
+    record |= leakage.score(run, drnet)
+    record["warnings"] = samples.warnings(record)
+    for warning in record["warnings"]:
+        logging.warning("%s", warning)
+    return record
 
 
 def _begin(part: str) -> None:

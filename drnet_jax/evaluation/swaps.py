@@ -11,9 +11,10 @@ import numpy as np
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array, Tree, as_float
 from drnet_jax.data.source import Clips
-from drnet_jax.evaluation import metrics
+from drnet_jax.evaluation import metrics, samples
 from drnet_jax.evaluation.judges import scores as judge_scores
 from drnet_jax.evaluation.judges.classifier import Judge
+from drnet_jax.evaluation.samples import Samples
 from drnet_jax.models import inference
 from drnet_jax.models.pose_lstm import PoseLSTM
 from drnet_jax.models.registry import Networks
@@ -34,6 +35,9 @@ def score(
 ) -> dict[str, Any]:
     """Returns the records `reconstruction`, `swap`, `swap_judge` and `discriminator`.
 
+    Also returns `num_clips`, `num_samples` and `num_independent`, the numbers of clips behind the
+    reconstructions. Swaps and the discriminator need pairs of different clips.
+
     reconstruction: content of x^t and pose of x^(t+k), against x^(t+k): the mean over k from 1 to
       the horizon, and the scores at each k.
     swap: content of clip A at t and pose of clip B at t + horizon, against A's objects on B's
@@ -51,48 +55,61 @@ def score(
     horizons = swap_horizons(run)
     headline = horizons.index(config.evaluation.horizon)
     score_batch = compiled_scorer(run.networks, run.predictor, horizons, headline)
-    batches = []
+    batches, pairs = [], []
     for i in range(-(-num_clips // batch_size)):
         batch, clips = held_out_batch(run, prng.stream(run.key, "evaluation", i), batch_size)
         scores, swapped = jax.device_get(score_batch(state, variables, batch, mean_frame))
         if judge is not None:
             scores |= _judge_swaps(run, judge, swapped, clips)
         batches.append(scores)
-    values = jax.tree.map(lambda *arrays: np.concatenate(arrays)[:num_clips], *batches)
-    return _records(run, values)
-
-
-def _records(run: Run, values: dict[str, Any]) -> dict[str, Any]:
-    """Returns the records of `score`, from values by clip."""
-    seed, horizons = run.config.seed, swap_horizons(run)
-    interval = functools.partial(metrics.bootstrap, seed=seed)
-    reconstruction = {
-        name: jax.tree.map(lambda steps: interval(steps.mean(axis=1)), answer)
-        for name, answer in values["reconstruction"].items()
+        pairs.append(clips)
+    values, (a, b) = jax.tree.map(
+        lambda *arrays: np.concatenate(arrays)[:num_clips], *zip(batches, pairs, strict=True)
+    )
+    t = config.predictor.num_observed - 1
+    own = samples.distinct(run.source, "test", a, times=np.array([t]))
+    different = samples.distinct(run.source, "test", a, b, times=np.array([t]))
+    reconstruction = jax.tree.map(lambda v: v[own.rows], values.pop("reconstruction"))
+    values = jax.tree.map(lambda v: v[different.rows], values)
+    return own.counts | {
+        "reconstruction": _reconstruction(run, reconstruction, own),
+        **_records(run, values, different),
     }
-    by_step = jax.tree.map(interval, values["reconstruction"])
+
+
+def _reconstruction(run: Run, values: dict[str, Any], own: Samples) -> dict[str, Any]:
+    """Returns the record `reconstruction`, from values by sample and step."""
+    interval = functools.partial(metrics.bootstrap, seed=run.config.seed, clusters=own.clusters)
+    record = jax.tree.map(lambda steps: interval(steps.mean(axis=1)), values)
     steps = list(range(1, run.config.evaluation.horizon + 1))
-    swap = swap_judge = None
-    if "swap" in values:
-        counted = values["swap_counted"]
-        swaps = [
-            {"horizon": horizon}
-            | jax.tree.map(lambda v, i=i: interval(v[counted[:, i], i]), values["swap"])
-            for i, horizon in enumerate(horizons)
-        ]
+    by_step = {"steps": steps} | jax.tree.map(interval, values)
+    return record.pop("model") | record | {"by_step": by_step}
+
+
+def _records(run: Run, values: dict[str, Any], pairs: Samples) -> dict[str, Any]:
+    """Returns the other records of `score`, from values by pair of clips."""
+    seed, horizons = run.config.seed, swap_horizons(run)
+    swap = swap_judge = accuracy = None
+    if "swap" in values and len(pairs.rows):
+        swaps = []
+        for i, horizon in enumerate(horizons):
+            counted = values["swap_counted"][:, i]
+            scores = jax.tree.map(lambda v, i=i, rows=counted: v[rows, i], values["swap"])
+            clusters = None if pairs.clusters is None else pairs.clusters[counted]
+            interval = functools.partial(metrics.bootstrap, seed=seed, clusters=clusters)
+            swaps.append({"horizon": horizon} | jax.tree.map(interval, scores))
         headline = horizons.index(run.config.evaluation.horizon)
         swap = swaps[headline] | {"by_horizon": swaps}
     if "judged" in values:
         swap_judge = judge_scores.swap_record(values["judged"], values["expected"], seed)
+    if "discriminator" in values and len(pairs.rows):
+        accuracy = metrics.bootstrap(values["discriminator"], seed, clusters=pairs.clusters)
     return {
-        "reconstruction": reconstruction.pop("model")
-        | reconstruction
-        | {"by_step": {"steps": steps} | by_step},
-        "swap": swap,  # None if the truth of a swap is unknown.
+        "swap": swap,  # None if the truth of a swap is unknown, or without two different clips.
         "swap_judge": swap_judge,
         "discriminator": {
-            # None for a model that was imported without a discriminator.
-            "accuracy": interval(values["discriminator"]) if "discriminator" in values else None,
+            # None without two different clips, or for a model imported without a discriminator.
+            "accuracy": accuracy,
             "chance": 0.5,
         },
     }

@@ -210,7 +210,7 @@ def _probed(inputs: Inputs, kind: str) -> tuple[dict[str, list], dict[str, float
         probe = dataclasses.replace(inputs, evaluation=record)
         ends = ("mean", "low", "high", "chance")
         score = {end: probe.number("held_out_clips", end) for end in ends}
-        if probe.at("probe") != kind or None in score.values():
+        if probe.at("probe") != kind or score["mean"] is None or score["chance"] is None:
             continue
         factor = str(probe.at("factor"))
         style = _CODES["content" if probe.at("code") == "content" else "pose"]

@@ -99,26 +99,26 @@ class Inputs:
         value = self.at(*path)
         return value if _is_number(value) else None
 
-    def score(self, *path: str) -> dict[str, float] | None:
-        """Returns `mean`, `low` and `high` of a score, or None.
-
-        A score without an interval has its mean at both ends.
-        """
+    def score(self, *path: str) -> dict[str, float | None] | None:
+        """Returns `mean`, `low` and `high` of a score, or None; unknown ends are None."""
         ends = {end: self.number(*path, end) for end in ("mean", "low", "high")}
-        if ends["mean"] is None:
-            return None
-        return {end: ends["mean"] if value is None else value for end, value in ends.items()}
+        return None if ends["mean"] is None else ends
 
     def rows(
         self, paths: Mapping[str, Sequence[str]], scores: Sequence[Sequence[str]]
-    ) -> list[tuple[str, list[dict[str, float] | None]]]:
+    ) -> list[tuple[str, list[dict[str, float | None] | None]]]:
         """Returns the `scores` under each of `paths`, by its name; empty rows are left out."""
         rows = [(name, [self.score(*path, *key) for key in scores]) for name, path in paths.items()]
         return [(name, cells) for name, cells in rows if any(cells)]
 
     def series(self, steps: Sequence[float], *path: str) -> dict[str, list[float]] | None:
-        """Returns `mean`, `low` and `high` of a score, lists as long as `steps`, or None."""
+        """Returns `mean`, `low` and `high` of a score, lists as long as `steps`, or None.
+
+        A score without intervals has its means at both ends.
+        """
         columns = {end: self.at(*path, end) for end in ("mean", "low", "high")}
+        if columns["low"] == columns["high"] == [None] * len(steps):
+            columns |= dict.fromkeys(("low", "high"), columns["mean"])
         if not steps or not all(map(_are_numbers, columns.values())):
             return None
         return columns if all(len(c) == len(steps) for c in columns.values()) else None

@@ -20,10 +20,11 @@ def render(template: str, **values: Any) -> str:
     filters = {
         "base64": lambda data: base64.b64encode(data).decode(),
         "count": count,
+        "fixed": lambda value, digits: f"{value:.{digits}f}",
         "number": number,
         "percent": lambda share, digits=0: f"{share:.{digits}%}",
         "plain": plain,
-        "rounded": wording.rounded,
+        "ends": wording.ends,
         "settings_groups": settings_groups,
         "signed": lambda value: f"{value:+.2f}".replace("-", _MINUS),
     }

@@ -158,8 +158,9 @@ def rows(
             axes.plot((chance, chance), (row - 0.4, row + 0.4), color=_COLORS["ink"], linewidth=1.5)
         for i, (style, score) in enumerate(marks):
             y = row + 0.35 * (i - (len(marks) - 1) / 2)
-            ends = np.clip((score["low"], score["high"]), low, high)
-            axes.plot(ends, (y, y), color=_COLORS[style])
+            if score["low"] is not None and score["high"] is not None:
+                ends = np.clip((score["low"], score["high"]), low, high)
+                axes.plot(ends, (y, y), color=_COLORS[style])
             # Shapes differ too, since not every reader can tell the colors apart.
             mean = np.clip(score["mean"], low, high)
             axes.plot((mean,), (y,), "s" if i else "o", markersize=9, color=_COLORS[style])

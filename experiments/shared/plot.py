@@ -233,10 +233,16 @@ def _draw_cells(axes: Axes, values: np.ndarray, ends: tuple[float, float] | None
 
 
 def _checked(name: str, values: Mapping[str, Any], *keys: str) -> dict[str, np.ndarray]:
-    """Returns `values` under `keys` and under mean, low and high, as arrays of equal length."""
+    """Returns `values` under `keys` and under mean, low and high, as arrays of equal length.
+
+    Ends that are all None are at the mean.
+    """
     if missing := {*keys, *_ENDS} - set(values):
         raise ValueError(f"{name} has no {', '.join(sorted(missing))}.")
     columns = {key: np.atleast_1d(np.asarray(values[key], float)) for key in (*keys, *_ENDS)}
+    for end in ("low", "high"):
+        if all(each is None for each in np.atleast_1d(values[end])):
+            columns[end] = columns["mean"]  # Too few independent clips for intervals.
     lengths = {key: column.size for key, column in columns.items()}
     if len(set(lengths.values())) != 1 or 0 in lengths.values():
         raise ValueError(f"{name} has lengths {lengths}; expected one length above 0.")

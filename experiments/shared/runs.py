@@ -20,8 +20,9 @@ from drnet_jax.runs.workdir import is_finished, stored_settings
 NO_TRUTH = generate.NO_TRUTH
 drnet_stage = train.drnet_stage
 
-# Version 5 has other names, and neither has the part `collapse`, which no figure reads.
-_VERSIONS = (5, 6, SCHEMA_VERSION)
+# Version 5 has other names; it and 6 lack the part `collapse`, which no figure reads. Up to 7,
+# intervals are over draws of clips, which are too narrow for recorded clips.
+_VERSIONS = (5, 6, 7, SCHEMA_VERSION)
 
 
 @dataclasses.dataclass(frozen=True)

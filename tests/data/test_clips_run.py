@@ -38,9 +38,11 @@ def test_everything_is_scored_and_reported(finished):
     record = json.loads((finished / "evaluation.json").read_text())
     assert record["data"]["stand_in"]
     assert record["data"]["name"] == "kth"
+    # One person is held out, so nothing tells how scores vary with the person.
+    assert record["num_clips"] > record["num_independent"] == 1
     for name in ("model", "copy_content_frame", "copy_pose_frame", "mean_frame"):
         psnr = record["swap"][name]["psnr"]
-        assert psnr["low"] <= psnr["mean"] <= psnr["high"]
+        assert psnr["mean"] > 0 and psnr["low"] is psnr["high"] is None
     # The position and scenario of people are known, but only digits have a judge.
     assert record["judge"] is None and record["rollout"]["identity"] is None
     assert {probe["factor"] for probe in record["leakage"]["probes"]} >= {"scenario", "position"}

@@ -34,6 +34,9 @@ class Squares:
     def all_clips(self, split, num_frames):
         return RecordedClips(np.arange(30), np.zeros(30, int))
 
+    def clusters(self, split, clips):
+        return clips.numbers
+
     def lengths(self, split, clips):
         return np.full(len(clips.numbers), 12)
 

@@ -139,6 +139,8 @@ def test_rollouts_of_turns_are_scored_and_summarized(model, monkeypatch):
         "rollout": rollout,
         "leakage": {"probes": None, "discriminator": {}},
         "discriminator": {"accuracy": None},
+        "collapse": {"warnings": []},
+        "warnings": [],
     }
     lines = [" ".join(line.split()) for line in summary.text(record).splitlines()]
     assert "azimuth error, median [deg] 10 10 10 10" in lines

@@ -29,7 +29,8 @@ def test_record_has_every_score_with_its_interval_and_is_documented(trained):
     record = json.loads((trained / "evaluation.json").read_text())
     check_documented(record)
     assert record["schema_version"] == score.SCHEMA_VERSION
-    assert record["num_clips"] == 10
+    for name in ("num_clips", "num_samples", "num_independent"):
+        assert record[name] == 10
     assert "embedded" in record["data"]["note"]
     for part in ("reconstruction", "prediction", "swap", "swap_judge", "rollout"):
         assert len(list(intervals(record[part]))) > 3
@@ -41,7 +42,8 @@ def test_record_has_every_score_with_its_interval_and_is_documented(trained):
     assert answers < record["swap"].keys()
     assert [swap["horizon"] for swap in record["swap"]["by_horizon"]] == [10, 95, 500]
     assert record["prediction"].keys() == {
-        *("horizon", "num_clips", "model", "copy_last_frame", "mean_frame"),
+        *("horizon", "num_clips", "num_samples", "num_independent"),
+        *("model", "copy_last_frame", "mean_frame"),
     }
 
 

@@ -79,6 +79,8 @@ def _plain_record():
         "reconstruction": {"psnr": interval, "ssim": interval},
         "leakage": {"probes": None, "discriminator": {}},
         "discriminator": {"accuracy": None},
+        "collapse": {"warnings": []},
+        "warnings": [],
     }
 
 

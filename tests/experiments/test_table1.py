@@ -45,6 +45,18 @@ def test_the_table_shows_toys_that_were_never_seen(pair):
     assert figure.numbers["percent"]["without"]["pose"]["mlp"]["mean"] == pytest.approx(61)
 
 
+def test_intervals_may_be_unknown(pair, tmp_path):
+    record = pair[0].scores
+    for probe in record["leakage"]["probes"]:
+        if probe["held_out_objects"]:
+            probe["held_out_objects"] |= {"low": None, "high": None}
+    writer.write_json(tmp_path / "evaluation.json", record)
+    few = dataclasses.replace(pair[0], run=dataclasses.replace(pair[0].run, workdir=tmp_path))
+    (figure,) = table1_norb.draw(few, pair[1])
+    assert figure.tables[0].rows[1] == ["beta = 0.1, pose", *["23.0 [no interval]"] * 2]
+    assert np.isnan(figure.arrays["low"][0]).all() and figure.arrays["low"][1, 0, 0] == 70
+
+
 def test_values_of_the_paper_are_only_shown_for_its_data(pair):
     (figure,) = table1_norb.draw(*pair)
     shown = f"{figure.tables[0]} {figure.numbers} {figure.caption}"

@@ -1,4 +1,7 @@
+import json
+
 import pytest
+from etils import epath
 
 from drnet_jax.report import inputs, markup
 
@@ -54,3 +57,13 @@ def test_nested_settings_are_grouped_by_dotted_names():
     groups = {"": {"seed": 1}, "a": {"d": None}, "a.b": {"c": [1, "x"]}}
     assert markup.settings_groups(record) == groups
     assert [markup.plain(value) for value in (1, [1, "x"], None)] == ["1", "1, x", "null"]
+
+
+def test_unknown_ends_of_intervals(tmp_path):
+    unknown = {"mean": [2.0, 3.0], "low": [None, None], "high": [None, None]}
+    scores = {"one": {"mean": 2.0, "low": None, "high": None}, "many": unknown}
+    (tmp_path / "evaluation.json").write_text(json.dumps(scores))
+    read = inputs.Inputs.read(epath.Path(tmp_path))
+    assert read.score("one") == scores["one"]
+    # A chart has no band there.
+    assert read.series([1, 2], "many") == {key: [2.0, 3.0] for key in unknown}

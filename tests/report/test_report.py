@@ -143,6 +143,20 @@ def test_empty_folder_says_what_is_missing(tmp_path):
     assert not _count(page, "img") and not _count(page, "svg")
 
 
+def test_too_few_clips_and_scores_without_intervals_are_told(workdir):
+    words = _read(
+        workdir,
+        num_clips=3,
+        num_samples=20,
+        num_independent=2,
+        warnings=["Only 2 independent clips."],
+        swap={"model": {"psnr": {"mean": 21.5, "low": None, "high": None}}},
+    )[1]
+    assert "Only 2 independent clips." in words
+    assert "3 held-out clips (20 samples in 2 independent groups)" in words
+    assert "21.50 no interval" in words
+
+
 def test_a_collapse_is_told(workdir):
     assert "ollapse" not in _read(workdir)[1]
     collapse = {
@@ -305,7 +319,7 @@ def test_one_of_a_kind_is_in_the_singular(workdir):
     rollout = LONG["rollout"] | {"num_clips": 1, "lost_at": {"mean": 1.0}}
     _, words = _read(workdir, rollout=rollout, num_clips=1)
     for expected in (
-        "Means over 1 held-out clip ",
+        "Means over 1 held-out clip;",
         "Rollouts of 1 held-out clip ",
         "after 1 step;",
     ):

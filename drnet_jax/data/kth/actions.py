@@ -58,6 +58,7 @@ class KthActions(builder.ClipBuilder):
     """Clips of KTH: sequences of its videos, squeezed to a square as in the authors' code."""
 
     CONTENT = ("person", "scenario")
+    CLUSTER = ("person",)
     LABEL = "action"
     CARD = builder.Card(
         title="KTH actions",

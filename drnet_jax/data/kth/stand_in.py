@@ -54,6 +54,7 @@ class StandInKth(ClipBuilder):
     builder_config: StandInKthConfig
     name = "procedural_kth"  # The folder's name since the first version: never changes.
     CONTENT = ("person", "scenario")  # They determine build, clothes, background and light.
+    CLUSTER = ("person",)
     LABEL = "action"
     CARD = stand_in.card(
         "Rendered people (stand-in for KTH)",

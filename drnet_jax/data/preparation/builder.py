@@ -72,6 +72,8 @@ class ClipBuilder(tfds.core.ShardBasedBuilder, abc.ABC, skip_registration=True):
     """The class of its settings, for classes that the settings name."""
     CONTENT: tuple[str, ...] = ()
     """The factors that identify the content of a clip; if empty, every clip has its own content."""
+    CLUSTER: tuple[str, ...] = ()
+    """The factors of who or what is held out as a whole, such as a person; if empty, `CONTENT`."""
     LABEL: str = ""
     """The class factor that names the motion in a clip; empty if there is none."""
     LEAVE_OUT_COPIES = False

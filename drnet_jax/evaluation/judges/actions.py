@@ -54,6 +54,7 @@ def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, A
         return None
     clips, judge = _clips(run, num_observed + SPAN + 1), train(run)
     classes, _ = source.truth.labels("test", clips)
+    clusters = source.clusters("test", clips)
     counted = num_observed + steps <= source.lengths("test", clips)[:, None]
     parts = []
     for batch in source_lib.equal_batches(clips, _CLIPS_AT_ONCE):
@@ -64,8 +65,8 @@ def score(run: Run, state: DrnetState, predictor: PredictorState) -> dict[str, A
         "judge": judge.record,
         "steps": steps.tolist(),
         "num_clips": counted.sum(axis=0).tolist(),
-        "model": scores_by_step(model, classes, counted, config.seed),
-        "truth": scores_by_step(truth, classes, counted, config.seed),
+        "model": scores_by_step(model, classes, counted, config.seed, clusters),
+        "truth": scores_by_step(truth, classes, counted, config.seed, clusters),
     }
 
 
@@ -106,7 +107,11 @@ def _classify(classify: Callable[[jax.Array], jax.Array], frames: Array) -> jax.
 
 
 def scores_by_step(
-    probabilities: np.ndarray, classes: np.ndarray, counted: np.ndarray, seed: int
+    probabilities: np.ndarray,
+    classes: np.ndarray,
+    counted: np.ndarray,
+    seed: int,
+    clusters: np.ndarray | None = None,
 ) -> dict[str, dict[str, list[float]]]:
     """Returns the accuracy, the inception score and the entropies behind it at each step.
 
@@ -114,13 +119,14 @@ def scores_by_step(
       probabilities: `[clips, steps, actions]`.
       classes: the true actions, int `[clips]`.
       counted: bool `[clips, steps]`, the clips that each step counts.
-      seed: determines the intervals over clips.
+      seed: determines the intervals.
+      clusters: int `[clips]`, as for `metrics.bootstrap`.
     """
     correct = probabilities.argmax(axis=-1) == classes[:, None]
     # A frame shows one action: the axis of objects has length 1.
     return {
-        "accuracy": scores.share(correct[..., None], counted[..., None], seed)
-    } | scores.inception(probabilities[:, :, None], counted[:, :, None], seed)
+        "accuracy": scores.share(correct[..., None], counted[..., None], seed, clusters)
+    } | scores.inception(probabilities[:, :, None], counted[:, :, None], seed, clusters)
 
 
 def _training_windows(run: Run, num_windows: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -167,8 +173,9 @@ def _own_score(run: Run, probabilities: Callable) -> dict[str, Any]:
         predicted.append(probabilities(frames)[:, 0].argmax(axis=-1))
     # [clips * windows] -> [clips, windows]
     correct = np.concatenate(predicted).reshape(len(classes), -1) == classes[:, None]
+    clusters = run.source.clusters("test", clips)
     return {
-        "accuracy": metrics.bootstrap(correct.mean(axis=1), run.config.seed),
+        "accuracy": metrics.bootstrap(correct.mean(axis=1), run.config.seed, clusters=clusters),
         "chance": metrics.majority_share(classes),
         "num_clips": len(classes),
         "num_windows": correct.size,

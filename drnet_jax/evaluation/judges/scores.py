@@ -44,8 +44,13 @@ def swap_record(
     }
 
 
-def share(correct: np.ndarray, counted: np.ndarray, seed: int) -> dict[str, Any]:
-    """Returns the share of `correct` among `counted`, both bool `[clips, (steps,) objects]`."""
+def share(
+    correct: np.ndarray, counted: np.ndarray, seed: int, clusters: np.ndarray | None = None
+) -> dict[str, Any]:
+    """Returns the share of `correct` among `counted`, both bool `[clips, (steps,) objects]`.
+
+    `seed` and `clusters` determine the interval, as for `metrics.bootstrap`.
+    """
     # [clips, 2, (steps)]
     values = np.stack([(correct & counted).sum(axis=-1), counted.sum(axis=-1)], axis=1)
 
@@ -54,16 +59,19 @@ def share(correct: np.ndarray, counted: np.ndarray, seed: int) -> dict[str, Any]
         hits, total = np.moveaxis(means, 1 - values.ndim, 0)
         return hits / np.maximum(total, 1e-12)
 
-    return metrics.bootstrap(values, seed, ratio)
+    return metrics.bootstrap(values, seed, ratio, clusters=clusters)
 
 
-def inception(probabilities: np.ndarray, counted: np.ndarray, seed: int) -> dict[str, Any]:
+def inception(
+    probabilities: np.ndarray, counted: np.ndarray, seed: int, clusters: np.ndarray | None = None
+) -> dict[str, Any]:
     """Returns exp(E KL(p(y|x) || p(y))) and the two entropies behind it, in nats.
 
     Args:
       probabilities: `[clips, (steps,) objects, classes]`; each step is scored alone.
       counted: bool `[clips, (steps,) objects]`, the objects that are scored.
       seed: determines the intervals.
+      clusters: int `[clips]`, as for `metrics.bootstrap`.
     """
     entropies = -np.sum(_xlogx(probabilities), axis=-1, keepdims=True)
     features = np.concatenate([np.ones_like(entropies), entropies, probabilities], axis=-1)
@@ -81,7 +89,7 @@ def inception(probabilities: np.ndarray, counted: np.ndarray, seed: int) -> dict
         "entropy": marginal,
     }
     return {
-        name: metrics.bootstrap(sums, seed, statistic, centered=True)
+        name: metrics.bootstrap(sums, seed, statistic, clusters=clusters, centered=True)
         for name, statistic in statistics.items()
     }
 
