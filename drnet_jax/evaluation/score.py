@@ -139,11 +139,7 @@ def _score_first_stage(run: Run, drnet: DrnetState, mean_frame: jax.Array) -> di
     _begin("few-shot classification")
     record["few_shot"] = few_shot.score(run, drnet)
     _begin("leakage")
-    record |= leakage.score(run, drnet)
-    record["warnings"] = samples.warnings(record)
-    for warning in record["warnings"]:
-        logging.warning("%s", warning)
-    return record
+    return record | leakage.score(run, drnet)
 
 
 def _begin(part: str) -> None:
