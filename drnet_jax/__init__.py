@@ -1,6 +1,6 @@
 """DrNET in JAX: content and pose of video, disentangled (Denton & Birodkar, NeurIPS 2017)."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Content", "Model", "export", "load", "pretrained"]
 
 

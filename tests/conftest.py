@@ -49,9 +49,9 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: (item.path not in slow, item.path in waiting))
 
 
-def load_config(variant: str):
-    """Returns the settings of `configs/mnist.py`, as the command line loads them."""
-    spec = importlib.util.spec_from_file_location("mnist", ROOT / "configs" / "mnist.py")
+def load_config(variant: str, name: str = "mnist"):
+    """Returns the settings of `configs/<name>.py`, as the command line loads them."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "configs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.get_config(variant)
@@ -115,6 +115,7 @@ def training_only(monkeypatch):
 
     for command in (train.evaluate, train.generate):
         monkeypatch.setattr(command, "write", lambda *args: None)
+    monkeypatch.setattr(train.score, "begin", lambda *args: None)
 
 
 @pytest.fixture(scope="session")
