@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import export as jax_export
 
 from drnet_jax.base.arrays import Tree
-from drnet_jax.interop import onnx_graph
+from drnet_jax.interop import onnx_convert
 from drnet_jax.models.content import Content
 from drnet_jax.ops import forms
 from drnet_jax.runs.run import Run, build_networks
@@ -45,7 +45,7 @@ class Program:
         function = lambda *arrays: self.function(*arrays)  # noqa: E731
         with forms.portable():
             if format == "onnx":
-                return onnx_graph.convert(function, self.inputs, self.outputs)
+                return onnx_convert.convert(function, self.inputs, self.outputs)
             (batch,) = jax_export.symbolic_shape("batch")
             shapes = [
                 jax.ShapeDtypeStruct((batch, *shape), jnp.float32) for shape in self.inputs.values()

@@ -10,7 +10,7 @@ import pytest
 
 import drnet_jax
 from drnet_jax.commands import export
-from drnet_jax.interop import onnx_graph
+from drnet_jax.interop import onnx_convert
 from drnet_jax.ops import forms
 from drnet_jax.runs import programs
 from drnet_jax.runs.run import create_run
@@ -167,7 +167,7 @@ def test_all_networks_become_onnx(config, tmp_path, name):
 def test_what_has_no_form_in_onnx_is_said():
     pytest.importorskip("onnx")
     with pytest.raises(ValueError, match="ONNX export: the operation 'sort' is unknown"):
-        onnx_graph.convert(lambda x: (jax.numpy.sort(x),), {"x": (3,)}, ["y"])
+        onnx_convert.convert(lambda x: (jax.numpy.sort(x),), {"x": (3,)}, ["y"])
 
 
 def test_unknown_formats_are_refused(trained, tmp_path):
