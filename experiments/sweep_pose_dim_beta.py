@@ -142,8 +142,11 @@ def over_factors(records: Sequence[Score | None]) -> Score | None:
     present = [record for record in records if record is not None]
     if not present:
         return None
-    keys = ("mean", "low", "high", "chance")
-    return {key: sum(record[key] for record in present) / len(present) for key in keys}
+    columns = {
+        key: [record[key] for record in present] for key in ("mean", "low", "high", "chance")
+    }
+    # An interval may be unknown.
+    return {k: None if None in each else sum(each) / len(each) for k, each in columns.items()}
 
 
 def over_seeds(scores: Sequence[Score | None]) -> Score | None:

@@ -126,6 +126,13 @@ def test_several_seeds_give_the_mean_and_the_range():
     assert sweep.over_seeds([finished.interval(0.5)]) == finished.interval(0.5)
 
 
+def test_factors_without_intervals_have_a_mean():
+    unknown = finished.interval(0.7, 0.3) | {"low": None, "high": None}
+    score = sweep.over_factors([finished.interval(0.5, 0.2), None, unknown])
+    assert (score["low"], score["high"]) == (None, None)
+    assert (score["mean"], score["chance"]) == pytest.approx((0.6, 0.25))
+
+
 def test_scores_depend_on_the_factors_of_the_data():
     digits = finished.scores(
         finished.probe("digit 1", "pose", "linear", 0.3, 0.1),
