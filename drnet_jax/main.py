@@ -19,7 +19,7 @@ from ml_collections import config_flags
 
 from drnet_jax import __version__
 from drnet_jax.base import stopping, timings
-from drnet_jax.base.errors import InputError, input_errors
+from drnet_jax.base.errors import InputError, first_line, input_errors
 from drnet_jax.runs import renamed, values
 
 MODES = (
@@ -142,11 +142,11 @@ def _run_mode() -> int:
         line, code = stopping.line(), 130
         print(line, file=sys.stderr)
     except (InputError, FloatingPointError) as error:
-        line, code = _first_line(error), 2 if isinstance(error, InputError) else 1
+        line, code = first_line(error), 2 if isinstance(error, InputError) else 1
         print(f"drnet_jax: {line}", file=sys.stderr)
     except OSError as error:  # A full disk, a folder that is gone: nothing that a traceback tells.
         logging.info("", exc_info=True)
-        line, code = f"{_first_line(error).rstrip('.')}. {stopping.line()}", 1
+        line, code = f"{first_line(error).rstrip('.')}. {stopping.line()}", 1
         print(f"drnet_jax: {line}", file=sys.stderr)
     except Exception as error:
         line, code = memory.out_of_memory(error, stopping.current()), 1
@@ -155,7 +155,7 @@ def _run_mode() -> int:
         elif processes.count() == 1:
             raise
         else:
-            line = _first_line(error)
+            line = first_line(error)
             traceback.print_exc()
     else:
         return 0
@@ -326,13 +326,8 @@ def _with_plain_value(config: ml_collections.ConfigDict, argument: str) -> str:
 
 def _exit(error: Exception, code: int) -> None:
     """Ends the program with the first line of `error` on stderr."""
-    print(f"drnet_jax: {_first_line(error)}", file=sys.stderr)
+    print(f"drnet_jax: {first_line(error)}", file=sys.stderr)
     sys.exit(code)
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import fsspec
 import numpy as np
 from etils import epath
 
+from drnet_jax.base.errors import first_line
+
 _CHECKSUM_BYTES = 32
 
 # Otherwise names and sizes that this process once listed would hide what others write later, and a
@@ -58,7 +60,7 @@ def read(path: epath.PathLike) -> bytes:
     except FileNotFoundError:
         raise
     except Exception as error:
-        raise OSError(f"{path} cannot be read: {_reason(error)}.") from error
+        raise OSError(f"{path} cannot be read: {first_line(error).rstrip('.')}.") from error
 
 
 def move(folder: epath.Path, target: epath.Path) -> None:
@@ -89,12 +91,8 @@ def bucket_errors(folder: epath.PathLike) -> Iterator[None]:
         raise
     except Exception as error:
         missing = isinstance(error, FileNotFoundError)
-        reason = "there is no such bucket" if missing else _reason(error)
+        reason = "there is no such bucket" if missing else first_line(error).rstrip(".")
         raise OSError(f"{folder} cannot be used: {reason}.") from error
-
-
-def _reason(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def write_checked(path: epath.PathLike, items: Sequence[bytes]) -> None:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TypeVar
 import jax
 from etils import epath
 
-from drnet_jax.base.errors import InputError
+from drnet_jax.base.errors import InputError, first_line
 
 Value = TypeVar("Value")
 
@@ -126,8 +126,7 @@ def _connect(
         used = "called before any JAX"  # A program that uses JAX has not connected itself.
         if given == (None, None, None) and (alone in str(error) or used in str(error)):
             return False
-        reason = str(error).splitlines()[0]
-        raise InputError(f"The other processes cannot be found: {reason}") from error
+        raise InputError(f"The other processes cannot be found: {first_line(error)}") from error
     finally:
         waiting.cancel()
     return jax.process_count() > 1

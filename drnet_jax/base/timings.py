@@ -72,22 +72,23 @@ def _totals(phase: str) -> collections.Counter:
 def record(num_programs: int = 10) -> dict[str, Any]:
     """Returns what is known so far, ready for JSON.
 
-    `phases` have a name, `seconds` in all, of which `tracing` and `compiling` (reading compiled
-    programs from the cache included), and the number of `programs`; `beside` tells those of other
-    threads, whose seconds are also those of the main thread's phases. Programs that took longest to
-    compile are listed under `slowest_programs`, at most `num_programs`.
+    Each of `phases` has a `name`, the `seconds` in all, how many of them went into `tracing` and
+    `compiling` (reading compiled programs from the cache included), and the number of `programs`.
+    Those with `beside` ran in another thread, at the same time as phases of the main thread.
+    `slowest_programs` are the `num_programs` that took longest to compile.
     """
     begin(_present.phase)  # Adds what has passed of it.
-    phases = [
-        {"name": name, "beside": beside}
-        | {key: totals[key] for key in ("seconds", "tracing", "compiling", "programs")}
-        for (name, beside), totals in list(_phases.items())
-        if totals
-    ]
-    slowest = [
-        {"phase": phase, "name": name, "compiling": seconds}
-        for (phase, name), seconds in _programs.most_common(num_programs)
-    ]
+    with _lock:  # Other threads may add phases and programs.
+        phases = [
+            {"name": name, "beside": beside}
+            | {key: totals[key] for key in ("seconds", "tracing", "compiling", "programs")}
+            for (name, beside), totals in _phases.items()
+            if totals
+        ]
+        slowest = [
+            {"phase": phase, "name": name, "compiling": seconds}
+            for (phase, name), seconds in _programs.most_common(num_programs)
+        ]
     return {"phases": phases, "slowest_programs": slowest}
 
 
@@ -97,7 +98,7 @@ def table() -> str:
     lines = [f"{'seconds':34}{'all':>9}{'tracing':>9}{'compiling':>11}{'programs':>10}"]
     total = collections.Counter()
     for phase in known["phases"]:
-        lines.append(_row(phase["name"] + (" (beside)" if phase["beside"] else ""), phase))
+        lines.append(_row(phase["name"] + (" (in parallel)" if phase["beside"] else ""), phase))
         total.update({key: phase[key] for key in ("tracing", "compiling", "programs")})
         total["seconds"] += 0 if phase["beside"] else phase["seconds"]
     lines.append(_row("together", total))

@@ -10,9 +10,12 @@ import threading
 from drnet_jax import api
 from drnet_jax.base import local_copy, stopping
 from drnet_jax.base.errors import InputError, input_errors
+from drnet_jax.demo.playground import Playground
 
 HOST = "127.0.0.1"
+
 NUM_CLIPS = 8
+"""Clips of the data set to choose from; there may be fewer."""
 
 OFFLINE = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"}
 """Variables that keep Gradio from counting its users and from asking for its newest version."""
@@ -30,9 +33,7 @@ def run(source: str, port: int) -> None:
     """
     if importlib.util.find_spec("gradio") is None:
         raise InputError("--mode=demo needs the extra demo: pip install 'drnet_jax[demo]'.")
-    _check_port(port)
-    from drnet_jax.demo.playground import Playground
-
+    _check_port(port)  # Before the model, which may take a while to load.
     with input_errors():
         model = api.load(source)
         print(model)

@@ -9,6 +9,7 @@ import sys
 from drnet_jax.data.preparation.builder import Card, ClipBuilder
 
 FORM = "<module>:<class>"
+"""What error messages say of the names that `load` takes."""
 
 
 def is_own(name: str) -> bool:
@@ -41,7 +42,8 @@ def load(name: str) -> type[ClipBuilder]:
         sys.path.remove(folder)
     found = getattr(module, class_name, None)
     if not inspect.isclass(found):
-        raise ValueError(f"{where}: {module.__file__} has no class {class_name!r}.")
+        place = getattr(module, "__file__", None) or module_name  # Built-in modules have no file.
+        raise ValueError(f"{where}: {place} has no class {class_name!r}.")
     if not issubclass(found, ClipBuilder):
         raise ValueError(f"{where}: {class_name} is no subclass of ClipBuilder; see docs/data.md.")
     lacking = sorted(found.__abstractmethods__)

@@ -12,6 +12,7 @@ import gradio as gr
 import numpy as np
 from starlette.middleware import Middleware
 
+from drnet_jax.base.errors import first_line
 from drnet_jax.demo.playground import MOST_STEPS, Clip, Playground
 from drnet_jax.pictures import video
 
@@ -121,19 +122,18 @@ def add_clips(
 
     The last file that could be read becomes the content. The notice names those that could not.
     """
-    kept, problems = list(clips), []
+    added, problems = [], []
     for path in paths or []:
         name = pathlib.Path(path).name
         try:
-            kept.append(playground.read(path, name))
+            added.append(playground.read(path, name))
         except (ValueError, OSError) as error:
             # The reader names the whole path, which is that of a temporary copy.
-            problems.append(_line(error).replace(str(path), name))
-    own = kept[len(playground.clips) :][-_UPLOADS_KEPT:]
-    kept = [*playground.clips, *own]
-    if len(own) == len(clips) - len(playground.clips):
-        same = gr.skip()
-        return clips, same, same, same, same, notice_html(problems)
+            problems.append(first_line(error).replace(str(path), name))
+    if not added:
+        return clips, *[gr.skip()] * 4, notice_html(problems)
+    own = [*clips[len(playground.clips) :], *added]
+    kept = [*playground.clips, *own[-_UPLOADS_KEPT:]]
     gallery = [gr.Gallery(_thumbnails(playground, kept), selected_index=i) for i in _ends(kept)]
     return kept, *gallery, *_ends(kept), notice_html(problems)
 
@@ -149,11 +149,12 @@ def notice_html(problems: list[str]) -> str:
 def guarded(
     outputs: int, function: Callable[..., Any], *, is_first: bool = False
 ) -> Callable[..., Any]:
-    """Returns `function` of a content clip and a motion clip as the page calls it.
+    """Wraps `function`, which takes a content clip and a motion clip, as a callback of the page.
 
-    It takes the clips and the two choices in their place, and returns `outputs` values and a
-    notice: of an error if there was one, and the values then stay as they are. Without an error the
-    notice is emptied if this `is_first` to follow what the reader did, and else stays too.
+    The callback takes all clips and the numbers of the two that are chosen instead. It returns the
+    `outputs` values of `function` and a notice. After an error the notice says what it was, and the
+    values on the page stay as they are. Otherwise the notice is cleared if this callback `is_first`
+    to react to what the reader did, and kept if an earlier one may have written it.
     """
     no_error = "" if is_first else gr.skip()
 
@@ -163,7 +164,7 @@ def guarded(
         try:
             values = function(clips[content], clips[motion], *others)
         except (ValueError, OSError) as error:
-            return *[gr.skip()] * outputs, notice_html([_line(error)])
+            return *[gr.skip()] * outputs, notice_html([first_line(error)])
         return *(values if outputs > 1 else (values,)), no_error
 
     return call
@@ -320,10 +321,6 @@ def _saved(folder: pathlib.Path, frames: np.ndarray) -> str:
             old.unlink(missing_ok=True)
     path = folder / f"{uuid.uuid4().hex}.mp4"
     return str(video.write_mp4(path, frames, video.FRAMES_PER_SECOND))
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 class _OnlyHere:

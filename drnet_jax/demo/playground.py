@@ -11,6 +11,7 @@ import numpy as np
 from drnet_jax import api
 from drnet_jax.base import wording
 from drnet_jax.base.arrays import as_uint8
+from drnet_jax.base.errors import first_line
 from drnet_jax.pictures import drawing, grids, video
 
 MOST_FRAMES = 20
@@ -69,7 +70,7 @@ class Playground:
         try:
             found = model.held_out_clips(num_clips, MOST_FRAMES)
         except (ValueError, OSError) as error:
-            self.missing = str(error).strip().splitlines()[0]
+            self.missing = first_line(error)
         else:
             self.clips = [Clip("", frames) for frames in found]
 

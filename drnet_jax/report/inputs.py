@@ -67,7 +67,7 @@ class Inputs:
             if not all(isinstance(value, int | float) for value in values):
                 return []
             *seconds, programs = values
-            name = f"{phase.get('name')}{' (beside)' if phase.get('beside') else ''}"
+            name = f"{phase.get('name')}{' (in parallel)' if phase.get('beside') else ''}"
             rows.append((name, [*(f"{s:.1f}" for s in seconds), str(programs)]))
         return rows
 

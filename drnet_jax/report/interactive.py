@@ -1,4 +1,4 @@
-"""What the page's script needs to answer the reader's hand: places in pictures, frames to play."""
+"""What the script of the page works with: where frames are in a picture, and frames to play."""
 
 import dataclasses
 import io
@@ -20,7 +20,9 @@ _MOST_CLIPS = 5
 # Browsers unpack a picture to four bytes a pixel, and phones give up at a few hundred megabytes.
 _MOST_PIXELS = 16_000_000
 _MOST_ROLLOUT_BYTES = 500_000_000
-_BROKEN_ZIP = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError)
+# RuntimeError: encrypted, or compressed in a way that Python does not know. MemoryError: a header
+# that promises more than there is.
+_BROKEN_ZIP = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, RuntimeError, MemoryError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +74,7 @@ def swap_cells(inputs: Inputs, grid: bytes) -> SwapCells | None:
     try:
         with Image.open(io.BytesIO(grid)) as picture:
             found = grids.swap_grid_layout(*picture.size, size)
-    except (UnidentifiedImageError, OSError):
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError):
         return None
     return SwapCells(*found) if found else None
 

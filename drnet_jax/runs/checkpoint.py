@@ -13,6 +13,7 @@ from absl import logging
 from etils import epath
 
 from drnet_jax.base import files, processes
+from drnet_jax.base.errors import first_line
 from drnet_jax.runs import renamed
 
 State = TypeVar("State")
@@ -81,10 +82,9 @@ class Checkpoints:
         try:
             yield
         except Exception as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            reason = getattr(error, "strerror", None) or first_line(error)
             raise OSError(
-                f"Checkpoints cannot be written to {self.directory}: "
-                f"{reason.splitlines()[0].rstrip('.')}."
+                f"Checkpoints cannot be written to {self.directory}: {reason.rstrip('.')}."
             ) from error
 
     def restore(self, like: State) -> State | None:
@@ -107,7 +107,7 @@ class Checkpoints:
             except _OtherArchitectureError as error:
                 raise ValueError(f"Checkpoint {self.directory / str(step)}: {error}.") from None
             except Exception as error:  # Damaged bytes can raise anything.
-                damaged[step] = str(error).splitlines()[0] if str(error) else type(error).__name__
+                damaged[step] = first_line(error)
             if not processes.everywhere(state is not None):
                 damaged.setdefault(step, "another process cannot read it")
                 continue

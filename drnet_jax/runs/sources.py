@@ -2,6 +2,7 @@
 
 from etils import epath
 
+from drnet_jax.base.errors import first_line
 from drnet_jax.runs import exported
 
 PRETRAINED = epath.Path(__file__).parent.parent / "pretrained"
@@ -27,8 +28,7 @@ def locate(source: str) -> epath.Path:
         try:
             return epath.Path(huggingface_hub.snapshot_download(name, revision=revision or None))
         except Exception as error:  # Of the network, or of the name.
-            reason = str(error).strip().splitlines()[0]
-            raise FileNotFoundError(f"{source} cannot be fetched: {reason}") from error
+            raise FileNotFoundError(f"{source} cannot be fetched: {first_line(error)}") from error
     shipped = PRETRAINED / source
     is_name = source.isidentifier() and not epath.Path(source).exists()
     return shipped if is_name and exported.is_exported(shipped) else epath.Path(source)

@@ -15,6 +15,7 @@ from drnet_jax.base import stopping, timings
 timings.watch_compiler()
 import jax, jax.numpy as jnp
 
+began = time.monotonic()
 stopping.doing("first")
 time.sleep(0.3)
 with stopping.during("within"):
@@ -35,7 +36,8 @@ def work():
 stopping.start_thread(work, "beside")
 stopping._threads[0].join()
 assert stopping.current() == "first"
-print(json.dumps([timings.record(), timings.table()]))
+record, elapsed = timings.record(), time.monotonic() - began
+print(json.dumps([record, timings.table(), elapsed]))
 """
 
 
@@ -48,13 +50,15 @@ def test_time_is_added_up_by_phase_and_program():
         timeout=120,
         check=True,
     )
-    record, table = json.loads(result.stdout)
+    record, table, elapsed = json.loads(result.stdout)
     phases = {phase["name"]: phase for phase in record["phases"]}
     assert list(phases) == ["importing", "first", "within", "second", "third"]
     assert [name for name, phase in phases.items() if phase["beside"]] == ["third"]
     assert phases["third"]["seconds"] >= 0.1 and phases["third"]["programs"] == 1
-    assert 0.4 <= phases["first"]["seconds"] < 2
-    assert 0.2 <= phases["second"]["seconds"] < 2
+    assert phases["first"]["seconds"] >= 0.4 and phases["second"]["seconds"] >= 0.2
+    # Every second is counted once, however busy the machine is.
+    counted = sum(phases[name]["seconds"] for name in ("first", "within", "second"))
+    assert counted == pytest.approx(elapsed, abs=0.1)
     assert phases["within"]["seconds"] >= 0.1
     assert phases["within"]["seconds"] >= phases["within"]["compiling"] > 0
     assert phases["within"]["tracing"] > 0
@@ -66,5 +70,5 @@ def test_time_is_added_up_by_phase_and_program():
     # What ran beside other phases is not added again.
     seconds = [phase["seconds"] for phase in phases.values() if not phase["beside"]]
     assert float(lines[-2].split()[1]) == pytest.approx(sum(seconds), abs=0.2)
-    assert lines[-3].startswith("third (beside)")
+    assert lines[-3].startswith("third (in parallel)")
     assert [line.split()[0] for line in lines] == ["seconds", *phases, "together", "Longest"]

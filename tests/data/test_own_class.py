@@ -79,6 +79,7 @@ BAD_MODULES = {
     "broken:A": ("1 / 0", "broken cannot be imported: ZeroDivisionError: division by zero"),
     "needy:A": ("import absent", "needy cannot be imported: ModuleNotFoundError: No module named"),
     "empty:A": ("", r"empty\.py has no class 'A'"),
+    "sys:A": (None, "sys has no class 'A'"),
     "other:A": ("class A: pass", "A is no subclass of ClipBuilder; see docs/data.md"),
     "short:A": (
         """

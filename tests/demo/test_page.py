@@ -15,7 +15,7 @@ from PIL import Image
 import drnet_jax
 from drnet_jax.base.errors import InputError
 from drnet_jax.commands import demo
-from drnet_jax.demo.playground import Playground
+from drnet_jax.demo.playground import Clip, Playground
 from tests.conftest import ROOT
 from tests.helpers import browser as browser_lib
 from tests.helpers import command_line, videos
@@ -87,9 +87,17 @@ def test_files_that_cannot_be_read_are_one_line_of_text(page_lib, playground, tm
     kept, *_, content, motion, notice = page_lib.add_clips(playground, both, clips)
     assert len(kept) == 9 and kept[8].name == "good.mkv" and "&lt;b&gt;.mp4" in notice
     assert (content, motion) == (8, 7)
-    for _ in range(30):  # Old ones make room.
-        kept, *_ = page_lib.add_clips(playground, both[:1], kept)
-    assert len(kept) == 8 + 24
+
+
+def test_the_oldest_of_many_dropped_files_make_room(page_lib, playground, tmp_path):
+    video = str(tmp_path / "new.mkv")
+    videos.write_video(video, videos.clip(1))
+    own = [Clip(f"old{number}", playground.clips[0].frames) for number in range(24)]
+    kept, *_, content, motion, notice = page_lib.add_clips(
+        playground, [video], [*playground.clips, *own]
+    )
+    assert [clip.name for clip in kept[8:]] == [*(clip.name for clip in own[1:]), "new.mkv"]
+    assert (content, motion, notice) == (31, 30, "")
 
 
 def test_an_error_is_a_line_and_leaves_the_rest_as_it_is(page_lib, playground):

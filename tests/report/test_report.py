@@ -1,6 +1,5 @@
 import base64
 import hashlib
-import io
 import itertools
 import json
 import pathlib
@@ -14,8 +13,7 @@ import pytest
 from PIL import Image
 
 from drnet_jax import report
-from drnet_jax.pictures import grids
-from drnet_jax.report import inputs, interactive, plot
+from drnet_jax.report import inputs, plot
 from drnet_jax.runs import renamed
 
 
@@ -195,99 +193,17 @@ def test_any_file_may_be_missing_or_broken(workdir, name):
         _read(workdir)
 
 
-def _set(workdir, section, name, value):
+def _play(workdir):
+    """Writes what it takes to play a rollout: its arrays and the number of observed frames."""
+    frames = np.random.default_rng(1).integers(0, 256, (3, 12, 8, 8, 3), np.uint8)
+    np.savez_compressed(workdir / "samples" / "rollout.npz", frames=frames, truth=frames)
     config = json.loads((workdir / "config.json").read_text())
-    config.setdefault(section, {})[name] = value
-    (workdir / "config.json").write_text(json.dumps(config))
-
-
-def _play(workdir, frames=None, truth=None):
-    """Writes the arrays of a rollout; returns them, uint8 `[clips, time, side, side, channels]`."""
-    if frames is None:
-        frames = np.random.default_rng(1).integers(0, 256, (3, 12, 8, 8, 3), np.uint8)
-    truth = frames[..., ::-1] if truth is None else truth
-    np.savez_compressed(workdir / "samples" / "rollout.npz", frames=frames, truth=truth)
-    _set(workdir, "predictor", "num_observed", 5)
-    return frames, truth
+    (workdir / "config.json").write_text(json.dumps(config | {"predictor": {"num_observed": 5}}))
 
 
 def _sheet(page):
     [found] = [f for f in page.iter("figure") if f.get("data-sheet")] or [None]
     return found
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_player_finds_every_frame_of_a_rollout(workdir, channels):
-    shape = (3, 120, 8, 8, channels)
-    frames, truth = _play(
-        workdir, *np.random.default_rng(2).integers(0, 256, (2, *shape), dtype=np.uint8)
-    )
-    figure = _sheet(_read(workdir)[0])
-    side, clips, columns, observed, last, scale = map(int, figure.get("data-sheet").split())
-    # An enlargement to at least 80 pixels; every fifth step after the hundredth.
-    assert (side, clips, observed, last, scale) == (8, 3, 5, 120, 10)
-    steps = [int(step) for step in figure.get("data-steps").split()]
-    assert steps == [*range(1, 101), 105, 110, 115, 120]
-    image = next(figure.iter("img")).get("src").split(",")[1]
-    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(image))).convert("RGB"))
-    for index, step in enumerate(steps):
-        for row, array in enumerate((truth, frames)):
-            for clip in range(clips):
-                y = index // columns * 2 * side + row * side
-                x = index % columns * clips * side + clip * side
-                shown = picture[y : y + side, x : x + side]
-                expected = np.broadcast_to(array[clip, step - 1], (8, 8, 3))
-                np.testing.assert_array_equal(shown, expected)
-
-
-def test_rollouts_that_cannot_be_played_are_left_to_the_gif(workdir, monkeypatch):
-    frames, truth = _play(workdir)
-    for other in (frames[:, :, :4], frames.astype(float), frames[0], frames[:, :0], frames[:2]):
-        _play(workdir, other, other if other.shape != (2, 12, 8, 8, 3) else truth)
-        page, _ = _read(workdir)
-        assert _sheet(page) is None
-        assert any("image/gif" in image.get("src") for image in page.iter("img"))
-    _play(workdir)
-    for value in (None, "x", True, 10**9):
-        _set(workdir, "predictor", "num_observed", value)
-        assert value is True or _sheet(_read(workdir)[0]) is None
-    _play(workdir)
-    monkeypatch.setattr(interactive, "_MOST_ROLLOUT_BYTES", 100)
-    assert _sheet(_read(workdir)[0]) is None
-
-
-def test_long_and_large_rollouts_are_played_in_part(workdir, monkeypatch):
-    frames = np.zeros((2, 3000, 2, 2, 1), np.uint8)
-    _play(workdir, frames)
-    steps = _sheet(_read(workdir)[0]).get("data-steps").split()
-    assert len(steps) == 200 and (steps[0], steps[-1]) == ("1", "3000")
-    monkeypatch.setattr(interactive, "_MOST_PIXELS", 2 * 200 * 4)
-    assert _sheet(_read(workdir)[0]).get("data-sheet").split()[1] == "1"
-    monkeypatch.setattr(interactive, "_MOST_PIXELS", 2 * 200 * 4 - 1)
-    assert _sheet(_read(workdir)[0]) is None
-
-
-def test_the_cells_of_a_swap_grid_are_where_they_were_drawn(workdir):
-    rng = np.random.default_rng(3)
-    poses, contents = (rng.random((n, 32, 32, 3)) for n in (4, 2))
-    swapped = rng.random((2, 4, 32, 32, 3))
-    grids.write_png(workdir / "samples/swap_grid.png", grids.swap_grid(poses, contents, swapped))
-    _set(workdir, "data", "image_size", 32)
-    page, _ = _read(workdir)
-    [figure] = [f for f in page.iter("figure") if f.get("data-lefts")]
-    side = int(figure.get("data-side"))
-    lefts, tops = ([int(x) for x in figure.get(f"data-{n}").split()] for n in ("lefts", "tops"))
-    picture = np.asarray(Image.open(workdir / "samples/swap_grid.png"))
-    for row, y in enumerate(tops):
-        for column, x in enumerate(lefts):
-            if row or column:
-                frames = swapped[row - 1, column - 1]
-                frames = poses[column - 1] if not row else frames
-                frames = contents[row - 1] if not column else frames
-                expected = np.round(frames * 255).repeat(3, axis=0).repeat(3, axis=1)
-                np.testing.assert_array_equal(picture[y : y + side, x : x + side], expected)
-    _set(workdir, "data", "image_size", 31)
-    assert not [f for f in _read(workdir)[0].iter("figure") if f.get("data-lefts")]
 
 
 def test_contents_lead_to_every_section(workdir):

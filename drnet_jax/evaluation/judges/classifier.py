@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import flax
 import flax.linen as nn
 import flax.serialization
 import jax
@@ -55,7 +56,7 @@ def fit(
 ) -> Callable[[jax.Array], jax.Array]:
     """Returns a classifier trained on randomly distorted pictures, its weights averaged over steps.
 
-    The user's cache keeps its weights, for the same arguments.
+    Its weights are kept in the user's cache, and read from there for the same arguments.
 
     Args:
       pictures: float `[num, side, side, channels]`.
@@ -88,8 +89,12 @@ def fit(
 def _digest(
     net: Classifier, pictures: np.ndarray, classes: np.ndarray, key: jax.Array, num_steps: int
 ) -> str:
-    """Returns a name for all that determines the weights, this file and the platform included."""
-    settings = (net, num_steps, BATCH_SIZE, LEARNING_RATE, jax.default_backend())
+    """Returns a name that changes with anything that determines the weights.
+
+    That includes this file, the platform and the libraries that compute them.
+    """
+    versions = [module.__version__ for module in (jax, flax, optax)]
+    settings = (net, num_steps, BATCH_SIZE, LEARNING_RATE, jax.default_backend(), versions)
     digest = hashlib.sha256(pathlib.Path(__file__).read_bytes() + repr(settings).encode())
     for array in (pictures, classes, jax.random.key_data(key)):
         digest.update(f"{array.shape} {array.dtype}".encode() + np.asarray(array).tobytes())
@@ -100,7 +105,6 @@ def _train(
     net: Classifier, pictures: np.ndarray, classes: np.ndarray, key: jax.Array, num_steps: int
 ) -> Tree:
     """Returns the weights of `net` after `num_steps`; the arguments are those of `fit`."""
-    pictures, classes = jnp.asarray(pictures), jnp.asarray(classes)
     pictures, classes = jnp.asarray(pictures), jnp.asarray(classes)
     schedule = optax.warmup_cosine_decay_schedule(0, LEARNING_RATE, num_steps // 20, num_steps + 1)
     tx = optax.adam(schedule)
