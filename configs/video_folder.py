@@ -29,6 +29,7 @@ def get_config(variant: str = "full") -> ml_collections.ConfigDict:
         image_size=64,  # Side of a frame in pixels.
         colored=True,  # False: the frames are made gray.
         background="white",  # Behind transparent parts: a name, or as in #80c0ff.
+        bits=16,  # Of the values in pictures with 16 bits; cameras often use 10, 12 or 14.
     )
     # Networks.
     config.model.update(content_encoder="dcgan_unet", pose_encoder="resnet", decoder="dcgan_unet")

@@ -223,6 +223,8 @@ def _with_present_name(argument: str) -> str:
 def _parse(argv: Sequence[str]) -> list[str]:
     """Defines --config, parses all flags, and returns what is left of `argv`."""
     try:
+        # absl would read these files only after the settings file is loaded.
+        argv = _normalize(flags.FLAGS.read_flags_from_files(argv, force_gnu=False))
         config = _load_config(_flag_values(argv))
         argv = [_with_plain_value(config, argument) for argument in argv]
         # The file is loaded by now: the flag --config takes the settings themselves.

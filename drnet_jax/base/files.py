@@ -39,9 +39,15 @@ def write_atomically(path: epath.PathLike, data: bytes | str) -> epath.Path:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
-    # Renaming is atomic, writing is not.
-    part.write_bytes(data)
-    return part.replace(path)
+    try:
+        part.write_bytes(data)  # Renaming is atomic, this is not.
+        return part.replace(path)
+    except BaseException as error:
+        if isinstance(error, OSError):
+            error.filename = os.fspath(path)  # Errors in writing name none.
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)  # It may have filled the disk.
+        raise
 
 
 def read(path: epath.PathLike) -> bytes:

@@ -100,8 +100,7 @@ def make_builder(data: Mapping[str, Any]) -> ClipBuilder:
         own = dict(data.get("real", {}))
         if any(field.name == "colored" for field in dataclasses.fields(config_class)):
             own["colored"] = data["colored"]
-        if "background" in data:
-            own["background"] = data["background"]
+        own |= {name: data[name] for name in ("background", "bits") if name in data}
         config = config_class(image_size=image_size, folder=str(folder), **own)
     builder = builder_class(config=config, data_dir=_local_data_dir(data))
     channels = 3 if data["colored"] else 1
@@ -149,6 +148,7 @@ def user_video_form(data: Mapping[str, Any]) -> tuple[Framing, Fraction | None]:
         channels=3 if data["colored"] else 1,
         crop=own.get("crop", "none"),
         background=data.get("background", "white"),
+        bits=data.get("bits", 16),
     )
     return framing, video_files.exact_rate(own.get("frame_rate", 0))
 

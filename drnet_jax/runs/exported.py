@@ -24,6 +24,9 @@ WEIGHTS = "weights.safetensors"
 PICTURES = ("swap_grid.png", "rollout_strip.png")
 DTYPES = ("float16", "float32")
 
+_UNFINISHED = ".unfinished"
+"""A file that says that all others in its folder are of an export that did not end."""
+
 _LOCAL = ("data_dir", "folder", "digits_dir")
 """Settings below `config.data` that name folders of one machine."""
 
@@ -33,7 +36,8 @@ def export(source: epath.Path, folder: epath.Path, *, dtype: str, formats: Seque
     if dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}; allowed: {', '.join(DTYPES)}.")
     _check_formats(formats)
-    if folder.exists() and any(folder.iterdir()):
+    marker = folder / _UNFINISHED
+    if folder.exists() and any(folder.iterdir()) and not marker.exists():
         raise ValueError(f"{folder} is not empty; allowed: a new or an empty folder.")
     run, variables, steps = read(source) if is_exported(source) else _trained(source)
     weights = {name: np.asarray(array, dtype) for name, array in _flat(variables).items()}
@@ -41,6 +45,11 @@ def export(source: epath.Path, folder: epath.Path, *, dtype: str, formats: Seque
     usual = {"data_dir": "~/tensorflow_datasets"}
     settings["data"] |= {name: usual.get(name, "") for name in _LOCAL if name in settings["data"]}
     scores = _scores(source)
+    folder.mkdir(parents=True, exist_ok=True)
+    marker.write_bytes(b"")
+    for path in folder.iterdir():
+        if path.name != marker.name:  # Left by an export that did not end.
+            path.rmtree() if path.is_dir() else path.unlink()
     for name in PICTURES:
         for picture in (source / "samples" / name, source / name):
             if picture.exists():
@@ -58,6 +67,7 @@ def export(source: epath.Path, folder: epath.Path, *, dtype: str, formats: Seque
     # Last, as a folder with weights counts as complete.
     metadata = {"steps": json.dumps(steps), "drnet_jax": __version__}
     files.write_atomically(folder / WEIGHTS, safetensors.numpy.save(weights, metadata))
+    marker.unlink()
 
 
 def _check_formats(formats: Sequence[str]) -> None:

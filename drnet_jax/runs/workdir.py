@@ -39,7 +39,7 @@ def complete_data(data: Mapping[str, Any]) -> dict[str, Any]:
     if data["name"] == registry.MOVING_MNIST:
         added |= {"validation": False, "motion": "clamp", "blending": "occlude"}
     if data["name"] == "video_folder":
-        added |= {"background": "white"}
+        added |= {"background": "white", "bits": 16}
     return added | dict(data)
 
 

@@ -5,7 +5,9 @@ python -m tests.chaos --kills=100 --out=reliability
 
 import argparse
 import collections
+import itertools
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
-from tests.chaos import faults, fuzz
+from tests.chaos import faults, full_disks, fuzz
 from tests.chaos.commands import Commands
 from tests.chaos.faults import Bench, Trial
 from tests.chaos.readers import READERS
@@ -25,6 +27,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=0, help="number of kill -9")
     parser.add_argument("--stops", type=int, default=0, help="number of SIGTERM")
     parser.add_argument("--disks", type=int, default=0, help="number of full disks")
+    parser.add_argument("--writes", action="store_true", help="full disks under other modes")
     parser.add_argument("--damage", type=int, default=0, help="number of changed bytes")
     parser.add_argument("--fuzz", type=int, default=0, help="damaged files for each reader")
     parser.add_argument("--others", action="store_true", help="folders, two at once, clocks")
@@ -33,12 +36,16 @@ def main() -> None:
     given = parser.parse_args()
     if given.fuzz:
         print(table_of_counts("reader", fuzz.fuzz(list(READERS), given.fuzz)))
-    if not (given.kills or given.stops or given.disks or given.damage or given.others):
+    runs = (given.kills, given.stops, given.disks, given.writes, given.damage, given.others)
+    if not any(runs):
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         with Commands(folder / "output") as server:
-            trials = list(_noted(_chosen(server, folder, given), given.out))
+            chosen = _chosen(server, folder, given)
+            trials = list(
+                _noted(itertools.chain(chosen, _writes(server, folder, given)), given.out)
+            )
             if given.damage:
                 print(table_of_counts("changed file", _damage(server, folder, given.damage)))
     print(table(trials))
@@ -74,6 +81,16 @@ def _chosen(server: Commands, folder: pathlib.Path, given: argparse.Namespace) -
         for mode in ("evaluate", "generate"):
             yield from faults.kills_of_mode(bench, mode, kills // 20, seed)
         yield from faults.kills_of_training(bench, kills // 10, seed)
+
+
+def _writes(server: Commands, folder: pathlib.Path, given: argparse.Namespace) -> Iterator[Trial]:
+    """Yields trials of every file that the other modes write."""
+    if given.writes:
+        bench = Bench(server, folder / "written", only_training=False)
+        for name in full_disks.MODES:
+            yield from full_disks.changes_and_sizes(bench, name)
+            if os.geteuid() == 0:
+                yield from full_disks.small_disks(bench, name, (0, 0.3, 0.6, 0.9))
 
 
 def _noted(trials: Iterable[Trial], out: pathlib.Path | None) -> Iterator[Trial]:

@@ -50,10 +50,23 @@ class Bench:
       people: a checksum of every file of prepared people; `people_seconds` as `seconds`.
     """
 
-    def __init__(self, server: Commands, folder: pathlib.Path, *, only_training: bool = True):
-        """Trains a run without scores and rollouts if it is `only_training`."""
+    def __init__(
+        self,
+        server: Commands,
+        folder: pathlib.Path,
+        *,
+        only_training: bool = True,
+        finished: pathlib.Path | None = None,
+    ):
+        """Trains a run, without scores and rollouts if it is `only_training`.
+
+        With a workdir that is `finished` it only makes folders and starts commands.
+        """
         self.server, self._folder, self._number = server, folder, 0
         self._only_training = only_training
+        if finished:
+            self.finished = finished
+            return
         self.finished, self.data = folder / "undisturbed", folder / "data"
         # The first run fills the cache of compiled programs, so that the second tells how long one
         # takes.
@@ -91,7 +104,8 @@ class Bench:
         return shutil.copytree(self.finished, self.new_folder() / "run")
 
 
-def _trial(fault: str, during: str, command: Command, code: int, **others) -> Trial:
+def as_trial(fault: str, during: str, command: Command, code: int, **others) -> Trial:
+    """Returns the trial of a command that has ended."""
     text = command.text().replace("\r", "\n")
     lines = [line for line in text.splitlines() if line.strip()]
     traceback = "Traceback (most recent call last)" in text
@@ -117,7 +131,7 @@ def kills_of_training(bench: Bench, num: int, seed: int = 0, per_run: int = 4) -
             code, _ = command.signal_after(rng.uniform(0, bench.seconds), signal.SIGKILL)
             if not code:
                 break
-            trials.append(_trial("kill", outcome.phase(workdir), command, code))
+            trials.append(as_trial("kill", outcome.phase(workdir), command, code))
         if not trials:
             continue
         bench.run_again(arguments)
@@ -137,7 +151,7 @@ def kills_at_changes(bench: Bench, num: int, seed: int = 0, most: int = 150) -> 
         code = command.wait()
         if not code:  # There are fewer changes.
             return
-        trial = _trial("kill before a change of a file", outcome.phase(workdir), command, code)
+        trial = as_trial("kill before a change of a file", outcome.phase(workdir), command, code)
         bench.run_again(arguments)
         yield dataclasses.replace(trial, equal=outcome.of_run(workdir) == bench.run)
         shutil.rmtree(folder)
@@ -153,7 +167,7 @@ def kills_of_preparation(bench: Bench, num: int, seed: int = 0) -> Iterator[Tria
         command = bench.start(arguments)
         code, _ = command.signal_after(rng.uniform(0, bench.people_seconds), signal.SIGKILL)
         if code:
-            trial = _trial("kill", "preparing", command, code)
+            trial = as_trial("kill", "preparing", command, code)
             bench.run_again(arguments)
             done += 1
             yield dataclasses.replace(
@@ -173,7 +187,7 @@ def kills_of_mode(bench: Bench, mode: str, num: int, seed: int = 0) -> Iterator[
     for _ in range(num):
         command = bench.start(arguments)
         code, _ = command.signal_after(rng.uniform(0, seconds), signal.SIGKILL)
-        trial = _trial("kill", f"--mode={mode}", command, code)
+        trial = as_trial("kill", f"--mode={mode}", command, code)
         whole = outcome.of_run(workdir) == bench.run  # What was there is still there.
         bench.run_again(arguments)
         yield dataclasses.replace(trial, equal=whole and outcome.of_run(workdir) == bench.run)
@@ -192,7 +206,7 @@ def stops(bench: Bench, num: int, seed: int = 0, *, compile_anew: bool = True) -
         code, seconds = command.signal_after(moment, signal.SIGTERM)
         if code:
             during = outcome.phase(workdir)
-            trial = _trial("SIGTERM", during, command, code, seconds=seconds)
+            trial = as_trial("SIGTERM", during, command, code, seconds=seconds)
             bench.run_again(arguments)
             done += 1
             yield dataclasses.replace(trial, equal=outcome.of_run(workdir) == bench.run)
@@ -208,7 +222,7 @@ def full_disks(bench: Bench, changes: Sequence[int], sizes: Sequence[int]) -> It
         workdir, arguments = folder / "run", commands.train(folder / "run", folder / "data")
         command = bench.start(arguments, folder=str(folder), **options)
         code = command.wait()
-        trial = _trial(fault, outcome.phase(workdir), command, code)
+        trial = as_trial(fault, outcome.phase(workdir), command, code)
         if code:
             bench.run_again(arguments)
         yield dataclasses.replace(trial, equal=outcome.of_run(workdir) == bench.run)
@@ -233,7 +247,7 @@ def lost_folders(bench: Bench, num: int, seed: int = 0) -> Iterator[Trial]:
             workdir.write_text("")  # As root we may write everywhere, but not into a file.
             fault = "workdir replaced by a file"
         code = command.wait()
-        trial = _trial(fault, during, command, code)
+        trial = as_trial(fault, during, command, code)
         if workdir.is_dir():
             shutil.rmtree(workdir)
         workdir.unlink(missing_ok=True)
@@ -251,12 +265,12 @@ def twins(bench: Bench) -> Iterator[Trial]:
     codes = [command.wait() for command in both]
     equal = outcome.of_run(folder / "run") == bench.run
     number = codes.index(max(codes))
-    yield _trial("second run in a workdir", "starting", both[number], codes[number], equal=equal)
+    yield as_trial("second run in a workdir", "starting", both[number], codes[number], equal=equal)
     arguments = commands.prepare(folder / "people")
     both = [bench.start(arguments) for _ in range(2)]
     codes = [command.wait() for command in both]
     equal = outcome.of_data(folder / "people") == bench.people
-    yield _trial("second preparation", "preparing", both[1], max(codes), equal=equal)
+    yield as_trial("second preparation", "preparing", both[1], max(codes), equal=equal)
 
 
 def clocks(bench: Bench, seconds: Sequence[float]) -> Iterator[Trial]:
@@ -273,5 +287,5 @@ def clocks(bench: Bench, seconds: Sequence[float]) -> Iterator[Trial]:
         bench.run_again(arguments)
         equal = outcome.of_run(workdir) == bench.run
         days = change / 86400
-        yield _trial(f"clock set by {days:+g} days", during, command, code, equal=equal)
+        yield as_trial(f"clock set by {days:+g} days", during, command, code, equal=equal)
         shutil.rmtree(folder)

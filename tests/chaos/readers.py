@@ -14,7 +14,7 @@ from drnet_jax.base import checked_json
 from drnet_jax.data.kth.actions import KthActions, KthConfig
 from drnet_jax.data.moving_mnist import idx
 from drnet_jax.data.norb import files as norb_files
-from drnet_jax.data.readers import image_files, inputs, video_files
+from drnet_jax.data.readers import array_files, image_files, inputs, video_files
 from drnet_jax.data.readers.framing import Framing
 from drnet_jax.data.video_folder import clip_labels
 from drnet_jax.interop import torch_file
@@ -28,6 +28,11 @@ def read_video(path: pathlib.Path) -> None:
     video_files.read_timing(path, path.name)
     frames = video_files.before_damage(video_files.frames(path, path.name, FRAMING))
     for _ in video_files.resample(frames, Fraction(10), path.name):
+        pass
+
+
+def _read_array(path: pathlib.Path) -> None:
+    for _ in array_files.frames(path, path.name, FRAMING, slice(None)):
         pass
 
 
@@ -67,6 +72,11 @@ def _make_video(suffix: str, codec: str, form: str) -> Callable[[pathlib.Path], 
         return folder / f"v{suffix}"
 
     return make
+
+
+def _make_array(folder: pathlib.Path) -> pathlib.Path:
+    np.save(folder / "v.npy", videos.clip(0))
+    return folder / "v.npy"
 
 
 def _make_picture(suffix: str) -> Callable[[pathlib.Path], pathlib.Path]:
@@ -152,6 +162,7 @@ READERS: dict[str, Reader] = {
     "video, Matroska": (_make_video(".mkv", "ffv1", "bgr0"), read_video),
     "video, MPEG": (_make_video(".mpg", "mpeg2video", "yuv420p"), read_video),
     "video, GIF": (_make_video(".gif", "gif", "rgb8"), read_video),
+    "array, NPY": (_make_array, _read_array),
     "picture, PNG": (_make_picture(".png"), _read_picture),
     "picture, JPEG": (_make_picture(".jpg"), _read_picture),
     "picture, WebP": (_make_picture(".webp"), _read_picture),

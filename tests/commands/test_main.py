@@ -157,6 +157,16 @@ def test_data_are_prepared_ahead_once_from_any_folder(tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in files[0].parent.iterdir()}
 
 
+def test_flags_of_a_file_come_before_those_of_the_command(tmp_path):
+    lines = ["# Mine.", SMOKE, "--mode=prepare", "--config.drnet.num_steps=1e1"]
+    (tmp_path / "mine.flags").write_text("\n".join(lines))
+    result = command_line.run(f"--flagfile={tmp_path / 'mine.flags'}", "--config.drnet.num_steps=0")
+    assert result.returncode == 2
+    assert result.stderr == (
+        "drnet_jax: config.drnet.num_steps=0; allowed: whole numbers from 1 to 2,000,000,000.\n"
+    )
+
+
 def test_a_settings_file_of_version_0_1_is_read_under_todays_names(tmp_path):
     path = tmp_path / "old.py"
     path.write_text(

@@ -262,3 +262,67 @@ def test_a_video_that_is_cut_off_keeps_the_frames_before(tmp_path, share):
     assert len(found) == decodable > 60 * share - 10
     whole = read(tmp_path, "b.mp4")
     np.testing.assert_array_equal(found[: len(found) - 4], whole[: len(found) - 4])
+
+
+def test_pictures_may_use_the_low_bits_of_16(tmp_path, caplog):
+    deep = np.arange(SIDE * SIDE, dtype=np.uint16).reshape(SIDE, SIDE) * 16
+    for name in ("a", "b"):
+        write_pictures(tmp_path / name, [deep, deep])
+    shown = np.repeat((deep // 16).astype(np.uint8)[..., None], 3, axis=2)
+    np.testing.assert_array_equal(read(tmp_path, "a", bits=12), [shown, shown])
+    assert not caplog.records
+    np.testing.assert_array_equal(read(tmp_path, "a"), [shown // 16, shown // 16])
+    assert "as in config.data.bits=12" in caplog.text
+    assert "with config.data.bits=8; allowed: 0 to 255" in refusal(tmp_path, "a", bits=8)
+    names = {create(tmp_path, bits=bits).builder_config.name for bits in (12, 16)}
+    assert len(names) == 2
+
+
+@pytest.mark.parametrize("channels", [None, 1, 3, 4])
+def test_arrays_are_read(tmp_path, channels):
+    gray = np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE), np.uint8)
+    array = gray if channels is None else np.repeat(gray[..., None], channels, axis=3)
+    if channels == 4:
+        array[..., 3] = 255
+    np.save(tmp_path / "a.npy", array)
+    np.save(tmp_path / "b.npy", np.asfortranarray(array))
+    expected = np.repeat(gray[..., None], 3, axis=3)
+    np.testing.assert_array_equal(read(tmp_path, "a.npy"), expected)
+    np.testing.assert_array_equal(read(tmp_path, "b.npy"), expected)
+    frames, rate = inputs.read(tmp_path / "a.npy", create(tmp_path).builder_config.framing(), None)
+    np.testing.assert_array_equal(frames, expected)
+    assert rate is None
+
+
+def test_an_array_alone_is_split_in_time(tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (40, SIDE, SIDE), np.uint8)
+    np.save(tmp_path / "a.npy", array)
+    jobs = create(tmp_path, test_fraction=0.25).jobs()
+    made = {split: create(tmp_path).make(job)[0].frames for split, [job] in jobs.items()}
+    np.testing.assert_array_equal(made["train"][..., 0], array[:28])  # 5 % are left out.
+    np.testing.assert_array_equal(made["test"][..., 0], array[30:])
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.zeros((3, SIDE, SIDE), np.float32), "is float32 "),
+        (np.zeros((3, SIDE, SIDE, 2), np.uint8), "allowed: uint8 [time, height, width]"),
+        (np.zeros((3, 0, SIDE), np.uint8), "allowed: 1 to"),
+        (np.array([{}, {}], object), "is not a readable array"),
+    ],
+)
+def test_other_arrays_are_refused(tmp_path, array, reason):
+    for name in ("a.npy", "b.npy"):
+        np.save(tmp_path / name, array, allow_pickle=True)
+    assert reason in refusal(tmp_path, "a.npy")
+    np.savez(tmp_path / "c.npz", array)
+    assert create(tmp_path).ignored() == [("c.npz", "an archive of arrays; save each clip as .npy")]
+
+
+def test_a_header_that_lies_about_an_array_is_refused(tmp_path):
+    for name in ("a.npy", "b.npy"):
+        np.save(tmp_path / name, np.zeros((3, SIDE, SIDE), np.uint8))
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole.replace(b"(3, ", b"(3" + b"0" * 13 + b", ", 1))
+    assert "is not a readable array" in refusal(tmp_path, "a.npy")

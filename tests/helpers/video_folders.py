@@ -8,7 +8,7 @@ from drnet_jax.data.video_folder.builder import VideoFolder, VideoFolderConfig
 from tests.helpers.videos import SIDE
 
 SETTINGS = dict(colored=True, crop="center", frame_rate=0.0, min_frames=2, max_frames=300)
-SETTINGS |= dict(background="white")
+SETTINGS |= dict(background="white", bits=16)
 SETTINGS |= dict(image_size=SIDE, test_fraction=0.15)
 
 

@@ -126,3 +126,19 @@ def test_the_model_that_ships_keeps_what_it_was_not_trained_on(data_dir):
     assert -10 * np.log10(errors).mean() > 24
     assert model.scores["swap"]["model"]["psnr"]["mean"] > 24
     assert (sources.PRETRAINED / "mnist" / "weights.safetensors").stat().length < 1e6
+
+
+def test_an_export_that_did_not_end_is_written_anew(folder, trained, tmp_path, monkeypatch):
+    unfinished = tmp_path / "unfinished"
+
+    def fail(*_):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(safetensors.numpy, "save", fail)
+        drnet_jax.export(trained, unfinished, dtype="float32", formats=["stablehlo"])
+    assert (unfinished / "stablehlo").is_dir()
+    drnet_jax.export(trained, unfinished, dtype="float32")
+    assert {path.name: path.read_bytes() for path in unfinished.iterdir()} == {
+        path.name: path.read_bytes() for path in folder.iterdir()
+    }

@@ -21,10 +21,13 @@ class Framing:
     channels: int  # 1 is gray, 3 is RGB.
     crop: str  # `center` takes the largest centered square, `none` squeezes the whole picture.
     background: str = "white"  # Shows through transparent parts: a name or `#rrggbb`.
+    bits: int = 16  # Of the values in pictures with 16 bits; cameras often use 10, 12 or 14.
 
     def __post_init__(self):
         if self.crop not in CROPS:
             raise ValueError(f"crop={self.crop!r}; allowed: {', '.join(CROPS)}.")
+        if not 8 <= self.bits <= 16:
+            raise ValueError(f"bits={self.bits}; allowed: 8 to 16.")
         try:
             opaque = len(ImageColor.getrgb(self.background)) == 3
         except (ValueError, AttributeError):  # The latter for what is no text.

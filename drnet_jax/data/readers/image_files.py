@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from absl import logging
 from PIL import Image, ImageOps
 
 from drnet_jax.data.preparation.builder import UnreadableError
@@ -14,6 +15,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff", ".bmp", 
 
 HEIC = (".heic", ".heif", ".hif")
 """Pictures of phones that Pillow cannot read; libav would take one of their tiles for a video."""
+
+_MOST_WARNINGS = 10
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "PPM")
 
@@ -35,9 +38,9 @@ def frames(files: Sequence[tuple[str, pathlib.Path]], framing: Framing) -> Itera
     Raises:
       UnreadableError: a picture is damaged, or the pictures differ in size.
     """
-    size = None
+    size, brightest = None, -1
     for name, path in files:
-        picture = _open(name, path, framing)
+        picture, is_deep = _open(name, path, framing)
         if size is None:
             size, earlier = picture.size, name
         if picture.size != size:
@@ -45,7 +48,13 @@ def frames(files: Sequence[tuple[str, pathlib.Path]], framing: Framing) -> Itera
                 f"{name} is {picture.width}x{picture.height}, but {earlier} is "
                 f"{size[0]}x{size[1]}; the pictures of a clip must have one size."
             )
-        yield _square(picture, framing)
+        frame = _square(picture, framing)
+        brightest = max(brightest, int(frame.max()) if is_deep else 255)
+        yield frame
+    if framing.bits == 16 and 0 <= brightest < 16:
+        what = "%s and others of its clip use only low bits of 16 and are nearly black; "
+        what += "config.data.bits says how many there are, as in config.data.bits=12."
+        logging.log_first_n(logging.WARNING, what, _MOST_WARNINGS, name)
 
 
 def as_frame(picture: Image.Image, framing: Framing) -> np.ndarray:
@@ -65,13 +74,14 @@ def resize(picture: Image.Image, framing: Framing) -> Image.Image:
     return picture.resize((side, side), Image.Resampling.BILINEAR)
 
 
-def _open(name: str, path: pathlib.Path, framing: Framing) -> Image.Image:
+def _open(name: str, path: pathlib.Path, framing: Framing) -> tuple[Image.Image, bool]:
+    """Returns a picture as `_prepared` does, and whether it had 16 bits."""
     if path.suffix.lower() in HEIC:
         raise UnreadableError(f"{name} is a HEIC picture; allowed: JPEG, PNG, WebP, AVIF, TIFF ...")
     try:
         with path.open("rb") as file, Image.open(file, formats=_FORMATS) as picture:
             framing_lib.check_picture(name, *picture.size)
-            return _prepared(picture, framing)
+            return _prepared(picture, framing), _is_deep(picture)
     except UnreadableError:
         raise
     # Decoders raise all kinds of errors on damaged files, even struct.error and SyntaxError, and
@@ -87,7 +97,7 @@ def _prepared(picture: Image.Image, framing: Framing) -> Image.Image:
     """Returns `picture` upright, opaque, and in the colors of `framing`."""
     # Phones store pixels as the sensor sees them, and note separately how they were held.
     upright = ImageOps.exif_transpose(picture)
-    return _opaque(upright, framing.background).convert("RGB" if framing.channels == 3 else "L")
+    return _opaque(upright, framing).convert("RGB" if framing.channels == 3 else "L")
 
 
 def _square(picture: Image.Image, framing: Framing) -> np.ndarray:
@@ -96,10 +106,20 @@ def _square(picture: Image.Image, framing: Framing) -> np.ndarray:
     return np.asarray(resize(picture, framing)).reshape(side, side, framing.channels)
 
 
-def _opaque(picture: Image.Image, background: str) -> Image.Image:
-    if picture.mode.startswith("I"):  # 16 bits: Pillow would clip them at 255.
-        return Image.fromarray((np.asarray(picture).astype(np.int64) >> 8).astype(np.uint8))
+def _is_deep(picture: Image.Image) -> bool:
+    return picture.mode.startswith("I")
+
+
+def _opaque(picture: Image.Image, framing: Framing) -> Image.Image:
+    if _is_deep(picture):  # Pillow would clip 16 bits at 255.
+        values = np.asarray(picture).astype(np.int64)
+        if values.min() < 0 or values.max() >> framing.bits:
+            raise UnreadableError(
+                f"A value of {values.max():,} with config.data.bits={framing.bits}; "
+                f"allowed: 0 to {2**framing.bits - 1:,}."
+            )
+        return Image.fromarray((values >> (framing.bits - 8)).astype(np.uint8))
     if not picture.has_transparency_data:
         return picture
     picture = picture.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", picture.size, background), picture)
+    return Image.alpha_composite(Image.new("RGBA", picture.size, framing.background), picture)

@@ -1,4 +1,4 @@
-"""What people hand over as clips: videos, and folders of numbered pictures."""
+"""What people hand over as clips: videos, arrays, and folders of numbered pictures."""
 
 import dataclasses
 import itertools
@@ -11,16 +11,16 @@ from fractions import Fraction
 import numpy as np
 
 from drnet_jax.data.preparation.builder import UnreadableError
-from drnet_jax.data.readers import image_files, raw_files, video_files
+from drnet_jax.data.readers import array_files, image_files, raw_files, video_files
 from drnet_jax.data.readers.framing import Framing
 from drnet_jax.data.readers.raw_files import RawFile
 
-CONTENTS = "videos, or folders of numbered pictures"
+CONTENTS = "videos, arrays in .npy files, or folders of numbered pictures"
 
 
 @dataclasses.dataclass(frozen=True)
 class Input:
-    """A video, or the numbered pictures of a folder."""
+    """A video, an array in a file, or the numbered pictures of a folder."""
 
     name: str  # Its path below the folder that was searched, spelled the same on every system.
     files: tuple[RawFile, ...]
@@ -29,17 +29,23 @@ class Input:
     def is_video(self) -> bool:
         """Whether it is a video, whose frames have times."""
         pictures = (*image_files.SUFFIXES, *image_files.HEIC)
-        return self.files[0].path.suffix.lower() not in pictures
+        return self._suffix not in (*pictures, array_files.SUFFIX)
+
+    @property
+    def _suffix(self) -> str:
+        return self.files[0].path.suffix.lower()
 
     def length(self, frame_rate: Fraction | None) -> tuple[Fraction, Fraction | None]:
         """Returns its length and the frames per unit of it; 0 and None are unknown.
 
-        The unit is a second of a video, of which `frame_rate` frames are used, None for all; or a
-        picture.
+        The unit is a second of a video, of which `frame_rate` frames are used, None for all; or
+        else a frame.
 
         Raises:
-          UnreadableError: it is not a video.
+          UnreadableError: it is not a video or an array.
         """
+        if self._suffix == array_files.SUFFIX:
+            return Fraction(array_files.length(self.files[0].path, self.name)), Fraction(1)
         if not self.is_video:
             return Fraction(len(self.files)), Fraction(1)
         duration, rate = video_files.read_timing(self.files[0].path, self.name)
@@ -52,12 +58,12 @@ class Input:
         start: Fraction = Fraction(0),
         stop: Fraction | None = None,
     ) -> Iterator[tuple[Fraction | None, np.ndarray]]:
-        """Returns the seconds, None for pictures, and uint8 `[size, size, channels]` of each frame.
+        """Returns the seconds, if it has times, and uint8 `[size, size, channels]` of each frame.
 
         Args:
           framing: the form of the frames.
           frame_rate: the frames per second of a video that are used; None for all.
-          start: the first second of a video, or the first picture, counted from 0.
+          start: the first second of a video, or else the first frame, counted from 0.
           stop: that before which to stop; None for the end.
 
         Raises:
@@ -66,6 +72,9 @@ class Input:
         """
         if not self.is_video:
             part = slice(int(start), None if stop is None else int(stop))
+            if self._suffix == array_files.SUFFIX:
+                found = array_files.frames(self.files[0].path, self.name, framing, part)
+                return ((None, frame) for frame in found)
             pictures = [(file.name, file.path) for file in in_order(self.files)[part]]
             return ((None, frame) for frame in image_files.frames(pictures, framing))
         path = self.files[0].path
@@ -83,7 +92,7 @@ class Found:
 
 
 def find(path: pathlib.Path) -> Found:
-    """Returns the videos and folders of numbered pictures below a folder, or the video at `path`.
+    """Returns the clips below a folder, each a file or a folder, or the one in the file `path`.
 
     Raises:
       OSError: a folder cannot be read.
@@ -97,12 +106,15 @@ def find(path: pathlib.Path) -> Found:
     ignored = [(name, "a link to nothing") for name in dangling]
     for file in files:
         suffix = file.path.suffix.lower()
-        if suffix in video_files.SUFFIXES:
+        if suffix in (*video_files.SUFFIXES, array_files.SUFFIX):
             videos.append(file)
         elif suffix in image_files.SUFFIXES:
             pictures.setdefault(_parent(file), []).append(file)
         elif suffix in image_files.HEIC:
             ignored.append((file.name, "a HEIC picture, which must be made a JPEG or PNG first"))
+        elif suffix in array_files.ARCHIVES:
+            reason = f"an archive of arrays; save each clip as {array_files.SUFFIX}"
+            ignored.append((file.name, reason))
         else:
             ignored.append((file.name, "neither a video nor a picture"))
     beside = {_parent(file) for file in videos}

@@ -39,6 +39,7 @@ class VideoFolderConfig(ClipConfig):
 
     colored: bool  # True for frames in color, False for gray.
     background: str  # The color behind transparent parts.
+    bits: int  # Of the values in pictures with 16 bits.
     crop: str  # `center` takes the largest centered square, `none` squeezes the whole picture.
     # Frames per second at which videos, not folders of pictures, are sampled; 0 takes every frame.
     frame_rate: float
@@ -60,8 +61,9 @@ class VideoFolderConfig(ClipConfig):
             raise ValueError(f"test_fraction={self.test_fraction}; allowed: between 0 and 1.")
         folder = self.open_folder()
         settings = (self.frame_rate, self.min_frames, self.max_frames, self.test_fraction)
-        # The default was once the only one, and must leave the name as it was.
+        # The defaults were once the only ones, and must leave the name as it was.
         settings += () if self.background == "white" else (self.background,)
+        settings += () if self.bits == 16 else (self.bits,)
         files = [file for found in inputs.find(folder).inputs.values() for file in found.files]
         files += [raw_files.raw_file(p, p.name) for p in folder.glob(clip_labels.FILE)]
         described = ((file.name, file.size, file.changed) for file in files)
@@ -78,11 +80,11 @@ class VideoFolderConfig(ClipConfig):
     def framing(self) -> Framing:
         """Returns the form of the frames."""
         channels = 3 if self.colored else 1
-        return Framing(self.image_size, channels, self.crop, self.background)
+        return Framing(self.image_size, channels, self.crop, self.background, self.bits)
 
 
 class VideoFolder(ClipBuilder):
-    """A clip is a video, a part of a long one, or a folder of pictures."""
+    """A clip is a video, an array in a file, a part of a long one, or a folder of pictures."""
 
     CONTENT = ("file",)
     LEAVE_OUT_COPIES = True  # Folders of users may hold a video twice.
@@ -210,7 +212,7 @@ class VideoFolder(ClipBuilder):
         logging.warning(
             "%s is the only video, so it is split in time: %.4g %s to train on, and the last %.4g "
             "to test on.",
-            *(source.name, end, "seconds" if source.is_video else "pictures", length - begin),
+            *(source.name, end, "seconds" if source.is_video else "frames", length - begin),
         )
         train = self._parts(source, stop=max(end, Fraction(0)))
         return {"train": train, "test": self._parts(source, start=begin, first=len(train))}
