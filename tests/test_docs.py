@@ -213,7 +213,7 @@ def test_all_kinds_of_commands_are_found():
 
 @by_path("path", PRESENT)
 def test_inline_code_names_flags_and_settings_that_exist(path):
-    flags = {"help"}.union(*(flags_of(script) for script in SCRIPTS))
+    flags = {"help", "flagfile"}.union(*(flags_of(script) for script in SCRIPTS))
     configs = [load_config(f"configs/{name}.py") for name in CONFIGS]
     for code in inline_code(path):
         if code.startswith(("gcloud", "srun")):  # These have flags of their own.

@@ -75,7 +75,7 @@ def changes_and_sizes(bench: Bench, name: str, every: int = 1) -> Iterator[Trial
     expected, sizes = _undisturbed(bench, name)
     limits = [size - 1 for size in sorted(set(sizes)) if size > _PRINTED]
     with _folder(bench, name) as folder:
-        tried = functools.partial(_tried, bench, name, folder, expected)
+        tried = functools.partial(_tried, bench, name, folder, contents(folder), expected)
         trials = [tried("a file beyond its limit", file_bytes=limit) for limit in limits]
         for number in itertools.count(1, every):
             trial = tried("no space on the disk", full_from=number, folder=f"{folder}/")
@@ -91,9 +91,10 @@ def small_disks(bench: Bench, name: str, shares: Sequence[float]) -> Iterator[Tr
     with _folder(bench, name) as origin, _disk(origin.parent / "disk") as disk:
         folder, ballast, trials = disk / "folder", disk / "ballast", []
         shutil.copytree(origin, folder)
+        older = contents(folder)
         for share in shares:
             _leave(ballast, round(share * sum(sizes)))
-            trials.append(_tried(bench, name, folder, expected, "a small disk"))
+            trials.append(_tried(bench, name, folder, older, expected, "a small disk"))
             ballast.unlink()
         bench.run_again(MODES[name].arguments(folder))
         yield from _settled(trials, contents(folder) == expected)
@@ -115,14 +116,19 @@ def _undisturbed(bench: Bench, name: str) -> tuple[dict[str, str], list[int]]:
 
 
 def _tried(
-    bench: Bench, name: str, place: pathlib.Path, expected: dict[str, str], fault: str, **faults
+    bench: Bench,
+    name: str,
+    place: pathlib.Path,
+    older: dict[str, str],
+    expected: dict[str, str],
+    fault: str,
+    **faults,
 ) -> Trial:
     """Gives the command with a fault; it must leave every older file, or have the new one."""
-    before = contents(place)
     command = bench.start(MODES[name].arguments(place), **faults)
     trial = as_trial(fault, f"--mode={name}", command, command.wait())
     now = contents(place)
-    kept = all(now.get(path) in (old, expected.get(path, old)) for path, old in before.items())
+    kept = all(now.get(path) in (old, expected.get(path, old)) for path, old in older.items())
     return dataclasses.replace(trial, equal=kept)
 
 
