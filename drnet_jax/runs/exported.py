@@ -65,7 +65,7 @@ def export(source: epath.Path, folder: epath.Path, *, dtype: str, formats: Seque
         checked_json.write(folder / "evaluation.json", scores)
     checked_json.write(folder / "config.json", settings)
     # Last, as a folder with weights counts as complete.
-    metadata = {"steps": json.dumps(steps), "drnet_jax": __version__}
+    metadata = {"steps": json.dumps(steps)}  # Of several entries the order would be random.
     files.write_atomically(folder / WEIGHTS, safetensors.numpy.save(weights, metadata))
     marker.unlink()
 

@@ -44,6 +44,7 @@ class Bench:
     """Undisturbed runs to compare with, and folders for others.
 
     Attributes:
+      folder: holds all of these.
       seconds: how long an undisturbed training took.
       run: what it came to, as `outcome.of_run` has it.
       finished: its workdir; its data are in `data`.
@@ -62,7 +63,7 @@ class Bench:
 
         With a workdir that is `finished` it only makes folders and starts commands.
         """
-        self.server, self._folder, self._number = server, folder, 0
+        self.server, self.folder, self._number = server, folder, 0
         self._only_training = only_training
         if finished:
             self.finished = finished
@@ -95,7 +96,7 @@ class Bench:
 
     def new_folder(self) -> pathlib.Path:
         self._number += 1
-        folder = self._folder / f"trial_{self._number}"
+        folder = self.folder / f"trial_{self._number}"
         folder.mkdir(parents=True)
         return folder
 

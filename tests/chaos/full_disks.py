@@ -88,15 +88,17 @@ def changes_and_sizes(bench: Bench, name: str, every: int = 1) -> Iterator[Trial
 def small_disks(bench: Bench, name: str, shares: Sequence[float]) -> Iterator[Trial]:
     """Leaves a share of the needed space free on a real disk, in memory; needs root on Linux."""
     expected, sizes = _undisturbed(bench, name)
-    with _folder(bench, name) as origin, _disk(origin.parent / "disk") as disk:
-        folder, ballast, trials = disk / "folder", disk / "ballast", []
-        shutil.copytree(origin, folder)
-        older = contents(folder)
+    with _folder(bench, name, small=True) as folder:
+        ballast, older, trials = folder.with_name("ballast"), contents(folder), []
         for share in shares:
             _leave(ballast, round(share * sum(sizes)))
-            trials.append(_tried(bench, name, folder, older, expected, "a small disk"))
+            trial = _tried(bench, name, folder, older, expected, "a small disk")
             ballast.unlink()
-        bench.run_again(MODES[name].arguments(folder))
+            if not trial.code:
+                break
+            trials.append(trial)
+        else:
+            bench.run_again(MODES[name].arguments(folder))
         yield from _settled(trials, contents(folder) == expected)
 
 
@@ -133,28 +135,30 @@ def _tried(
 
 
 @contextlib.contextmanager
-def _folder(bench: Bench, name: str) -> Iterator[pathlib.Path]:
-    """Yields a new folder for a trial, and deletes it afterwards."""
-    parent = bench.new_folder()
-    folder = parent / "folder"
-    folder.mkdir()
-    if name != "prepare":
-        shutil.copytree(bench.finished, folder / "run")
-        frames = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8)
-        video.write_mp4(folder / "clip.mp4", frames, 12)
-    for older in MODES[name].older:
-        (folder / older).write_bytes(_OLD)
-    yield folder
-    shutil.rmtree(parent)
+def _folder(bench: Bench, name: str, *, small: bool = False) -> Iterator[pathlib.Path]:
+    """Yields a folder to try in, always the same one, as paths are stored; perhaps a small disk."""
+    disk = bench.folder / "written"
+    disk.mkdir()
+    with _mounted(disk) if small else contextlib.nullcontext():
+        folder = disk / "folder"
+        folder.mkdir()
+        if name != "prepare":
+            shutil.copytree(bench.finished, folder / "run")
+            frames = np.random.default_rng(0).integers(0, 256, (12, 16, 16, 3), np.uint8)
+            clip = video.write_mp4(folder / "clip.mp4", frames, 12)
+            os.utime(clip, (0, 0))
+        for older in MODES[name].older:
+            (folder / older).write_bytes(_OLD)
+        yield folder
+    shutil.rmtree(disk)
 
 
 @contextlib.contextmanager
-def _disk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields an empty disk in memory."""
-    folder.mkdir()
+def _mounted(folder: pathlib.Path) -> Iterator[None]:
+    """Has a disk in memory at `folder`."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], check=True)
     try:
-        yield folder
+        yield
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
