@@ -26,7 +26,7 @@ from drnet_jax.runs.run import Run, create_run
 from drnet_jax.runs.workdir import trained_settings
 
 BATCH_FRAMES = 128
-"""Frames that are encoded at once, of any number of frames."""
+"""The most frames that `Model.embed` encodes at once."""
 
 
 def load(source: epath.PathLike) -> "Model":
@@ -188,15 +188,15 @@ class Model:
     def held_out_clips(self, num_clips: int, num_frames: int) -> np.ndarray:
         """Returns clips of the test split of the model's data set, uint8 `[clips, time, ...]`.
 
-        The data are prepared if necessary, as training would do it. Their choice depends on the
-        seed of the settings alone.
+        The data are prepared if necessary, as training would do it. Which clips are returned
+        depends only on the seed of the settings and on the arguments.
 
         Args:
           num_clips: how many clips; they are drawn at random, and a small data set may repeat some.
           num_frames: the most frames of each, fewer if clips of the data set are shorter.
 
         Raises:
-          FileNotFoundError, ValueError: the data are missing or not those of the training.
+          FileNotFoundError, ValueError: the data are missing, or differ from those of training.
         """
         config = ml_collections.ConfigDict(self.config.to_dict())
         run = create_run(config, self._run.workdir)
@@ -221,7 +221,7 @@ class Model:
         return self._pose(self._autoencoder, self._frames(frames, fewest=3))
 
     def embed(self, frames: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the content vectors and the poses of frames, as `--mode=embed` writes them.
+        """Returns the content vectors and the poses of frames, those that `--mode=embed` writes.
 
         Frames are encoded in batches, so the networks take no more memory for more frames.
 

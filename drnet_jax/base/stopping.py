@@ -26,8 +26,8 @@ GOES_ON = "The same command resumes from there."
 # come that lets them be saved.
 _state = {"doing": "starting", "kept": "", "watched": False, "unsaved": False, "asked": False}
 
-
 _threads: list[threading.Thread] = []
+"""Those of `start_thread`, also the ones that have ended."""
 
 
 class StoppedError(Exception):
@@ -45,7 +45,7 @@ class StoppedError(Exception):
 def doing(what: str, kept: str = "") -> None:
     """Notes what the program does from now on, as in `scoring`, and what is kept if it stops.
 
-    Other threads than the main one only have their time taken.
+    In a thread other than the main one, this only takes the time of what it does.
     """
     timings.begin(what)
     if threading.current_thread() is threading.main_thread():
@@ -108,7 +108,7 @@ def _watch(receiver: socket.socket, sender: socket.socket) -> None:
 
 
 def start_thread(work: Callable[[], None], name: str) -> None:
-    """Has a thread do `work`, during any moment of which the process may end."""
+    """Starts a thread that does `work`; the process may end at any moment of it."""
 
     def run() -> None:
         work()

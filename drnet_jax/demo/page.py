@@ -17,9 +17,9 @@ from drnet_jax.demo.playground import MOST_STEPS, Clip, Playground
 from drnet_jax.pictures import video
 
 _MOST_UPLOAD = "500mb"
-_FIRST_STEPS = 100
-_UPLOADS_KEPT = 24
-_SECONDS_KEPT = 60
+_FIRST_STEPS = 100  # Of a rollout, until the reader asks for another number.
+_UPLOADS_KEPT = 24  # Of each reader; each has up to 20 frames in memory.
+_SECONDS_KEPT = 60  # By then, Gradio has copied a video that it was given.
 
 Save = Callable[[np.ndarray], str]
 """From the frames of a video, uint8 `[time, height, width, 3]`, to the path of its file."""

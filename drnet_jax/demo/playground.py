@@ -1,4 +1,4 @@
-"""What the page computes, as plain functions of clips: every one returns pictures or a video."""
+"""What the page shows, computed from clips: pictures, videos and numbers, without Gradio."""
 
 import dataclasses
 import math
@@ -15,7 +15,8 @@ from drnet_jax.base.errors import first_line
 from drnet_jax.pictures import drawing, grids, video
 
 MOST_FRAMES = 20
-"""Frames of a clip that are used. Programs are compiled for this number, whatever a clip has."""
+"""The first frames of a clip, which are used. Shorter clips are padded to as many, so that one
+compiled program serves all of them."""
 
 MOST_STEPS = 10_000
 """The longest rollout, which takes a small model about a minute on a CPU."""
@@ -30,7 +31,7 @@ class Clip:
     """A clip to choose.
 
     Attributes:
-      name: of a file of the user; empty for a clip of the model's data set.
+      name: the name of a user's file; empty for a clip of the model's data set.
       frames: uint8 `[time, height, width, channels]`, as the model takes them.
     """
 
@@ -76,7 +77,7 @@ class Playground:
 
     @property
     def note(self) -> str:
-        """What is known of the data that the model was scored on, which may stand in for others."""
+        """A sentence on the data that the model was scored on; empty if nothing is known."""
         try:
             data = (self.model.scores or {}).get("data")
         except (ValueError, OSError):  # A page can do without it.
@@ -100,7 +101,7 @@ class Playground:
         return _enlarged(clip.frames[clip.middle], 128)
 
     def swap(self, content: Clip, motion: Clip) -> Shown:
-        """Returns the content of one clip in all poses of the other, below these."""
+        """Returns the frames of `motion` with the content of `content`, beside their sources."""
         still, poses = content.frames[content.middle], self._poses(motion)
         swapped = self._frames(content, poses)
         animation = video.swap_animation(still, motion.frames, swapped)
@@ -142,8 +143,8 @@ class Playground:
         Long rollouts skip steps after the first 500, which the counter in the video says.
 
         Raises:
-          ValueError: for too few observed frames, for steps that are no whole number from 1 to
-            `MOST_STEPS`, or for a model without a predictor.
+          ValueError: the clip has too few frames to observe, `num_steps` is not a whole number from
+            1 to `MOST_STEPS`, or the model has no predictor.
         """
         if not 1 <= num_steps <= MOST_STEPS or num_steps != int(num_steps):
             raise ValueError(f"{num_steps} steps; allowed: whole numbers from 1 to {MOST_STEPS:,}.")

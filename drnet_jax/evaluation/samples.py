@@ -18,12 +18,13 @@ _FIRST_FRAME = np.array([0])
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """The distinct ones among some samples.
+    """The distinct samples among those that were drawn.
 
     Attributes:
-      rows: int, the row of each distinct sample where it was first drawn, ascending.
-      clips: int, equal for samples of the same clip; of pairs, of the same first clip.
-      clusters: their clusters, as `metrics.bootstrap` takes them.
+      rows: int `[samples]`, where each distinct sample was first drawn, ascending.
+      clips: int `[samples]`, equal for samples of the same clip; for pairs, of the same first clip.
+      clusters: int `[samples]`, or `[samples, 2]` for pairs, as `metrics.bootstrap` takes them;
+        None if all samples are independent.
     """
 
     rows: np.ndarray
@@ -67,18 +68,23 @@ def distinct(
 
 
 def partners(clips: np.ndarray, shift: int) -> np.ndarray:
-    """Returns for each row a row of another clip: `shift` above it, or the next one above that.
+    """Returns for each row the index of a row of another clip, int `[rows]`.
 
-    `clips` are int `[rows]`, equal for rows of the same clip; at least two are different.
+    It is the row `shift` above, or the next one above that is of another clip. Indices may be
+    negative and then count from the end.
+
+    Args:
+      clips: int `[rows]`, equal for rows of the same clip; at least two must differ.
+      shift: how many rows above, at least 1.
     """
     rows = (np.arange(len(clips)) - shift) % len(clips)
     while (own := clips[rows] == clips).any():
-        rows[own] -= 1  # Negative rows count from the end, as those of np.roll.
+        rows[own] -= 1
     return rows
 
 
 def warnings(record: dict[str, Any]) -> list[str]:
-    """Returns what the reader of scores should know, in words, from the record of `score_run`."""
+    """Returns sentences on what limits the scores in the record of `score_run`; none if nothing."""
     found = []
     # Fewer clips may be long enough for rollouts.
     for name, part in (("Scores", record), ("Scores of rollouts", record["prediction"])):

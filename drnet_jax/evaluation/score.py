@@ -35,7 +35,7 @@ NUM_MEAN_CLIPS = 1000
 
 @dataclasses.dataclass(frozen=True)
 class FirstStageScores:
-    """What is known of a run without its predictor, each as soon as it is there.
+    """Scores of a run that need no predictor, as futures, since a thread may still compute them.
 
     Attributes:
       mean_frame: the mean training frame, `[height, width, channels]` in [0, 1].
@@ -49,10 +49,10 @@ class FirstStageScores:
 
 
 def begin(run: Run, drnet: DrnetState) -> FirstStageScores:
-    """Has a thread score what needs no predictor, and returns at once.
+    """Starts a thread that scores what needs no predictor, and returns at once.
 
-    The predictor may train meanwhile: it keeps little of a processor busy. The thread ends with the
-    process, whatever it has done.
+    The predictor may train meanwhile, as that leaves most of a processor idle. An error in a part
+    is raised by `result()` of its future. The thread does not keep the process from ending.
     """
     drnet = sharding.on_first_device(drnet)
     scores = FirstStageScores(Future(), Future(), Future())
@@ -66,7 +66,7 @@ def begin(run: Run, drnet: DrnetState) -> FirstStageScores:
         for future, compute in parts:
             try:
                 future.set_result(compute())
-            except BaseException as error:  # The main thread raises it when it asks for the result.
+            except BaseException as error:  # Whoever waits for the result must not wait forever.
                 future.set_exception(error)
 
     stopping.start_thread(score, "scores of the first stage")

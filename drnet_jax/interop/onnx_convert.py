@@ -53,9 +53,10 @@ def convert(
         ]
         for names, avals in ((inputs, traced.in_avals), (outputs, traced.out_avals))
     ]
+    opsets = [onnx.helper.make_opsetid("", OPSET)]
     model = onnx.helper.make_model(
         onnx.helper.make_graph(graph.nodes, "drnet_jax", *described, graph.constants),
-        opset_imports=(opsets := [onnx.helper.make_opsetid("", OPSET)]),
+        opset_imports=opsets,
         ir_version=onnx.helper.find_min_ir_version_for(opsets),
         producer_name="drnet_jax",
     )
@@ -80,6 +81,7 @@ def _run(graph: Graph, jaxpr: Any, consts: Sequence[Any], args: Sequence[Value])
 
 
 def _apply(graph: Graph, equation: Any, inputs: list[Value]) -> list[Value]:
+    """Adds one equation to `graph`, or computes it if all its inputs are known; returns results."""
     name, params = equation.primitive.name, equation.params
     if name == "scan":
         return _scan(graph, equation, inputs)
@@ -87,6 +89,7 @@ def _apply(graph: Graph, equation: Any, inputs: list[Value]) -> list[Value]:
     if inner is not None:  # A function within the function.
         return _run(graph, inner.jaxpr, inner.consts, inputs)
     has_size = all(isinstance(size, int) for v in equation.outvars for size in v.aval.shape)
+    # A result whose size depends on the batch cannot be a constant.
     if has_size and all(isinstance(value, np.ndarray) for value in inputs):
         results = equation.primitive.bind(*inputs, **params)
         results = results if equation.primitive.multiple_results else [results]
@@ -94,16 +97,18 @@ def _apply(graph: Graph, equation: Any, inputs: list[Value]) -> list[Value]:
     if name in operations.ELEMENTWISE:
         return [graph.add(operations.ELEMENTWISE[name], *inputs)]
     if name not in operations.OTHERS:
-        raise ValueError(f"ONNX export: the operation {name!r} is unknown.")
+        raise ValueError(
+            f"ONNX export: the operation {name!r} is unknown; allowed: those of onnx_operations.py."
+        )
     results = operations.OTHERS[name](graph, equation, *inputs)
     return results if isinstance(results, list) else [results]
 
 
 def _scan(graph: Graph, equation: Any, inputs: list[Value]) -> list[Value]:
-    """A loop of a single step, as that of an LSTM that advances by one frame."""
+    """Adds the body of a loop of a single step, such as an LSTM that advances by one frame."""
     params = equation.params
     if params["length"] != 1:
-        raise ValueError(f"ONNX export: a loop of {params['length']} steps.")
+        raise ValueError(f"ONNX export: a loop of {params['length']} steps; allowed: 1.")
     first = params["num_consts"] + params["num_carry"]
     inner = params["jaxpr"].jaxpr
     sliced = [

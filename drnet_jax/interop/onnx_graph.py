@@ -1,4 +1,4 @@
-"""An ONNX graph while it is made: its nodes, its constants, and the size of the batch."""
+"""An ONNX graph under construction: its nodes, its constants, and the size of the batch."""
 
 import functools
 from collections.abc import Sequence
@@ -11,7 +11,14 @@ Value = str | np.ndarray
 
 
 class Graph:
-    """The nodes and constants so far, and the symbol that stands for the size of the batch."""
+    """A graph under construction.
+
+    Attributes:
+      onnx: the package.
+      batch: the symbol that stands for the size of the batch in shapes.
+      nodes: the `NodeProto` of each operation so far; each uses results of earlier ones.
+      constants: the `TensorProto` of each constant so far.
+    """
 
     def __init__(self, batch: Any, first_input: str):
         import onnx  # Of the extra onnx.
@@ -57,5 +64,8 @@ class Graph:
 
     def _batch_size(self, size: Any) -> str:
         if size != self.batch:
-            raise ValueError(f"ONNX export: an array is repeated to length {size}.")
+            raise ValueError(
+                f"ONNX export: an array is repeated to length {size}; allowed: numbers and the "
+                "size of the batch."
+            )
         return self._num_clips

@@ -29,11 +29,9 @@ def _transpose(graph: Graph, equation: Any, value: Value) -> Value:
 
 def _convert_element_type(graph: Graph, equation: Any, value: Value) -> Value:
     old, new = equation.invars[0].aval.dtype, equation.outvars[0].aval.dtype
-    return (
-        value
-        if old == new
-        else graph.add("Cast", value, to=graph.onnx.helper.np_dtype_to_tensor_dtype(new))
-    )
+    if old == new:
+        return value
+    return graph.add("Cast", value, to=graph.onnx.helper.np_dtype_to_tensor_dtype(new))
 
 
 def _select_n(graph: Graph, equation: Any, which: Value, first: Value, second: Value) -> Value:
@@ -77,11 +75,11 @@ def _slice(graph: Graph, equation: Any, value: Value) -> Value:
 
 
 def _gather(graph: Graph, equation: Any, value: Value, indices: Value) -> Value:
-    """Constant places along some axes, as in `x[:, 0, 0]`."""
+    """Takes a slice at constant places along some axes, as in `x[:, 0, 0]`."""
     numbers, sizes = equation.params["dimension_numbers"], equation.params["slice_sizes"]
     axes = numbers.start_index_map
     if isinstance(indices, str) or indices.shape != (len(axes),):
-        raise ValueError("ONNX export: places that are not constant.")
+        raise ValueError("ONNX export: a look-up at computed places; allowed: a constant place.")
     starts = [0] * len(sizes)
     for axis, index in zip(axes, indices.tolist(), strict=True):
         starts[axis] = index
@@ -132,7 +130,7 @@ def _dot_general(graph: Graph, equation: Any, left: Value, right: Value) -> Valu
     summed = {names[0][i] for i in contract_left}
     free = [x for side in names for x in side if x not in summed and x not in shared]
     equation_text = f"{''.join(names[0])},{''.join(names[1])}->{''.join(shared + free)}"
-    if equation_text == "ba,ac->bc":
+    if equation_text == "ba,ac->bc":  # Which runtimes compute faster than an Einsum.
         return graph.add("MatMul", left, right)
     return graph.add("Einsum", left, right, equation=equation_text)
 
@@ -141,7 +139,10 @@ def _conv_general_dilated(graph: Graph, equation: Any, maps: Value, kernel: Valu
     params = equation.params
     spec = params["dimension_numbers"]
     if isinstance(kernel, str) or params["feature_group_count"] != 1:
-        raise ValueError("ONNX export: a convolution without constant weights.")
+        raise ValueError(
+            "ONNX export: a convolution with computed weights or groups; allowed: constant "
+            "weights, one group."
+        )
     kernel = kernel.transpose(spec.rhs_spec)  # [out, in, height, width]
     maps = graph.add("Transpose", maps, perm=spec.lhs_spec)  # [batch, in, height, width]
     spread, strides = params["lhs_dilation"], params["window_strides"]
@@ -149,8 +150,12 @@ def _conv_general_dilated(graph: Graph, equation: Any, maps: Value, kernel: Valu
     kind = "Conv"
     if max(spread) > 1:
         if max(strides) > 1 or max(dilations) > 1:
-            raise ValueError("ONNX export: a transposed convolution with strides or dilations.")
-        # Maps with zeros between their pixels, as they are for a transposed convolution.
+            raise ValueError(
+                f"ONNX export: a transposed convolution with window strides {strides} and "
+                f"dilations {dilations}; allowed: 1."
+            )
+        # Zeros between the pixels of the maps are what makes a convolution a transposed one.
+        # Its kernel has both axes reversed, and inputs and outputs exchanged.
         kind, strides = "ConvTranspose", spread
         kernel = kernel[:, :, ::-1, ::-1].swapaxes(0, 1)
         sizes = kernel.shape[2:]
@@ -160,7 +165,7 @@ def _conv_general_dilated(graph: Graph, equation: Any, maps: Value, kernel: Valu
         ]
     before_after = [side for pair in zip(*pads, strict=True) for side in pair]
     if min(before_after) < 0:
-        raise ValueError(f"ONNX export: a convolution with padding {pads}.")
+        raise ValueError(f"ONNX export: a convolution with padding {pads}; allowed: 0 or more.")
     out = graph.add(kind, maps, kernel, strides=strides, pads=before_after, dilations=dilations)
     return graph.add("Transpose", out, perm=np.argsort(spec.out_spec).tolist())
 
@@ -173,6 +178,7 @@ def _reduce_window(kind: str) -> Callable[..., Value]:
         sizes = dict(kernel_shape=window, strides=strides, pads=pads)
         maps = graph.add("Transpose", maps, perm=[0, 3, 1, 2])
         if kind == "AveragePool":
+            # A sum is the mean times the size of the window, if the mean counts the padding.
             maps = graph.add(kind, maps, **sizes, count_include_pad=1)
             maps = graph.add("Mul", maps, np.float32(np.prod(window)))
         else:

@@ -175,12 +175,19 @@ def teacher_forced(
 def stepwise(
     predictor: PoseLSTM, variables: Tree, content: jax.Array
 ) -> Callable[[Carry, jax.Array], tuple[Carry, jax.Array]]:
-    """Returns `advance(carry, pose) -> (carry, next pose)` for clips of `content`, for loops.
+    """Returns a function that advances clips by one frame, to be called in a loop.
 
-    It is the LSTM on one frame, up to rounding, in fewer products: nothing is between the embedding
-    and the first layer, so that one kernel does for both, and the part of the content, which stays
-    the same, is computed before the loop. Poses are `[batch, pose_dim]`, content
-    `[batch, content_dim]`.
+    It computes what the LSTM does, up to rounding, with fewer matrix products. There is nothing
+    between the linear embedding and the first layer, so their kernels are multiplied beforehand.
+    What content adds is the same at every step, and is computed beforehand, too.
+
+    Args:
+      predictor: the LSTM.
+      variables: its parameters.
+      content: `[batch, content_dim]`, of each clip.
+
+    Returns:
+      `advance(carry, pose) -> (carry, next_pose)`, with poses float32 `[batch, pose_dim]`.
     """
     params = variables["params"]
     embed, output = params["embed"], params["output"]

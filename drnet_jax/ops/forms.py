@@ -12,10 +12,10 @@ _PORTABLE = contextvars.ContextVar("portable", default=False)
 
 @contextlib.contextmanager
 def portable() -> Iterator[None]:
-    """While functions are traced within it, operations take the form that any platform can run.
+    """In its block, functions are traced with the forms of operations that any platform can run.
 
-    Programs for other runtimes are traced so: they do not depend on the platform, and their batch
-    may be a symbol, which the conditions of other forms cannot compare with numbers.
+    This is for programs that run elsewhere. They do not depend on the platform, and the size of
+    their batch may be a symbol, which the conditions of other forms cannot compare with numbers.
     """
     token = _PORTABLE.set(True)
     try:
@@ -32,9 +32,10 @@ def is_portable() -> bool:
 def by_platform(
     *operands: jax.Array, default: Callable[..., jax.Array], **forms: Callable[..., jax.Array]
 ) -> jax.Array:
-    """Returns what the form for the platform that runs it makes of `operands`.
+    """Returns the result of one of several forms of a function of `operands`.
 
-    `forms` are by platform, such as `cpu`; `default` is for all others.
+    The platform that runs the program decides which: `forms` are by platform, such as `cpu`, and
+    `default` is for all others. All forms return arrays of one shape and dtype.
     """
     if is_portable():
         return default(*operands)

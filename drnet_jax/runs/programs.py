@@ -14,7 +14,7 @@ from drnet_jax.ops import forms
 from drnet_jax.runs.run import Run, build_networks
 
 SUFFIXES = {"stablehlo": ".bin", "onnx": ".onnx"}
-"""Formats, and how the names of their files end."""
+"""The ends of file names, by format."""
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 """Where a StableHLO program runs."""
@@ -25,7 +25,7 @@ class Program:
     """A function of float32 arrays `[batch, *]` that returns a tuple of such arrays.
 
     Attributes:
-      function: it.
+      function: a function that JAX can trace.
       inputs: the shape of each argument, without the batch, by name.
       outputs: the names of what it returns.
     """
@@ -35,11 +35,11 @@ class Program:
     outputs: tuple[str, ...]
 
     def serialized(self, format: str) -> bytes:
-        """Returns the program as a key of `SUFFIXES`; its batch may have any size.
+        """Returns the program in `format`, a key of `SUFFIXES`; its batch may have any size.
 
         Raises:
           ImportError: ONNX without the package onnx.
-          ValueError: ONNX has no form of an operation.
+          ValueError: the converter to ONNX does not know an operation.
         """
         # Traced anew, as a trace that JAX has kept may be for this platform only.
         function = lambda *arrays: self.function(*arrays)  # noqa: E731
@@ -55,7 +55,10 @@ class Program:
 
 
 def programs(run: Run, variables: Mapping[str, Tree]) -> dict[str, Program]:
-    """Returns the programs of a trained model by name; docs/export.md describes them.
+    """Returns the programs of a trained model by name, computed in float32.
+
+    They are `content_encoder`, `pose_encoder`, `decoder` and, if the model has one, `predictor`;
+    docs/export.md gives their arguments and results.
 
     Args:
       run: its settings.

@@ -2,7 +2,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 
 import pytest
 
@@ -125,7 +124,7 @@ def test_the_program_does_not_wait_for_threads_at_its_end(code, daemon):
     import threading
 
     def work():
-        time.sleep({60 if daemon or code else 1})
+        time.sleep({600 if daemon or code else 1})
         print("done")
 
     {start_one}
@@ -133,8 +132,6 @@ def test_the_program_does_not_wait_for_threads_at_its_end(code, daemon):
     print("saved", file=sys.stderr)
     stopping.leave({code})
     """)
-    began = time.monotonic()
-    stdout, stderr = process.communicate(timeout=30)
-    assert time.monotonic() - began < 20
+    stdout, stderr = process.communicate(timeout=120)  # Of a busy machine, which has to import.
     assert (process.returncode, stderr) == (code, "saved\n")
     assert stdout == ("ready\n" if daemon or code else "ready\ndone\n")

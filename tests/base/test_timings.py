@@ -47,7 +47,7 @@ def test_time_is_added_up_by_phase_and_program():
         env=environment() | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=True,
     )
     record, table, elapsed = json.loads(result.stdout)

@@ -50,7 +50,7 @@ def driver(browser, page):
 def wait_for(driver, script):
     from selenium.webdriver.support.ui import WebDriverWait
 
-    WebDriverWait(driver, 20, poll_frequency=0.05).until(lambda d: d.execute_script(script))
+    WebDriverWait(driver, 60, poll_frequency=0.05).until(lambda d: d.execute_script(script))
 
 
 def press(driver, *keys):
