@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
+from drnet_jax.base.errors import first_line
 from drnet_jax.data.preparation.builder import UnreadableError
 from drnet_jax.data.readers import framing as framing_lib
 from drnet_jax.data.readers import image_files
@@ -45,7 +46,7 @@ def _mapped(path: pathlib.Path, name: str) -> np.ndarray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     # NumPy parses the header as Python, and raises what that raises.
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        reason = first_line(error).rstrip(".")
         raise UnreadableError(f"{name} is not a readable array: {reason}.") from error
     if not isinstance(array, np.ndarray):
         raise UnreadableError(f"{name} is an archive of arrays; save each clip as {SUFFIX}.")
