@@ -4,11 +4,12 @@
   python -m benchmarks.startup --config=configs/mnist.py:quick --runs=3 --history
   python -m benchmarks.startup --compare
 
-A cold run finds no compiled programs, a warm one those of the cold run before it. Data are prepared
-beforehand. The figures are medians over runs, in seconds: of the whole process, of each phase in
-the run's `timings.json`, of `import drnet_jax` and of `--help`. `--history` adds them as a line to
-benchmarks/history.jsonl; `--compare` lists what got slower by more than a tenth between the last
-two lines of a machine and its settings. The last line printed is JSON.
+A cold run finds no compiled programs and no trained judges, a warm one those of the cold run before
+it. Data are prepared beforehand. The figures are medians over runs, in seconds: of the whole
+process, of each phase in the run's `timings.json`, of `import drnet_jax` and of `--help`.
+`--history` adds them as a line to benchmarks/history.jsonl; `--compare` lists what got slower by
+more than a tenth between the last two lines of a machine and its settings. The last line printed is
+JSON.
 """
 
 import json
@@ -46,8 +47,7 @@ def seconds_of(*arguments: str, **variables: str) -> float:
         text=True,
         check=False,
     )
-    # Help ends with 1 in absl.
-    if result.returncode and arguments != _HELP:
+    if result.returncode:
         raise RuntimeError(result.stderr.strip().splitlines()[-1])
     return time.monotonic() - began
 
@@ -64,12 +64,13 @@ def measure(config: str, runs: int) -> dict[str, dict[str, float]]:
             for kind in ("cold", "warm"):
                 workdir = pathlib.Path(folder) / f"{kind}_{number}"
                 arguments = ("-m", "drnet_jax.main", f"--config={config}", data)
-                programs = f"{folder}/programs_{number}"
-                seconds = seconds_of(
-                    *arguments, f"--workdir={workdir}", JAX_COMPILATION_CACHE_DIR=programs
-                )
+                cache = f"{folder}/cache_{number}"
+                seconds = seconds_of(*arguments, f"--workdir={workdir}", XDG_CACHE_HOME=cache)
                 phases = json.loads((workdir / "timings.json").read_text())["phases"]
-                by_phase = {phase["name"]: phase["seconds"] for phase in phases}
+                by_phase = {
+                    phase["name"] + " (beside)" * phase["beside"]: phase["seconds"]
+                    for phase in phases
+                }
                 found[kind].append({"whole process": seconds} | by_phase)
                 print(f"{kind} run {number + 1}: {seconds:.1f} s", flush=True)
     return {kind: medians(records) for kind, records in found.items()}
