@@ -20,15 +20,6 @@ from drnet_jax.data.rendering import backdrops
 from drnet_jax.data.rendering.scene import Camera, Light, Material, RandomModel, draw, rotation
 from drnet_jax.pictures import video
 
-_FOLDER = flags.DEFINE_string("folder", "shapes", "Where the videos go.")
-_NUM_VIDEOS = flags.DEFINE_integer("num_videos", 200, "How many videos.", lower_bound=2)
-_NUM_FRAMES = flags.DEFINE_integer("num_frames", 60, "Frames of each video.", lower_bound=2)
-_CAMERA = flags.DEFINE_enum(
-    "camera", "still", ["still", "panning"], "Whether the background moves through the picture."
-)
-
-_WORKDIR = flags.DEFINE_string("workdir", None, "A run to measure; nothing is rendered then.")
-
 SIDE = 128  # Pixels, larger than any model in the guide takes, as real videos are.
 FRAMES_PER_SECOND = 25
 GAP = 15  # Frames between the content and the pose that are decoded together.
@@ -117,18 +108,32 @@ def _measure(workdir: str) -> None:
 
 def main(argv: list[str]) -> None:
     """Writes the videos as MP4, or measures a model."""
-    del argv
+    if len(argv) > 1:
+        raise app.UsageError(f"Unexpected arguments: {argv[1:]}.")
     logging.set_verbosity(logging.WARNING)
-    if _WORKDIR.value:
-        _measure(_WORKDIR.value)
+    given = flags.FLAGS
+    if given.workdir:
+        _measure(given.workdir)
         return
-    folder = epath.Path(_FOLDER.value)
+    folder = epath.Path(given.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for number in range(_NUM_VIDEOS.value):
-        frames = render(number, _NUM_FRAMES.value, panning=_CAMERA.value == "panning")
+    for number in range(given.num_videos):
+        frames = render(number, given.num_frames, panning=given.camera == "panning")
         video.write_mp4(folder / f"{number:03d}.mp4", frames, FRAMES_PER_SECOND)
-    print(f"{_NUM_VIDEOS.value} videos are in {folder}.")
+    print(f"{given.num_videos} videos are in {folder}.")
+
+
+def define_flags() -> None:
+    """Declares the command line; not on import, because scripts share names of flags."""
+    flags.DEFINE_string("folder", "shapes", "Where the videos go.")
+    flags.DEFINE_integer("num_videos", 200, "How many videos.", lower_bound=2)
+    flags.DEFINE_integer("num_frames", 60, "Frames of each video.", lower_bound=2)
+    flags.DEFINE_enum(
+        "camera", "still", ["still", "panning"], "Whether the background moves through the picture."
+    )
+    flags.DEFINE_string("workdir", None, "A run to measure; nothing is rendered then.")
 
 
 if __name__ == "__main__":
+    define_flags()
     app.run(main)

@@ -1,21 +1,10 @@
-"""The input benchmark, tiny and without PyTorch, and the example in docs/data.md."""
+"""The input benchmark, tiny and without PyTorch."""
 
-import importlib
-import itertools
-import pathlib
-import re
-
-import jax
-import numpy as np
 import pytest
 
 from benchmarks import input as benchmark
 from benchmarks.png_clips import PngClips, write_folders
-from drnet_jax.base import sharding
-from drnet_jax.data import registry
 from tests.helpers import toy_clips
-
-DOCUMENT = pathlib.Path(__file__).parents[2] / "docs" / "data.md"
 
 
 @pytest.fixture(scope="module")
@@ -60,26 +49,3 @@ def test_our_stream_is_timed(source):
     result = benchmark.compare({"ours": (stream, 3)}, 4, repeats=2)
     assert list(result) == ["ours_clips_per_s"]
     assert result["ours_clips_per_s"] > 0
-
-
-def test_the_example_in_the_document_works(tmp_path, monkeypatch):
-    [code] = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    (tmp_path / "arrays.py").write_text(code)
-    monkeypatch.syspath_prepend(tmp_path)
-    arrays = importlib.import_module("arrays")
-    rng = np.random.default_rng(0)
-    for split, count in {"train": 3, "test": 1}.items():
-        (tmp_path / split).mkdir()
-        for i in range(count):
-            np.save(tmp_path / split / f"{i}.npy", rng.integers(0, 255, (6, 8, 8, 1), np.uint8))
-    (tmp_path / "train" / "9.npy").write_bytes(b"damaged")
-    monkeypatch.setitem(registry.REAL, "arrays", (arrays.Arrays, arrays.ArraysConfig))
-    data = dict(name="arrays", source="real", folder=str(tmp_path), image_size=8, colored=False)
-    data |= dict(max_frame_gap=2, consecutive=False, data_dir=str(tmp_path / "data"))
-    data |= dict(in_memory_gb=1, max_skipped=0.2)
-    source = registry.open_source(data, 0, sharding.data_mesh())
-    assert source.stores["train"].names == ["train/0.npy", "train/1.npy", "train/2.npy"]
-    [card] = (tmp_path / "data").rglob("card.md")
-    assert "train/9.npy: train/9.npy is no array" in card.read_text()
-    [batch] = itertools.islice(source.train_frames(0, 2, 4), 1)
-    assert jax.device_get(batch).shape == (2, 4, 8, 8, 1)
