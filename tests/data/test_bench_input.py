@@ -1,5 +1,6 @@
 """The input benchmark, tiny and without PyTorch."""
 
+import numpy as np
 import pytest
 
 from benchmarks import input as benchmark
