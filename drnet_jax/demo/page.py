@@ -1,5 +1,6 @@
 """The page itself, made with Gradio; everything that it computes is in `playground`."""
 
+import contextlib
 import functools
 import html
 import pathlib
@@ -315,10 +316,12 @@ def _selected(event: gr.SelectData) -> tuple[int, str]:
 
 
 def _saved(folder: pathlib.Path, frames: np.ndarray) -> str:
-    """Returns the path of a new video in `folder`; Gradio makes a copy, so old ones are deleted."""
+    """Returns the path of a new video in `folder`; deletes old ones, which Gradio has copied."""
     for old in folder.glob("*.mp4"):
-        if old.stat().st_mtime < time.time() - _SECONDS_KEPT:
-            old.unlink(missing_ok=True)
+        # Tabs save at the same time, so another one may have deleted it.
+        with contextlib.suppress(FileNotFoundError):
+            if old.stat().st_mtime < time.time() - _SECONDS_KEPT:
+                old.unlink()
     path = folder / f"{uuid.uuid4().hex}.mp4"
     return str(video.write_mp4(path, frames, video.FRAMES_PER_SECOND))
 

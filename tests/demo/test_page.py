@@ -90,11 +90,10 @@ def test_files_that_cannot_be_read_are_one_line_of_text(page_lib, playground, tm
 
 
 def test_the_oldest_of_many_dropped_files_make_room(page_lib, playground, tmp_path):
-    video = str(tmp_path / "new.mkv")
-    videos.write_video(video, videos.clip(1))
+    videos.write_video(tmp_path / "new.mkv", videos.clip(1))
     own = [Clip(f"old{number}", playground.clips[0].frames) for number in range(24)]
     kept, *_, content, motion, notice = page_lib.add_clips(
-        playground, [video], [*playground.clips, *own]
+        playground, [str(tmp_path / "new.mkv")], [*playground.clips, *own]
     )
     assert [clip.name for clip in kept[8:]] == [*(clip.name for clip in own[1:]), "new.mkv"]
     assert (content, motion, notice) == (31, 30, "")
@@ -136,6 +135,9 @@ def test_old_videos_are_deleted(page_lib, tmp_path):
     os.utime(old, (0, 0))
     newest = page_lib._saved(tmp_path, frames)
     assert {str(path) for path in tmp_path.iterdir()} == {new, newest}
+    # One that is listed, but gone by the time that its age is asked for.
+    (tmp_path / "gone.mp4").symlink_to(tmp_path / "nowhere")
+    page_lib._saved(tmp_path, frames)
 
 
 @pytest.fixture
