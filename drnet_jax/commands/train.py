@@ -24,7 +24,7 @@ from drnet_jax.runs.run import Run, create_run
 from drnet_jax.runs.workdir import STAGES, is_finished, stored_settings
 from drnet_jax.training import stages
 from drnet_jax.training.due import Intervals
-from drnet_jax.training.loop import Callbacks, fit
+from drnet_jax.training.loop import Callbacks, SinceLog, fit
 from drnet_jax.training.pose_clips import pose_feed
 from drnet_jax.training.stages import Stage
 
@@ -264,14 +264,15 @@ def fit_stage(
             with stopping.during("drawing samples"):
                 write_sample(state, f"{stage.name}/step_{step:07d}.png")
 
-    def save(step: int, state: Any) -> None:
+    def save(step: int, state: Any, since_log: SinceLog) -> None:
         if writer is not None:
             writer.flush()  # Or lines from before the checkpoint could be lost after it.
-        checkpoints.save(step, state)
+        checkpoints.save(step, state, since_log)
 
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(run.checkpoints(stage.name))
         writer = None
         if processes.is_first():
             writer = stack.enter_context(MetricsWriter(run.workdir, stage.name, int(state.step)))
-        return fit(stage, state, intervals, Callbacks(log, draw, save, stop_requested))
+        callbacks = Callbacks(log, draw, save, stop_requested)
+        return fit(stage, state, intervals, callbacks, checkpoints.since_log(int(state.step)))

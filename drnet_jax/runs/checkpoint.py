@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import logging as std_logging
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -18,7 +18,7 @@ from drnet_jax.runs import renamed
 
 State = TypeVar("State")
 
-_CHECKSUMS = "crc32"
+_CHECKSUMS, _SINCE_LOG = "crc32", "since_log"
 
 
 def _is_ours(record: std_logging.LogRecord) -> bool:
@@ -58,15 +58,19 @@ class Checkpoints:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def save(self, step: int, state: State) -> None:
+    def save(
+        self, step: int, state: State, since_log: Mapping[str, Sequence[float]] | None = None
+    ) -> None:
         """Saves in the background; `state` may be donated as soon as this returns.
+
+        `since_log` are the metrics of the steps since the last log, by name.
 
         Raises:
           OSError: this checkpoint, or the one before, cannot be written.
         """
         # Orbax reads a changed byte of an array as another number.
-        checksums = {_CHECKSUMS: _checksums(state)}
-        arguments = ocp.args.StandardSave(state, custom_metadata=checksums)
+        beside = {_CHECKSUMS: _checksums(state), _SINCE_LOG: dict(since_log or {})}
+        arguments = ocp.args.StandardSave(state, custom_metadata=beside)
         with self._writing():
             self._manager.save(step, args=arguments)
 
@@ -86,6 +90,13 @@ class Checkpoints:
             raise OSError(
                 f"Checkpoints cannot be written to {self.directory}: {reason.rstrip('.')}."
             ) from error
+
+    def since_log(self, step: int) -> Mapping[str, Sequence[float]]:
+        """Returns what was saved with the state of `step`; nothing where there is no checkpoint."""
+        if step not in self._manager.all_steps():
+            return {}
+        beside = self._manager.item_metadata(step).custom_metadata
+        return (beside or {}).get(_SINCE_LOG, {})  # Older versions saved none.
 
     def restore(self, like: State) -> State | None:
         """Returns the newest complete checkpoint, with the shardings of `like`, or None.

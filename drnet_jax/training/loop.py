@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping
+import types
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -15,6 +16,8 @@ from drnet_jax.training.meter import Meter
 from drnet_jax.training.pace import Pace
 from drnet_jax.training.stages import Stage
 
+SinceLog = Mapping[str, Sequence[float]]
+
 
 @dataclasses.dataclass(frozen=True)
 class Callbacks:
@@ -23,19 +26,29 @@ class Callbacks:
     Attributes:
       log: takes a step, and means of metrics and speeds since the last log.
       write_sample: takes a step and its state.
-      save: takes a step and its state, which is donated right after the call.
+      save: takes a step, its state, which is donated right after the call, and the metrics of the
+        steps since the last log, by name.
       stop_requested: asked after every program; if it returns the number of a signal and not 0,
         training saves and stops. With several processes, all get the same answer.
     """
 
     log: Callable[[int, Mapping[str, float]], None]
     write_sample: Callable[[int, Any], None]
-    save: Callable[[int, Any], None]
+    save: Callable[[int, Any, SinceLog], None]
     stop_requested: Callable[[], int]
 
 
-def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) -> Any:
+def fit(
+    stage: Stage,
+    state: Any,
+    intervals: Intervals,
+    callbacks: Callbacks,
+    since_log: SinceLog = types.MappingProxyType({}),
+) -> Any:
     """Trains `stage` from `state`, which is donated, and returns the state after its last step.
+
+    `since_log` is what was saved with the state, so that the next log is the same mean as without
+    a stop.
 
     Raises:
       FloatingPointError: when a loss or the state is not finite; names the step. Nothing that is
@@ -47,7 +60,7 @@ def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) ->
         return state
     most, steps_per_input = stage.max_steps_per_call, stage.steps_per_input
     num_per_call = steps_per_call(first, stage.num_steps, intervals, most, steps_per_input)
-    meter = Meter(stage.name, first, measure_waiting=steps_per_input == 1)
+    meter = Meter(stage.name, first, since_log, measure_waiting=steps_per_input == 1)
     pace = Pace(stage.name, stage.num_steps)
     with (
         contextlib.closing(stage.inputs(first, num_per_call)) as inputs,
@@ -92,7 +105,7 @@ def fit(stage: Stage, state: Any, intervals: Intervals, callbacks: Callbacks) ->
             if sample_is_due:
                 callbacks.write_sample(step, state)
             if save_is_due:
-                callbacks.save(step, state)
+                callbacks.save(step, state, meter.since_log())
             if signal:
                 line = f"Stopped after step {step:,} of {stage.name}, which is saved."
                 raise StoppedError(line, signal)

@@ -35,6 +35,7 @@ class Request:
       output: the file that gets what it prints.
       folder: faults concern files below this folder.
       kill_at: the number, from 1, of the change to a file before which the process kills itself.
+      signal: the one that `kill_at` sends.
       full_from: the number of the change from which on the disk is full; deleting works.
       file_bytes: the size that no file can exceed.
       clock: seconds to add to what the process takes for the time.
@@ -46,6 +47,7 @@ class Request:
     output: str
     folder: str = "/"
     kill_at: int | None = None
+    signal: int = signal.SIGKILL
     full_from: int | None = None
     file_bytes: int | None = None
     clock: float = 0
@@ -76,7 +78,7 @@ def _watch_files(request: Request) -> None:
             with lock:
                 number += 1
                 if number == request.kill_at:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                    os.kill(os.getpid(), request.signal)
                 full = request.full_from is not None and number >= request.full_from
             if full and event in ("open", "os.mkdir"):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fsdecode(path))

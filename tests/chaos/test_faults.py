@@ -2,7 +2,6 @@
 
 import itertools
 import signal
-import time
 
 import pytest
 
@@ -28,12 +27,9 @@ def test_a_run_comes_to_the_same_end_whatever_happens(trained, tmp_path):
         assert "Traceback" not in full.text()
         killed = start(kill_at=20)
         assert killed.wait() == -signal.SIGKILL
-        stopped = start()
-        while outcome.phase(workdir) != "training predictor" and stopped.ended.empty():
-            time.sleep(0.02)
-        code, seconds = stopped.signal_after(0, signal.SIGTERM)
-        assert code == 128 + signal.SIGTERM
-        assert seconds < 10
+        stopped = start(kill_at=30, signal=signal.SIGTERM)
+        assert stopped.wait() == 128 + signal.SIGTERM
+        assert "which is saved" in stopped.text()
         server.run(arguments, only_training=True)
     expected, found = outcome.of_run(trained), outcome.of_run(workdir)
     for part in ("states", "metrics"):
