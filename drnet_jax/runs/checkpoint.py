@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import logging as std_logging
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,7 +70,9 @@ class Checkpoints:
           OSError: this checkpoint, or the one before, cannot be written.
         """
         # Orbax reads a changed byte of an array as another number.
-        beside = {_CHECKSUMS: _checksums(state), _SINCE_LOG: dict(since_log or {})}
+        since_log = {name: list(values) for name, values in (since_log or {}).items()}
+        checksums = _checksums(state) | {_SINCE_LOG: _checksum_of_json(since_log)}
+        beside = {_CHECKSUMS: checksums, _SINCE_LOG: since_log}
         arguments = ocp.args.StandardSave(state, custom_metadata=beside)
         with self._writing():
             self._manager.save(step, args=arguments)
@@ -169,7 +172,10 @@ def _verify(stored: dict[str, Any], recorded: dict[str, Any] | None) -> None:
     """Raises OSError if arrays are not those that were saved; version 0.1 recorded nothing."""
     if not recorded:
         return
-    for name, checksum in _checksums(stored).items():
+    checksums = _checksums(stored)
+    if _SINCE_LOG in recorded[_CHECKSUMS]:
+        checksums[_SINCE_LOG] = _checksum_of_json(recorded.get(_SINCE_LOG))
+    for name, checksum in checksums.items():
         if recorded[_CHECKSUMS].get(name) != checksum:
             raise OSError(f"the checksum of {name} is wrong")
 
@@ -178,6 +184,10 @@ def _checksums(tree: Any) -> dict[str, int]:
     """Returns the CRC-32 of the bytes of every array by its path."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(tree))
     return {"/".join(map(_key_name, path)): zlib.crc32(leaf.tobytes()) for path, leaf in leaves}
+
+
+def _checksum_of_json(value: Any) -> int:
+    return zlib.crc32(json.dumps(value, sort_keys=True).encode())
 
 
 def _shapes(tree) -> dict[str, tuple[int, ...]]:

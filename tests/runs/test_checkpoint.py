@@ -37,6 +37,24 @@ def test_newest_comes_back_and_old_ones_go(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3"]
 
 
+def test_metrics_since_the_last_log_come_back_or_are_noticed(tmp_path):
+    losses = {"loss": [0.1, float(np.float32(1) / 3), 1e-30]}
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        checkpoints.save(1, state(1))
+        checkpoints.save(2, state(2), losses)
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        assert checkpoints.since_log(2) == losses
+        assert checkpoints.since_log(1) == checkpoints.since_log(0) == {}
+    metadata = tmp_path / "2" / "default" / "_METADATA"
+    whole = metadata.read_text()
+    for old, new in (("0.1,", "0.2,"), ("since_log", "since_lof")):
+        assert old in whole
+        metadata.write_text(whole.replace(old, new, 1))
+        with Checkpoints(tmp_path, keep=2, read_only=True) as checkpoints:
+            expected = state(2) if new == "since_lof" else state(1)
+            chex.assert_trees_all_equal(checkpoints.restore(state(0)), expected)
+
+
 def test_relative_folders_work(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     saved("runs/quick")
