@@ -135,7 +135,7 @@ def test_videos_are_read_a_batch_at_a_time(config, workdir, folder, small_shards
 
 
 def test_what_cannot_be_embedded_is_refused(config, workdir, folder, tmp_path):
-    with pytest.raises(InputError, match=r"There is no .*nowhere; allowed: videos, or folders of"):
+    with pytest.raises(InputError, match=r"There is no .*nowhere; allowed: videos, arrays in"):
         embed.run(config, workdir, str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match=r"Moving MNIST has clips without end; give your own vid"):
         embed.run(config, workdir, None)
