@@ -67,7 +67,7 @@ def _quick(config: ml_collections.ConfigDict) -> None:
 
 
 def _quick_predictor(config: ml_collections.ConfigDict) -> None:
-    """Many small steps, which take two minutes on two CPU cores."""
+    """Many small steps, which take a minute or so on two CPU cores."""
     config.predictor.update(batch_size=16, num_steps=8_000, hidden_dim=64, learning_rate=0.01)
     config.predictor.update(batches_per_set=200, passes_per_set=40)
     defaults.train_for_long_rollouts(config)
