@@ -225,7 +225,10 @@ def _parse(argv: Sequence[str]) -> list[str]:
     try:
         # absl would read these files only after the settings file is loaded.
         argv = _normalize(flags.FLAGS.read_flags_from_files(argv, force_gnu=False))
-        config = _load_config(_flag_values(argv))
+        given = _flag_values(argv)
+        if given.get("workdir") == "":  # As from a variable of the shell that is not set.
+            raise InputError("--workdir is empty; give a folder, as in --workdir=runs/quick.")
+        config = _load_config(given)
         argv = [_with_plain_value(config, argument) for argument in argv]
         # The file is loaded by now: the flag --config takes the settings themselves.
         argv = [a for a in argv if not a.startswith(("--config=", "-config="))]

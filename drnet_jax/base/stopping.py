@@ -127,7 +127,8 @@ def leave(code: int) -> NoReturn:
     """
     if not code and not any(thread.is_alive() for thread in _threads):
         sys.exit(code)
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # Nobody may be there to read it.
+        sys.stderr.flush()
     _flush_stdout()
     os._exit(code)
 

@@ -55,12 +55,13 @@ def watch_compiler() -> None:
 def _add(event: str, seconds: float, **details: Any) -> None:
     if event not in (_TRACE, _LOWER, _COMPILE):
         return
+    phase = _present.phase or "other threads"
     with _lock:
-        totals = _totals(_present.phase or "other threads")
+        totals = _totals(phase)
         if event == _COMPILE:
             totals["compiling"] += seconds
             totals["programs"] += 1
-            _programs[_present.phase, details.get("fun_name", "")] += seconds
+            _programs[phase, details.get("fun_name", "")] += seconds
         else:
             totals["tracing"] += seconds
 

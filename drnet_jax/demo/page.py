@@ -260,6 +260,7 @@ def _gallery(label: str, name: str, thumbnails: list, chosen: int) -> gr.Gallery
             height=270,
             allow_preview=False,
             interactive=False,
+            object_fit="contain",
             buttons=[],
             elem_id=name,
             selected_index=chosen if thumbnails else None,

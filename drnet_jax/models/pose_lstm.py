@@ -225,7 +225,6 @@ def scheduled_sampling(
     Takes the arguments of `teacher_forced`, and bool `[batch, time]`, True at time 0; returns its
     predictions.
     """
-
     advance = stepwise(predictor, variables, content)
 
     def step(state, inputs):

@@ -132,7 +132,6 @@ def _predict(
     num_steps: int,
 ) -> tuple[tuple[Any, jax.Array], jax.Array]:
     """Returns the state `num_steps` later, and the poses until then `[batch, num_steps, *]`."""
-
     advance = stepwise(predictor, predictor_variables, content.vector)
 
     def step(state, _):

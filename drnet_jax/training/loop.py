@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from tqdm import tqdm
 
 from drnet_jax.base.progress import progress_bar
 from drnet_jax.base.stopping import StoppedError
@@ -66,27 +67,15 @@ def fit(
         contextlib.closing(stage.inputs(first, num_per_call)) as inputs,
         progress_bar(stage.name, stage.num_steps, "step", initial=first) as bar,
     ):
-
-        def write_log(step: int) -> None:
-            means = meter.finite_means(step)
-            callbacks.log(step, meter.speeds(step) | means)
-            losses = {name: f"{value:.4g}" for name, value in means.items()}
-            bar.set_postfix(losses, refresh=False)
-            meter.restart(step)
-
         log_is_due = False
         while step < stage.num_steps:
             state, metrics = stage.step(num_per_call, state, meter.next(inputs))
             if log_is_due:
                 # Metrics are read only once the next program runs, so that the device never idles.
-                write_log(step)
+                _write_log(step, meter, callbacks, bar)
             meter.add(metrics)
             if step == first:
-                seconds = meter.seconds()
-                if not bar.disable:
-                    bar.write(
-                        f"The first steps of {stage.name} took {seconds:.1f} s with compilation."
-                    )
+                _say_how_long(stage.name, meter, bar)
             step += num_per_call
             bar.update(num_per_call)
             pace.add(step, metrics)
@@ -94,7 +83,7 @@ def fit(
             log_is_due, sample_is_due, save_is_due = intervals.due(step, stage.num_steps)
             save_is_due |= bool(signal)
             if log_is_due and (save_is_due or sample_is_due):
-                write_log(step)
+                _write_log(step, meter, callbacks, bar)
                 log_is_due = False
             elif save_is_due:
                 meter.finite_means(step)  # Raises, so that nothing is saved after a NaN.
@@ -110,6 +99,21 @@ def fit(
                 line = f"Stopped after step {step:,} of {stage.name}, which is saved."
                 raise StoppedError(line, signal)
     return state
+
+
+def _write_log(step: int, meter: Meter, callbacks: Callbacks, bar: tqdm) -> None:
+    """Logs what was done since the last log, and shows the losses on the bar."""
+    means = meter.finite_means(step)
+    callbacks.log(step, meter.speeds(step) | means)
+    losses = {name: f"{value:.4g}" for name, value in means.items()}
+    bar.set_postfix(losses, refresh=False)
+    meter.restart(step)
+
+
+def _say_how_long(stage: str, meter: Meter, bar: tqdm) -> None:
+    seconds = meter.seconds()
+    if not bar.disable:
+        bar.write(f"The first steps of {stage} took {seconds:.1f} s with compilation.")
 
 
 def _check_finite(stage: str, step: int, state: Any) -> None:

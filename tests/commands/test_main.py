@@ -46,6 +46,8 @@ MISTAKES = {
     (SMOKE, "--config.data.name=kth"): (
         "The settings have no data.source, which the data 'kth' need: use their settings file."
     ),
+    (SMOKE, "--workdir="): "--workdir is empty; give a folder, as in --workdir=runs/quick.",
+    ("--mode=evaluate", "--workdir="): "--workdir is empty; give a folder",
     (SMOKE, "--mode=demo"): "--config with --mode=demo; allowed: the settings of --workdir.",
     ("--mode=demo", "--port=70000"): "70000 is not an integer in the range [1, 65535]",
     (SMOKE, "--mode=generate"): "nothing has been trained there",
