@@ -2,9 +2,7 @@
 
 import itertools
 import json
-import re
 import signal
-import subprocess
 import time
 
 import chex
@@ -13,7 +11,7 @@ import pytest
 import drnet_jax
 from drnet_jax import main
 from drnet_jax.runs.run import create_run
-from tests.conftest import ROOT, TINY, tiny_config
+from tests.conftest import TINY, tiny_config
 from tests.helpers import command_line
 
 SMOKE = "--config=configs/mnist.py:smoke"
@@ -191,7 +189,7 @@ def test_a_killed_run_started_again_equals_one_that_was_not(trained, tmp_path, d
     tiny = [f"--config.{name}={value}" for name, value in TINY.items()]
     command = (f"--workdir={tmp_path}", SMOKE, *tiny, f"--config.data.data_dir={data_dir}")
     for stage in ("drnet", "predictor"):
-        result = command_line.run(stage, "4", *command, program=command_line.KILLED_IN_STEP)
+        result = command_line.run(stage, "4", "9", *command, program=command_line.SIGNALED_IN_STEP)
         assert result.returncode == -9, result.stderr
     result = command_line.run(*command)
     assert result.returncode == 0, result.stderr
@@ -210,26 +208,23 @@ def test_a_signal_in_any_phase_is_one_line_and_the_same_command_goes_on(tmp_path
     """One run, stopped in each phase and started again until it is finished."""
     tiny = [f"--config.{name}={value}" for name, value in TINY.items()]
     command = (f"--workdir={tmp_path}", SMOKE, *tiny, f"--config.data.data_dir={data_dir}")
-    moments = {
-        "Data: ": (signal.SIGTERM, r"Stopped while (starting|training drnet)\b"),
-        "The first steps of predictor": (signal.SIGINT, "Stopped (after step|while training)"),
-        "Scoring ": (signal.SIGTERM, "Stopped while scoring: .*; the trained model is saved. "),
-        "Generating ": (signal.SIGINT, "Stopped while generating; the trained model is saved. "),
-    }
-    for moment, (number, line) in moments.items():
-        with subprocess.Popen(
-            command_line.command(*command),
-            env=command_line.environment() | {"PYTHONUNBUFFERED": "1"},
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process:
-            assert any(moment in read for read in process.stdout)
-            process.send_signal(number)
-            *_, last = [moment, *process.stdout]
-        assert process.returncode == 128 + number, last
-        assert re.match(line, last) and last.endswith("The same command resumes from there.\n")
+    kept = "; the trained model is saved"
+    moments = [
+        (("opening the data",), signal.SIGTERM, "while opening the data"),
+        (("drnet", "2"), signal.SIGTERM, "after step 3 of drnet, which is saved"),
+        (("predictor", "2"), signal.SIGINT, "after step 3 of predictor, which is saved"),
+        (("scoring: rollouts",), signal.SIGTERM, f"while scoring: rollouts{kept}"),
+        (("generating",), signal.SIGINT, f"while generating{kept}"),
+        (("writing the report",), signal.SIGTERM, f"while writing the report{kept}"),
+    ]
+    programs = (command_line.SIGNALED_IN_PHASE, command_line.SIGNALED_IN_STEP)
+    for moment, number, line in moments:
+        program = programs[len(moment) - 1]
+        result = command_line.run(*moment, str(int(number)), *command, program=program)
+        assert result.returncode == 128 + number, result.stderr
+        line = f"Stopped {line}. The same command resumes from there."
+        assert line in (result.stdout.splitlines() + result.stderr.splitlines())
+        assert "Traceback" not in result.stderr
     result = command_line.run(*command)
     assert result.returncode == 0, result.stderr
     assert "Stopped" not in result.stdout and (tmp_path / "report.html").exists()

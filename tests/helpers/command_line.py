@@ -34,28 +34,50 @@ for arguments in json.loads(sys.argv[1]):
 print(json.dumps(answers))
 """
 
-KILLED_IN_STEP = """
-import dataclasses, os, signal, sys
+SIGNALED_IN_STEP = """
+import dataclasses, os, sys
 from drnet_jax import main
 from drnet_jax.commands import train
 
-stage, number = sys.argv.pop(1), int(sys.argv.pop(1))
+stage, step, number = sys.argv.pop(1), int(sys.argv.pop(1)), int(sys.argv.pop(1))
 make = getattr(train, f"{stage}_stage")
 
-def make_deadly(*args):
+def make_signaled(*args):
     built = make(*args)
 
-    def step(num_steps, state, inputs):
-        if int(state.step) == number:
-            os.kill(os.getpid(), signal.SIGKILL)
+    def signaled(num_steps, state, inputs):
+        if int(state.step) == step:
+            os.kill(os.getpid(), number)
         return built.step(num_steps, state, inputs)
 
-    return dataclasses.replace(built, step=step)
+    return dataclasses.replace(built, step=signaled)
 
-setattr(train, f"{stage}_stage", make_deadly)
+setattr(train, f"{stage}_stage", make_signaled)
 main.run()
 """
-"""The command line after a stage and a step, in which the process kills itself; for `run`."""
+"""The command line after a stage, a step and a signal that it sends itself there; for `run`."""
+
+SIGNALED_IN_PHASE = """
+import os, sys, time
+from drnet_jax import main
+from drnet_jax.base import stopping
+
+phase, number = sys.argv.pop(1), int(sys.argv.pop(1))
+doing = stopping.doing
+
+def signaled(what, *args):
+    doing(what, *args)
+    if what == phase:
+        os.kill(os.getpid(), number)
+        time.sleep(600)
+
+stopping.doing = signaled
+main.run()
+"""
+"""The command line after a phase and a signal that it sends itself in it; for `run`.
+
+The phase would last ten minutes, so that it cannot end before the signal has come.
+"""
 
 
 def command(*arguments: str) -> list[str]:

@@ -56,7 +56,7 @@ def test_a_bucket_holds_a_run_from_a_kill_to_the_finished_model(bucket, tmp_path
     first, second = ({"XDG_CACHE_HOME": str(tmp_path / name)} for name in "ab")
 
     result = command_line.run(
-        "predictor", "5", *command, program=command_line.KILLED_IN_STEP, **first
+        "predictor", "5", "9", *command, program=command_line.SIGNALED_IN_STEP, **first
     )
     assert result.returncode == -9, result.stderr
     steps = [(stage, step) for stage in ("drnet", "predictor") for step in (2, 4, 6)]
