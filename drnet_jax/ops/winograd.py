@@ -108,6 +108,7 @@ def _choose(small_shape: tuple[int, ...], dtype: jnp.dtype) -> _Tiles:
     return _LARGE if whole and many and exact else _SMALL
 
 
+@jax.jit
 def convolve(large: jax.Array, kernel: jax.Array) -> jax.Array:
     """Returns `[batch, height / 2, width / 2, small]`.
 
@@ -122,6 +123,7 @@ def convolve(large: jax.Array, kernel: jax.Array) -> jax.Array:
     return _gather(products, shape, tiles).astype(large.dtype)
 
 
+@jax.jit
 def input_gradient(small: jax.Array, kernel: jax.Array) -> jax.Array:
     """Returns the transpose of `convolve` in `large`, applied to `small`."""
     tiles = _choose(small.shape, small.dtype)
@@ -130,6 +132,7 @@ def input_gradient(small: jax.Array, kernel: jax.Array) -> jax.Array:
     return _transpose_spread(products, small.shape[:3], tiles).astype(small.dtype)
 
 
+@jax.jit
 def kernel_gradient(large: jax.Array, small: jax.Array) -> jax.Array:
     """Returns the transpose of `convolve(large, kernel)` in `kernel`, applied to `small`."""
     tiles = _choose(small.shape, small.dtype)

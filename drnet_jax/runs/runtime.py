@@ -1,6 +1,7 @@
 """Settings of the process: how it keeps freed memory and compiled programs, and what it prints."""
 
 import ctypes
+import os
 import sys
 import warnings
 
@@ -26,9 +27,10 @@ def keep_freed_memory() -> bool:
         set_option = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):  # The C library is not glibc.
         return False
-    # One arena, since the others cannot hold blocks of this size; no mmap; and a heap that is
-    # never trimmed.
-    options = ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1))
+    # No mmap, and a heap that is never trimmed. Only the main arena can hold blocks of this size;
+    # the others are for threads that compile, which would wait for each other in a single one.
+    arenas = 1 + (os.cpu_count() or 1)
+    options = ((_M_ARENA_MAX, arenas), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1))
     accepted = [set_option(option, value) for option, value in options]
     return all(accepted)
 
