@@ -18,6 +18,9 @@ So the convolution is: maps to 25 matrices (`_spread_maps`), kernel to 25 matric
 (`_spread_kernel`), 25 matrix products, and sums of these (`_gather`). Each of the three is linear;
 the gradients are the same products between their transposes. In bfloat16 the products are summed
 and gathered in float32, for which CPUs also have the fast instruction.
+
+The three convolutions are jitted, so that all layers and passes of one shape are traced once: each
+is some hundreds of sums.
 """
 
 import dataclasses

@@ -146,6 +146,16 @@ def test_winograd_leaves_no_map_to_a_convolution_on_cpu(operation):
     assert "conditional" not in text
 
 
+def test_layers_of_one_shape_are_traced_once():
+    large, kernel, _ = draw((64, 8, 8, 16, 16), "float32")
+
+    def both(maps, kernel, *_):
+        return convolve(maps, kernel, 2, 1) + convolve(2 * maps, 3 * kernel, 2, 1)
+
+    text = lowered(both, large, kernel, "cpu").as_text()
+    assert text.count(" @convolve(") == text.count(" @kernel_gradient(") == 3  # One, called twice.
+
+
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
 def test_other_platforms_keep_the_convolution(platform):
     large, kernel, _ = draw((32, 16, 16, 16, 8), "float32")
