@@ -209,17 +209,16 @@ def test_a_signal_in_any_phase_is_one_line_and_the_same_command_goes_on(tmp_path
     tiny = [f"--config.{name}={value}" for name, value in TINY.items()]
     command = (f"--workdir={tmp_path}", SMOKE, *tiny, f"--config.data.data_dir={data_dir}")
     kept = "; the trained model is saved"
-    moments = [
-        (("opening the data",), signal.SIGTERM, "while opening the data"),
-        (("drnet", "2"), signal.SIGTERM, "after step 3 of drnet, which is saved"),
-        (("predictor", "2"), signal.SIGINT, "after step 3 of predictor, which is saved"),
-        (("scoring: rollouts",), signal.SIGTERM, f"while scoring: rollouts{kept}"),
-        (("generating",), signal.SIGINT, f"while generating{kept}"),
-        (("writing the report",), signal.SIGTERM, f"while writing the report{kept}"),
+    in_phase, in_step = command_line.SIGNALED_IN_PHASE, command_line.SIGNALED_IN_STEP
+    stops = [
+        (in_phase, ["opening the data"], signal.SIGTERM, "while opening the data"),
+        (in_step, ["drnet", "2"], signal.SIGTERM, "after step 3 of drnet, which is saved"),
+        (in_step, ["predictor", "2"], signal.SIGINT, "after step 3 of predictor, which is saved"),
+        (in_phase, ["scoring: rollouts"], signal.SIGTERM, f"while scoring: rollouts{kept}"),
+        (in_phase, ["generating"], signal.SIGINT, f"while generating{kept}"),
+        (in_phase, ["writing the report"], signal.SIGTERM, f"while writing the report{kept}"),
     ]
-    programs = (command_line.SIGNALED_IN_PHASE, command_line.SIGNALED_IN_STEP)
-    for moment, number, line in moments:
-        program = programs[len(moment) - 1]
+    for program, moment, number, line in stops:
         result = command_line.run(*moment, str(int(number)), *command, program=program)
         assert result.returncode == 128 + number, result.stderr
         line = f"Stopped {line}. The same command resumes from there."

@@ -224,6 +224,15 @@ def test_a_malformed_line_is_refused(folder, line, message):
         create(folder).jobs()
 
 
+def ask_for_a_later_zip(folder) -> None:
+    """Has a zip file say that it takes version 9.9 of the format to read it."""
+    zip_all(folder)
+    path = folder / "walking.zip"
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 99
+    path.write_bytes(content)
+
+
 def add_copy(folder) -> None:
     zip_all(folder)
     with zipfile.ZipFile(folder / "walking.zip", "a") as archive:
@@ -244,6 +253,7 @@ def add_copy(folder) -> None:
             lambda f: (f / "walking.zip").write_bytes(b"half a downl"),
             r"walking\.zip is not a readable",
         ),
+        (ask_for_a_later_zip, r"walking\.zip is not a readable zip file: zip file version 9\.9"),
         (add_copy, r"walking\.zip holds person17_walking_d3_uncomp.avi twice"),
     ],
 )

@@ -190,6 +190,7 @@ def _members(path: pathlib.Path) -> dict[str, zipfile.ZipInfo]:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = [info for info in archive.infolist() if info.filename.endswith("_uncomp.avi")]
+    # The last is zipfile's for versions of the format that it does not know.
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
         raise ValueError(f"{path} is not a readable zip file: {error}.") from error
     members = {}
