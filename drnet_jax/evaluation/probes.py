@@ -1,9 +1,11 @@
 """Small models that read factors from codes; NumPy arrays only."""
 
+import functools
 import warnings
 from typing import Any
 
 import numpy as np
+import threadpoolctl
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -42,10 +44,18 @@ def fit(kind: str, codes: np.ndarray, targets: np.ndarray, seed: int) -> Pipelin
 
 
 def _fit(model: Any, codes: np.ndarray, targets: np.ndarray) -> Pipeline:
-    with warnings.catch_warnings():
+    # More threads would wait for each other, as the products are small, and where there are other
+    # numbers of them the sums would be others.
+    with _thread_pools().limit(limits=1), warnings.catch_warnings():
         # A probe that has not converged after its last step has learned enough.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return make_pipeline(StandardScaler(), model).fit(codes, targets)
+
+
+@functools.cache
+def _thread_pools() -> threadpoolctl.ThreadpoolController:
+    """Returns the thread pools of the libraries for products of matrices, found once."""
+    return threadpoolctl.ThreadpoolController()
 
 
 def score(

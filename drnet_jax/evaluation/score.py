@@ -89,6 +89,14 @@ def score_run(
     config = run.config
     first = first or begin(run, drnet)
     drnet, predictor = sharding.on_first_device((drnet, predictor))
+    prediction = dict.fromkeys(("prediction", "rollout", "pde_sep", "actions", "neighbors"))
+    if predictor is not None:  # First what does not wait for the judge.
+        _begin("neighbors")
+        prediction["neighbors"] = neighbors.score(run, drnet, predictor)
+        _begin("PDE-sep's test")
+        prediction["pde_sep"] = pde_sep.score(run, drnet, predictor)
+        _begin("actions")
+        prediction["actions"] = action_judge.score(run, drnet, predictor)
     _begin("waiting for the first stage's scores")
     mean_frame, judge = first.mean_frame.result(), first.judge.result()
     record = {
@@ -105,16 +113,10 @@ def score_run(
     }
     _begin("swaps")
     record |= swaps.score(run, drnet, predictor, judge, mean_frame)
-    record |= dict.fromkeys(("prediction", "rollout", "pde_sep", "actions", "neighbors"))
+    record |= prediction
     if predictor is not None:
         _begin("rollouts")
         record |= rollouts.score(run, drnet, predictor, judge, mean_frame)
-        _begin("PDE-sep's test")
-        record["pde_sep"] = pde_sep.score(run, drnet, predictor)
-        _begin("actions")
-        record["actions"] = action_judge.score(run, drnet, predictor)
-        _begin("neighbors")
-        record["neighbors"] = neighbors.score(run, drnet, predictor)
     _begin("waiting for the first stage's scores")
     record |= first.record.result()
     record["warnings"] = samples.warnings(record)

@@ -1,7 +1,5 @@
 """The predictor: a stacked LSTM from pose and content to the next pose, and its teacher forcing."""
 
-from collections.abc import Callable
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -20,7 +18,7 @@ _MAX_POSE = 0.9999
 """Poses end at 1, where the inverse of tanh is infinite."""
 
 
-def _unroll() -> int:
+def unroll() -> int:
     """Returns how many time steps one iteration of a loop runs.
 
     On a GPU an iteration costs more than a step; on a CPU, unrolled steps take 1.7 times as long.
@@ -37,7 +35,7 @@ def _uniform(fan_in: int) -> nn.initializers.Initializer:
     return init
 
 
-def _gated(gates: jax.Array, cell: jax.Array) -> tuple[jax.Array, jax.Array]:
+def gated(gates: jax.Array, cell: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns the new hidden and cell state, both in the dtype of `cell`."""
     # The state stays wide, because every step of a long rollout adds to it.
     enter, forget, candidate, leave = jnp.split(gates.astype(cell.dtype), 4, axis=-1)
@@ -75,11 +73,11 @@ class Layer(nn.Module):
         def advance(state, gates):
             hidden, cell = state
             gates = gates + hidden.astype(gates.dtype) @ kernel_hidden + bias_hidden
-            state = _gated(gates, cell)
+            state = gated(gates, cell)
             return state, state[0]
 
         # The loop runs over the first axis: [time, batch, gates] in, [time, batch, hidden_dim] out.
-        state, hidden = jax.lax.scan(advance, state, gates.swapaxes(0, 1), unroll=_unroll())
+        state, hidden = jax.lax.scan(advance, state, gates.swapaxes(0, 1), unroll=unroll())
         return state, hidden.swapaxes(0, 1)
 
 
@@ -170,71 +168,3 @@ def teacher_forced(
     contents = jnp.broadcast_to(content[:, None], (*poses.shape[:2], content.shape[-1]))
     inputs = jnp.concatenate([poses, contents], axis=-1)
     return predictor.apply(variables, predictor.initial_carry(len(poses)), inputs)
-
-
-def stepwise(
-    predictor: PoseLSTM, variables: Tree, content: jax.Array
-) -> Callable[[Carry, jax.Array], tuple[Carry, jax.Array]]:
-    """Returns a function that advances clips by one frame, to be called in a loop.
-
-    It computes what the LSTM does, up to rounding, with fewer matrix products. There is nothing
-    between the linear embedding and the first layer, so their kernels are multiplied beforehand.
-    What content adds is the same at every step, and is computed beforehand, too.
-
-    Args:
-      predictor: the LSTM.
-      variables: its parameters.
-      content: `[batch, content_dim]`, of each clip.
-
-    Returns:
-      `advance(carry, pose) -> (carry, next_pose)`, with poses float32 `[batch, pose_dim]`.
-    """
-    params = variables["params"]
-    embed, output = params["embed"], params["output"]
-    kernel_pose, kernel_content = jnp.split(embed["kernel"], [predictor.pose_dim])
-    embedded = embed["bias"]
-    if predictor.use_content:
-        embedded += content.astype(kernel_content.dtype) @ kernel_content
-    layers = []
-    for index in range(predictor.num_layers):
-        layer = params[f"cell{index}"]
-        kernel, bias = layer["kernel_input"], layer["bias_input"] + layer["bias_hidden"]
-        if index == 0:
-            kernel, bias = kernel_pose @ kernel, embedded @ kernel + bias
-        layers.append((jnp.concatenate([kernel, layer["kernel_hidden"]]), bias))
-    dtype = predictor.dtype or jnp.float32
-    layers, output = jax.tree.map(lambda x: x.astype(dtype), (layers, output))
-
-    def advance(carry: Carry, pose: jax.Array) -> tuple[Carry, jax.Array]:
-        x, states = pose, []
-        for (hidden, cell), (kernel, bias) in zip(carry, layers, strict=True):
-            inputs = jnp.concatenate([x.astype(dtype), hidden.astype(dtype)], axis=-1)
-            states.append(_gated(inputs @ kernel + bias, cell))
-            x = states[-1][0]
-        outputs = x.astype(dtype) @ output["kernel"] + output["bias"]
-        return tuple(states), predictor.bounded(outputs, at_least_float32(pose))
-
-    return advance
-
-
-def scheduled_sampling(
-    predictor: PoseLSTM, variables: Tree, poses: jax.Array, content: jax.Array, given: jax.Array
-) -> jax.Array:
-    """Predicts every pose from the one before: the true one where `given`, else the prediction.
-
-    Takes the arguments of `teacher_forced`, and bool `[batch, time]`, True at time 0; returns its
-    predictions.
-    """
-    advance = stepwise(predictor, variables, content)
-
-    def step(state, inputs):
-        carry, predicted = state
-        pose, is_given = inputs
-        carry, predicted = advance(carry, jnp.where(is_given[:, None], pose, predicted))
-        return (carry, predicted), predicted
-
-    start = predictor.initial_carry(len(poses)), poses[:, 0]
-    # The loop runs over time, the first axis.
-    inputs = poses.swapaxes(0, 1), given.T
-    _, predicted = jax.lax.scan(step, start, inputs, unroll=_unroll())
-    return predicted.swapaxes(0, 1)

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from drnet_jax.base.arrays import Array, Tree, as_uint8
 from drnet_jax.models import inference
 from drnet_jax.models.content import Content
-from drnet_jax.models.pose_lstm import PoseLSTM, stepwise, teacher_forced
+from drnet_jax.models.pose_lstm import PoseLSTM, teacher_forced
+from drnet_jax.models.pose_steps import stepwise
 from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import NetworkState
 

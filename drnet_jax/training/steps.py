@@ -24,7 +24,8 @@ from jax.sharding import Mesh, PartitionSpec
 
 from drnet_jax.base import prng
 from drnet_jax.base.arrays import Array, Metrics, Tree, as_float
-from drnet_jax.models.pose_lstm import PoseLSTM, scheduled_sampling, teacher_forced
+from drnet_jax.models.pose_lstm import PoseLSTM, teacher_forced
+from drnet_jax.models.pose_steps import scheduled_sampling
 from drnet_jax.models.registry import Networks
 from drnet_jax.models.state import DrnetState, PredictorState
 from drnet_jax.ops.conv import Dtype

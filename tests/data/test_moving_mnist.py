@@ -91,9 +91,12 @@ def test_frames_and_tracks_equal_numpy(case):
         expected, track = numpy_clip(generator, digits, tracks, i, 24)
         np.testing.assert_array_equal(frames[i], expected)
         np.testing.assert_array_equal(positions[i], track)
-    on_host = generator.positions(jax.device_get(tracks), times)
-    assert isinstance(on_host, np.ndarray)
-    np.testing.assert_array_equal(on_host, positions)
+    tracks = jax.device_get(tracks)
+    on_host = generator.positions(tracks, times), generator.render_on_host(digits, tracks, times)
+    assert all(isinstance(array, np.ndarray) for array in on_host)
+    np.testing.assert_array_equal(on_host[0], positions)
+    np.testing.assert_array_equal(on_host[1], frames)
+    assert on_host[1].dtype == np.uint8
 
 
 @pytest.mark.parametrize("num_digits", [1, 2, 3])
@@ -197,7 +200,7 @@ def test_digits_are_found_where_they_are(motion):
     digits = generator.resize(np.random.default_rng(1).integers(0, 256, (7, 28, 28), np.uint8))
     times = np.broadcast_to(np.arange(10), (8, 10))
     tracks, positions, frames = jax.device_get(clips(generator, digits, 3, times))
-    found = np.asarray(jax.jit(generator.locate)(digits, tracks, frames / np.float32(255)))
+    found = np.asarray(jax.jit(generator.locate)(digits[tracks.digits], frames / np.float32(255)))
     for i, front in enumerate(tracks.front):
         np.testing.assert_array_equal(found[i, :, front], positions[i, :, front])
     apart = np.any(np.abs(positions[:, :, 0] - positions[:, :, 1]) >= 12, axis=-1)

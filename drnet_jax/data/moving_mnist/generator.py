@@ -1,4 +1,4 @@
-"""Moving MNIST, rendered on the device: any frame of a clip, from its key and the digits.
+"""Moving MNIST, rendered on device or host: any frame of a clip, from its key and the digits.
 
 Source: drnet-py, data/moving_mnist/generator.py; Denton & Birodkar 2017, section 4.1.
 """
@@ -105,6 +105,24 @@ class MovingMnist:
             return jnp.minimum(total, 255).astype(jnp.uint8)
         return jnp.max(layers, axis=-1, keepdims=True)
 
+    def render_on_host(self, digits: np.ndarray, tracks: Tracks, times: np.ndarray) -> np.ndarray:
+        """Returns the same as `render`, drawn digit by digit with NumPy: nothing to compile."""
+        corners, side = self.positions(tracks, times), self.digit_size
+        shape = (*times.shape, self.image_size, self.image_size, 3 if self.colored else 1)
+        adds, occludes = self.blending == "add", self.blending == "occlude"
+        frames = np.zeros(shape, np.uint16 if adds else np.uint8)
+        for clip, time in np.ndindex(times.shape):
+            # The front one last, as it hides what is there already.
+            for n in sorted(range(self.num_digits), key=lambda n: n == tracks.front[clip]):
+                row, column = corners[clip, time, n]
+                picture = digits[tracks.digits[clip, n]]
+                covered = frames[clip, time, row : row + side, column : column + side]
+                if occludes and n == tracks.front[clip]:
+                    covered *= (picture == 0)[:, :, None]
+                ink = covered[:, :, n if self.colored else 0]
+                (np.add if adds else np.maximum)(ink, picture, out=ink)
+        return np.minimum(frames, 255).astype(np.uint8) if adds else frames
+
     def layers_by_products(
         self, digits: jax.Array, chosen: jax.Array, corners: jax.Array
     ) -> jax.Array:
@@ -144,22 +162,20 @@ class MovingMnist:
         """Whether each digit has a channel to itself; if so, digit n has channel n."""
         return self.colored or self.num_digits == 1
 
-    def locate(self, digits: jax.Array, tracks: Tracks, frames: jax.Array) -> jax.Array:
+    def locate(self, pictures: jax.Array, frames: jax.Array) -> jax.Array:
         """Returns int `[batch, time, num_digits, 2]`, the best-matching position of each digit.
 
         A matched filter: of all positions, the one at which the true picture of the digit has the
         largest correlation with its channel of the frame, and so the least squared distance to it.
 
         Args:
-          digits: uint8 `[n, digit_size, digit_size]`, the digits of a split.
-          tracks: the clips, for their digits.
+          pictures: uint8 `[batch, num_digits, digit_size, digit_size]`, the digits of each clip.
           frames: float `[batch, time, image_size, image_size, channels]`, with `separable` digits.
         """
         size = (self.image_size, self.image_size)
-        pictures = digits[tracks.digits].astype(jnp.float32)  # [batch, num_digits, side, side]
         layers = jnp.moveaxis(frames[..., : self.num_digits], -1, 2)
         # The correlation does not wrap around: every position keeps the digit inside the frame.
-        spectrum = jnp.conj(jnp.fft.rfft2(pictures, size))[:, None]
+        spectrum = jnp.conj(jnp.fft.rfft2(pictures.astype(jnp.float32), size))[:, None]
         fit = jnp.fft.irfft2(jnp.fft.rfft2(layers) * spectrum, size)
         fit = fit[..., : self.span, : self.span]
         best = jnp.argmax(fit.reshape(*fit.shape[:-2], -1), axis=-1)

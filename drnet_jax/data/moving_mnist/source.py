@@ -61,13 +61,10 @@ class MovingMnistSource(DeviceSource):
         self.arrays = jax.make_array_from_process_local_data(
             sharding.replicated(mesh), images["train"]
         )
-        # One device draws what scores and pictures need.
-        train = sharding.on_first_device(self.arrays)
-        self._images = {"train": train, "test": jnp.asarray(images["test"])}
+        self._images = images
         self._sample = jax.jit(generator.sample, static_argnums=1)
-        self._render = jax.jit(generator.render)
         labels = {"train": digits.train_labels, "test": digits.test_labels}
-        self.truth = MovingMnistTruth(generator, self._images, labels, self._render)
+        self.truth = MovingMnistTruth(generator, images, labels)
 
     def reordered(self, number: int) -> "MovingMnistSource":
         source = copy.copy(self)
@@ -112,7 +109,7 @@ class MovingMnistSource(DeviceSource):
 
     def frames(self, split: str, clips: Tracks, times: np.ndarray) -> np.ndarray:
         times = np.broadcast_to(times, (len(clips.front), np.shape(times)[-1]))
-        return np.asarray(self._render(self._images[split], clips, times.astype(np.int32)))
+        return self.generator.render_on_host(self._images[split], clips, times)
 
     def lengths(self, split: str, clips: Tracks) -> np.ndarray:
         del split

@@ -1,7 +1,7 @@
 """What is known about Moving MNIST: its digits, their places, and what swaps should look like."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -24,17 +24,15 @@ class MovingMnistTruth(GroundTruth):
     def __init__(
         self,
         generator: MovingMnist,
-        images: Mapping[str, jax.Array],
+        images: Mapping[str, np.ndarray],
         labels: Mapping[str, np.ndarray],
-        render: Callable[[jax.Array, Tracks, np.ndarray], jax.Array],
     ):
         """Takes what the clips are made of.
 
-        `images` are the digits of each split, uint8 `[n, digit_size, digit_size]`, `labels` their
-        classes, int `[n]`, and `render` is `generator.render`, compiled.
+        `images` are the digits of each split, uint8 `[n, digit_size, digit_size]`, and `labels`
+        their classes, int `[n]`.
         """
         self._generator, self._images, self._labels = generator, images, labels
-        self._render = render
         self._locate = jax.jit(generator.locate)
         self._cut_out = jax.jit(generator.cut_out)
 
@@ -43,7 +41,9 @@ class MovingMnistTruth(GroundTruth):
         times = np.full((len(content.front), 1), time, np.int32)
         orders = itertools.permutations(range(self._generator.num_digits))
         swapped = [_exchange_tracks(content, pose, list(order)) for order in orders]
-        frames = [self._render(self._images[split], clips, times) for clips in swapped]
+        frames = [
+            self._generator.render_on_host(self._images[split], clips, times) for clips in swapped
+        ]
         return np.concatenate(frames, axis=1)  # Each has a time axis of length 1.
 
     def factors(self, split: str, clips: Tracks, times: np.ndarray) -> Factors | None:
@@ -65,9 +65,9 @@ class MovingMnistTruth(GroundTruth):
             return None
         times = np.asarray(times, np.int32)
         positions = generator.positions(clips, times)
-        frames = np.asarray(self._render(self._images[split], clips, times))
+        frames = generator.render_on_host(self._images[split], clips, times)
         frames = frames[..., : generator.num_digits]  # Digit n has channel n to itself.
-        ink = np.asarray(self._images[split]).sum(axis=(1, 2), dtype=np.int64)[clips.digits]
+        ink = self._images[split][clips.digits].sum(axis=(2, 3), dtype=np.int64)
         return Objects(
             classes=self._labels[split][clips.digits],
             num_classes=NUM_CLASSES,
@@ -80,7 +80,7 @@ class MovingMnistTruth(GroundTruth):
     def locate(self, split: str, clips: Tracks, frames: Array) -> jax.Array | None:
         if not self._generator.separable:
             return None
-        return self._locate(self._images[split], clips, as_float(frames))
+        return self._locate(self._images[split][clips.digits], as_float(frames))
 
     def cut_out(self, frames: Array) -> jax.Array | None:
         return self._cut_out(as_float(frames)) if self._generator.separable else None
