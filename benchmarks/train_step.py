@@ -24,6 +24,9 @@ from benchmarks import subject, timing
 from benchmarks.subject import Subject
 from drnet_jax.runs import runtime
 
+PEERS = {"torch": None, "torch_compile": "default", "torch_graphs": "reduce-overhead"}
+"""Modes of `torch.compile`; `torch_graphs` replays CUDA graphs and needs a GPU."""
+
 
 def _tolerances(dtype: str) -> tuple[float, float]:
     """Returns how far apart losses may be, relatively, in the first and in the second step.
@@ -75,7 +78,7 @@ class Ours:
 class Torch:
     """The same step in PyTorch, from the same weights."""
 
-    def __init__(self, tested: Subject, num_steps: int, *, compiled: bool):
+    def __init__(self, tested: Subject, num_steps: int, *, mode: str | None):
         # Imported here, so that ours can be measured without PyTorch.
         from benchmarks.torch_peer import train_step
 
@@ -87,7 +90,7 @@ class Torch:
             beta1=stage.beta1,
             similarity_weight=stage.similarity_weight,
             adversarial_weight=stage.adversarial_weight,
-            compiled=compiled,
+            compile_mode=mode,
         )
         self.batch = train_step.Batch(tested.batch())
         self.num_steps = num_steps
@@ -112,10 +115,10 @@ class Torch:
 
 
 def create(name: str, tested: Subject, num_steps: int) -> Ours | Torch:
-    """Returns `ours`, `torch` or `torch_compile`, before its first step."""
+    """Returns `ours` or a key of `PEERS`, before its first step."""
     if name == "ours":
         return Ours(tested, num_steps)
-    return Torch(tested, num_steps, compiled=name == "torch_compile")
+    return Torch(tested, num_steps, mode=PEERS[name])
 
 
 def check_same_losses(name: str, ours: dict, peer: dict, tolerance: float) -> None:
@@ -144,7 +147,7 @@ def measure(
     """Returns times of a step and ratios of the contenders `names`, beginning with `ours`.
 
     Each timed call makes `num_steps` steps. A trace of one call of ours is written to the folder
-    `profile`. `torch_compile` is left out if it fails.
+    `profile`. What runs through `torch.compile` is left out if it fails.
     """
     tolerances = _tolerances(tested.settings["dtype"])
     contenders, losses = {}, {}
@@ -153,9 +156,9 @@ def measure(
         try:
             losses[name] = _first_losses(contender, len(tolerances))
         except Exception as error:  # PyTorch's compiler raises errors of any kind.
-            if name != "torch_compile":
+            if not PEERS.get(name):
                 raise
-            print(f"torch.compile does not take part: {error!r}")
+            print(f"{name} does not take part: {error!r}")
             continue
         contenders[name] = contender
     names = list(contenders)
@@ -254,6 +257,15 @@ def _print_achieved(result: dict[str, float], limits: dict[str, float]) -> None:
     print(f"bytes accessed: {achieved / 1e9:.1f} GB/s, {share:.0%} of a copy's")
 
 
+def _peers() -> list[str]:
+    """Returns which of `PEERS` the command line asks for and this machine can run."""
+    if flags.FLAGS.peer == "none":
+        return []
+    if not flags.FLAGS.torch_compile:
+        return ["torch"]
+    return [name for name in PEERS if name != "torch_graphs" or jax.default_backend() == "gpu"]
+
+
 def define_flags() -> None:
     """Declares the command line; not on import, because benchmarks share names of flags."""
     config_flags.DEFINE_config_file("config", "configs/mnist.py", "A file of configs/.")
@@ -267,9 +279,7 @@ def define_flags() -> None:
     flags.DEFINE_bool("torch_compile", True, "Whether torch.compile also takes part.")
     flags.DEFINE_bool("memory", True, "Whether to measure peaks of memory, each in its process.")
     flags.DEFINE_string("profile", None, "Folder for a trace of our step.")
-    flags.DEFINE_enum(
-        "only", None, ["ours", "torch", "torch_compile"], "Measures the peak of this one."
-    )
+    flags.DEFINE_enum("only", None, ["ours", *PEERS], "Measures the peak of this one.")
 
 
 def main(argv: list[str]) -> None:
@@ -288,13 +298,11 @@ def main(argv: list[str]) -> None:
     num_steps = flags.FLAGS.steps_per_call
     if not num_steps:
         num_steps = 1 if jax.default_backend() == "cpu" else 50
-    names = ["ours"]
-    if flags.FLAGS.peer == "torch":
-        names += ["torch", "torch_compile"] if flags.FLAGS.torch_compile else ["torch"]
+    names = ["ours", *_peers()]
     device = jax.devices()[0]
     print(f"{device.device_kind}, {os.cpu_count()} cores, jax {jax.__version__}, {tested.settings}")
     result = measure(tested, names, flags.FLAGS.repeats, num_steps, flags.FLAGS.profile)
-    names = [name for name in names if f"{name}_s" in result]  # Without torch_compile if it failed.
+    names = [name for name in names if f"{name}_s" in result]  # Without those that failed.
     if flags.FLAGS.memory:
         result |= peaks(names)
         for name in names[1:]:

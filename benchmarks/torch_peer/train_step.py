@@ -50,7 +50,7 @@ class TrainStep:
       beta1: of the same.
       similarity_weight: as in `make_drnet_step`.
       adversarial_weight: as in `make_drnet_step`.
-      compiled: whether the networks run through `torch.compile`.
+      compile_mode: of `torch.compile`, through which the networks run; None: they run eagerly.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class TrainStep:
         beta1: float,
         similarity_weight: float,
         adversarial_weight: float,
-        compiled: bool,
+        compile_mode: str | None,
     ):
         self.networks = networks.create(settings)
         for name, module in self.networks.items():
@@ -78,12 +78,13 @@ class TrainStep:
 
         self.main_tx = adam("content_encoder", "pose_encoder", "decoder")
         self.discriminator_tx = adam("discriminator")
-        if compiled:
+        if compile_mode:
             for module in self.networks.values():
-                module.compile()
+                module.compile(mode=compile_mode)
 
     def __call__(self, batch: "Batch") -> dict[str, torch.Tensor]:
         """Returns the losses by the names of ours."""
+        torch.compiler.cudagraph_mark_step_begin()  # The maps of the step before may go.
         discriminator_loss = self._move_discriminator(batch)
         with precision(self.dtype):
             terms = self._main_terms(batch)

@@ -1,7 +1,9 @@
 """All scores of a run on held-out clips, beside chance and trivial answers."""
 
 import dataclasses
+from collections.abc import Callable
 from concurrent.futures import Future
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -49,28 +51,29 @@ class FirstStageScores:
 
 
 def begin(run: Run, drnet: DrnetState) -> FirstStageScores:
-    """Starts a thread that scores what needs no predictor, and returns at once.
+    """Starts threads that score what needs no predictor, and returns at once.
 
     The predictor may train meanwhile, as that leaves most of a processor idle. An error in a part
-    is raised by `result()` of its future. The thread does not keep the process from ending.
+    is raised by `result()` of its future. The threads do not keep the process from ending.
     """
     drnet = sharding.on_first_device(drnet)
     scores = FirstStageScores(Future(), Future(), Future())
 
     def score() -> None:
-        parts = (
-            (scores.mean_frame, lambda: _mean_frame(run)),
-            (scores.judge, lambda: _judge(run)),
-            (scores.record, lambda: _score_first_stage(run, drnet, scores.mean_frame.result())),
-        )
-        for future, compute in parts:
-            try:
-                future.set_result(compute())
-            except BaseException as error:  # Whoever waits for the result must not wait forever.
-                future.set_exception(error)
+        _fulfill(scores.mean_frame, lambda: _mean_frame(run))
+        _fulfill(scores.record, lambda: _score_first_stage(run, drnet, scores.mean_frame.result()))
 
+    stopping.start_thread(lambda: _fulfill(scores.judge, lambda: _judge(run)), "judge")
     stopping.start_thread(score, "scores of the first stage")
     return scores
+
+
+def _fulfill(future: Future, compute: Callable[[], Any]) -> None:
+    """Sets the result of `future`, or its exception: whoever waits must not wait forever."""
+    try:
+        future.set_result(compute())
+    except BaseException as error:
+        future.set_exception(error)
 
 
 def score_run(
