@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import threadpoolctl
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
 
@@ -30,6 +31,24 @@ def test_linear_probes_equal_scikit_learn(targets, reference, metric):
     assert 0.5 < score["low"] < score["mean"] < score["high"] <= 1
     most_frequent = np.bincount(CLASSES[200:]).max() / 100
     assert score["chance"] == (most_frequent if targets is CLASSES else 0)
+
+
+def test_probes_do_not_depend_on_the_number_of_cores(monkeypatch):
+    seen, fit = [], LogisticRegression.fit
+
+    def num_threads():
+        pools = threadpoolctl.threadpool_info()
+        return {pool["num_threads"] for pool in pools if pool["user_api"] == "blas"}
+
+    def watched(self, *arguments):
+        seen.append(num_threads())
+        return fit(self, *arguments)
+
+    monkeypatch.setattr(LogisticRegression, "fit", watched)
+    with threadpoolctl.threadpool_limits(2):
+        probes.fit("linear", CODES, CLASSES, seed=0)
+        assert num_threads() == {2}
+    assert seen == [{1}]
 
 
 @pytest.mark.parametrize("kind", probes.KINDS)
