@@ -3,7 +3,7 @@
   python -m benchmarks.train_step --config=configs/mnist.py --peer=torch
 
 Both compute the same losses from the same weights, which is checked first, and then take turns. The
-last line is JSON: `ours_s` and `peer_s` are medians, `ratio` is ours to the faster PyTorch.
+last line is JSON: `ours_s` and `peer_s` are medians, `ratio` is ours to the fastest PyTorch.
 """
 
 import json
@@ -276,7 +276,11 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "steps_per_call", 0, "Steps in each timed call; 0: 1 on a CPU, else 50.", lower_bound=0
     )
-    flags.DEFINE_bool("torch_compile", True, "Whether torch.compile also takes part.")
+    flags.DEFINE_bool(
+        "torch_compile",
+        True,
+        "Whether torch.compile, with CUDA graphs or without, also takes part.",
+    )
     flags.DEFINE_bool("memory", True, "Whether to measure peaks of memory, each in its process.")
     flags.DEFINE_string("profile", None, "Folder for a trace of our step.")
     contenders = ["ours", "torch", "torch_compile", "torch_graphs"]

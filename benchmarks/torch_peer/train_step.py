@@ -78,13 +78,17 @@ class TrainStep:
 
         self.main_tx = adam("content_encoder", "pose_encoder", "decoder")
         self.discriminator_tx = adam("discriminator")
+        self.has_graphs = compile_mode == "reduce-overhead"
         if compile_mode:
+            # Above the default of 8 variants of a function, networks would silently run eagerly.
+            torch._dynamo.config.recompile_limit = 64
             for module in self.networks.values():
                 module.compile(mode=compile_mode)
 
     def __call__(self, batch: "Batch") -> dict[str, torch.Tensor]:
         """Returns the losses by the names of ours."""
-        torch.compiler.cudagraph_mark_step_begin()  # The maps of the step before may go.
+        if self.has_graphs:
+            torch.compiler.cudagraph_mark_step_begin()  # The maps of the step before may go.
         discriminator_loss = self._move_discriminator(batch)
         with precision(self.dtype):
             terms = self._main_terms(batch)

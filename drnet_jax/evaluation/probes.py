@@ -44,8 +44,8 @@ def fit(kind: str, codes: np.ndarray, targets: np.ndarray, seed: int) -> Pipelin
 
 
 def _fit(model: Any, codes: np.ndarray, targets: np.ndarray) -> Pipeline:
-    # More threads would wait for each other, as the products are small, and where there are other
-    # numbers of them the sums would be others.
+    # More threads would wait for each other, as the products are small, and another number of them
+    # would round otherwise. The limit is that of the process; only one thread fits probes.
     with _thread_pools().limit(limits=1), warnings.catch_warnings():
         # A probe that has not converged after its last step has learned enough.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -54,7 +54,7 @@ def _fit(model: Any, codes: np.ndarray, targets: np.ndarray) -> Pipeline:
 
 @functools.cache
 def _thread_pools() -> threadpoolctl.ThreadpoolController:
-    """Returns the thread pools of the libraries for products of matrices, found once."""
+    """Returns the thread pools of BLAS and OpenMP, looked up once."""
     return threadpoolctl.ThreadpoolController()
 
 

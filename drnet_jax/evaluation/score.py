@@ -69,7 +69,7 @@ def begin(run: Run, drnet: DrnetState) -> FirstStageScores:
 
 
 def _fulfill(future: Future, compute: Callable[[], Any]) -> None:
-    """Sets the result of `future`, or its exception: whoever waits must not wait forever."""
+    """Sets the result of `future`, or the exception, so that nobody waits forever."""
     try:
         future.set_result(compute())
     except BaseException as error:
@@ -92,14 +92,17 @@ def score_run(
     config = run.config
     first = first or begin(run, drnet)
     drnet, predictor = sharding.on_first_device((drnet, predictor))
-    prediction = dict.fromkeys(("prediction", "rollout", "pde_sep", "actions", "neighbors"))
-    if predictor is not None:  # First what does not wait for the judge.
+    for future in (first.mean_frame, first.judge):
+        if future.done():
+            future.result()  # Raises now what went wrong while the predictor trained.
+    of_predictor = dict.fromkeys(("prediction", "rollout", "pde_sep", "actions", "neighbors"))
+    if predictor is not None:  # First what needs no judge, which may still be training.
         _begin("neighbors")
-        prediction["neighbors"] = neighbors.score(run, drnet, predictor)
+        of_predictor["neighbors"] = neighbors.score(run, drnet, predictor)
         _begin("PDE-sep's test")
-        prediction["pde_sep"] = pde_sep.score(run, drnet, predictor)
+        of_predictor["pde_sep"] = pde_sep.score(run, drnet, predictor)
         _begin("actions")
-        prediction["actions"] = action_judge.score(run, drnet, predictor)
+        of_predictor["actions"] = action_judge.score(run, drnet, predictor)
     _begin("waiting for the first stage's scores")
     mean_frame, judge = first.mean_frame.result(), first.judge.result()
     record = {
@@ -116,7 +119,7 @@ def score_run(
     }
     _begin("swaps")
     record |= swaps.score(run, drnet, predictor, judge, mean_frame)
-    record |= prediction
+    record |= of_predictor
     if predictor is not None:
         _begin("rollouts")
         record |= rollouts.score(run, drnet, predictor, judge, mean_frame)

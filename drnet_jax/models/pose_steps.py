@@ -50,7 +50,7 @@ def scheduled_sampling(
     Takes the arguments of `teacher_forced`, and bool `[batch, time]`, True at time 0; returns its
     predictions.
     """
-    return _sample(predictor, _merge(predictor, variables, content), poses, given)
+    return _predict(predictor, _merge(predictor, variables, content), poses, given)
 
 
 def _merge(predictor: PoseLSTM, variables: Tree, content: jax.Array) -> list[Dense]:
@@ -81,7 +81,8 @@ def _advance(
 ) -> tuple[Carry, jax.Array, list[jax.Array]]:
     """Advances by one frame; also returns the inputs of all products.
 
-    `offsets` are added to the products, `[batch, out]` each.
+    `offsets`, `[batch, out]` each and all zero, are added to the products, so that the gradients of
+    the products are theirs.
     """
     seen = []
 
@@ -125,7 +126,7 @@ def _loop(
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _sample(
+def _predict(
     predictor: PoseLSTM, layers: Sequence[Dense], poses: jax.Array, given: jax.Array
 ) -> jax.Array:
     """Returns the predictions of `scheduled_sampling`.
@@ -133,29 +134,29 @@ def _sample(
     The gradient of a kernel is one product over all steps. Left to automatic differentiation, each
     step would multiply and add to an array as large as the kernel.
     """
-    return _sample_forward(predictor, layers, poses, given)[0]
+    return _predict_forward(predictor, layers, poses, given)[0]
 
 
-def _sample_forward(predictor, layers, poses, given):
+def _predict_forward(predictor, layers, poses, given):
     shape = poses.shape[1], len(poses)
     offsets = [jnp.zeros((*shape, kernel.shape[1]), kernel.dtype) for kernel, _ in layers]
     run = functools.partial(_loop, predictor, layers)
-    predicted, pull, seen = jax.vjp(
+    predicted, backward, seen = jax.vjp(
         lambda poses, offsets: run(poses, given, offsets), poses, offsets, has_aux=True
     )
-    return predicted, (pull, seen, layers)
+    return predicted, (backward, seen, layers)
 
 
-def _sample_backward(predictor, residuals, cotangent):
-    pull, seen, layers = residuals
-    poses, products = pull(cotangent)  # The gradient of an offset is that of the whole product.
+def _predict_backward(predictor, residuals, cotangent):
+    backward, seen, layers = residuals
+    poses, products = backward(cotangent)  # The gradient of an offset is that of the whole product.
     gradients = []
     for inputs, outputs, (kernel, bias) in zip(seen, products, layers, strict=True):
-        flat = [array.reshape(-1, array.shape[-1]) for array in (inputs, outputs)]
-        over = (0, 1) if bias.ndim == 1 else 0
-        gradient = product(*flat, (0, 0)), jnp.sum(outputs, over)
+        # Not reshaped to one axis, as the batch may be split over devices.
+        over_kernel, over_bias = (0, 1), (0, 1) if bias.ndim == 1 else (0,)
+        gradient = product(inputs, outputs, (over_kernel,) * 2), jnp.sum(outputs, over_bias)
         gradients.append(tuple(x.astype(kernel.dtype) for x in gradient))
     return gradients, poses, None
 
 
-_sample.defvjp(_sample_forward, _sample_backward)
+_predict.defvjp(_predict_forward, _predict_backward)

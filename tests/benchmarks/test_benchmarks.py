@@ -5,6 +5,7 @@ import importlib.util
 import jax
 import numpy as np
 import pytest
+from absl import flags
 
 from benchmarks import rollout, scaling, subject, timing, train_step
 from drnet_jax.runs import runtime
@@ -103,3 +104,22 @@ def test_ceilings_are_positive():
 
 def test_kept_memory_is_told():
     assert runtime.keep_freed_memory() in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "backend", "expected"),
+    [
+        ([], "gpu", []),
+        (["--peer=torch"], "cpu", ["torch", "torch_compile"]),
+        (["--peer=torch"], "gpu", ["torch", "torch_compile", "torch_graphs"]),
+        (["--peer=torch", "--notorch_compile"], "gpu", ["torch"]),
+    ],
+)
+def test_peers_that_the_command_line_asks_for(arguments, backend, expected, monkeypatch):
+    values = flags.FlagValues()
+    flags.DEFINE_enum("peer", "none", ["none", "torch"], "", values)
+    flags.DEFINE_bool("torch_compile", True, "", values)
+    values(["train_step", *arguments])
+    monkeypatch.setattr(train_step.flags, "FLAGS", values)
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert train_step._peers() == expected

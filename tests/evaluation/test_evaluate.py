@@ -2,6 +2,7 @@ import itertools
 import json
 import pathlib
 import re
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -91,12 +92,27 @@ def test_a_model_without_predictor_has_no_rollouts(tiny_run, monkeypatch):
     assert "predicted" not in record["swap"]
 
 
+@pytest.mark.parametrize("part", ["_judge", "_mean_frame"])
+def test_errors_of_scores_in_other_threads_are_raised(tiny_run, monkeypatch, part):
+    threads = []
+
+    def fail(run):
+        threads.append(threading.current_thread())
+        raise ValueError(part)
+
+    monkeypatch.setattr(score, part, fail)
+    monkeypatch.setattr(score.leakage, "score", lambda run, drnet: {})
+    with pytest.raises(ValueError, match=part):
+        score.score_run(*tiny_run[:2])
+    assert threads[0] is not threading.main_thread()
+
+
 def test_truth_of_a_swap_is_a_digits_on_b_tracks(tiny_run):
     """Drawn once more in NumPy: a digit of A wherever a digit of B is, both assignments."""
     run = tiny_run[0]
     batch, (a, b) = jax.device_get(swaps.held_out_batch(run, jax.random.key(3), 4))
     generator, later = run.source.generator, 4 + np.array([[10, 95, 500]] * 4)
-    digits = np.asarray(run.source._images["test"])
+    digits = run.source._images["test"]
     places = np.asarray(jax.jit(generator.positions)(b, later))
     for clip, time, (i, order) in itertools.product(
         range(4), range(3), enumerate([(0, 1), (1, 0)])
@@ -175,7 +191,7 @@ def test_mean_training_frame_is_digits_spread_over_their_places(tiny_run):
     assert mean.shape == (16, 16, 3)
     np.testing.assert_array_equal(mean[:, :, 2], 0)
     # A digit fills a quarter of the frame; half of them lie behind the other one, in part.
-    ink = np.mean(np.asarray(run.source._images["train"]) / 255.0) / 4
+    ink = np.mean(run.source._images["train"] / 255.0) / 4
     assert np.all(mean.mean((0, 1))[:2] < 1.05 * ink)
     assert np.all(mean.mean((0, 1))[:2] > 0.7 * ink)
 

@@ -1,1 +1,1 @@
-"""Moving MNIST, generated on the device from real digits."""
+"""Moving MNIST, generated from real digits."""

@@ -4,6 +4,7 @@ Source: drnet-py, data/moving_mnist/generator.py; Denton & Birodkar 2017, sectio
 """
 
 import dataclasses
+import itertools
 from typing import Literal
 
 import jax
@@ -19,7 +20,7 @@ MARGIN = 2
 
 @dataclasses.dataclass(frozen=True)
 class MovingMnist:
-    """The settings of the generator; every method is pure and can be jitted."""
+    """The settings of the generator; its methods are pure, and JAX can trace those of JAX."""
 
     image_size: int  # Side of a frame in pixels.
     digit_size: int  # Side of a digit in pixels.
@@ -111,13 +112,14 @@ class MovingMnist:
         shape = (*times.shape, self.image_size, self.image_size, 3 if self.colored else 1)
         adds, occludes = self.blending == "add", self.blending == "occlude"
         frames = np.zeros(shape, np.uint16 if adds else np.uint8)
-        for clip, time in np.ndindex(times.shape):
+        for clip, front in enumerate(tracks.front):
             # The front one last, as it hides what is there already.
-            for n in sorted(range(self.num_digits), key=lambda n: n == tracks.front[clip]):
+            order = sorted(range(self.num_digits), key=lambda n: n == front)
+            for time, n in itertools.product(range(times.shape[1]), order):
                 row, column = corners[clip, time, n]
                 picture = digits[tracks.digits[clip, n]]
                 covered = frames[clip, time, row : row + side, column : column + side]
-                if occludes and n == tracks.front[clip]:
+                if occludes and n == front:
                     covered *= (picture == 0)[:, :, None]
                 ink = covered[:, :, n if self.colored else 0]
                 (np.add if adds else np.maximum)(ink, picture, out=ink)

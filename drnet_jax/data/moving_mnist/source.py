@@ -1,4 +1,4 @@
-"""Moving MNIST as a source: endless clips, generated on the devices."""
+"""Moving MNIST as a source: endless clips, made on the devices, for scores on the host."""
 
 import copy
 import dataclasses
