@@ -283,7 +283,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_bool("memory", True, "Whether to measure peaks of memory, each in its process.")
     flags.DEFINE_string("profile", None, "Folder for a trace of our step.")
-    contenders = ["ours", "torch", "torch_compile", "torch_graphs"]
+    contenders = ["ours", *PEERS]
     flags.DEFINE_enum("only", None, contenders, "Measures the peak of this one.")
 
 

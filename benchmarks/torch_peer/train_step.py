@@ -81,7 +81,7 @@ class TrainStep:
         self.has_graphs = compile_mode == "reduce-overhead"
         if compile_mode:
             # Above the default of 8 variants of a function, networks would silently run eagerly.
-            torch._dynamo.config.recompile_limit = 64
+            torch._dynamo.config.cache_size_limit = 64
             for module in self.networks.values():
                 module.compile(mode=compile_mode)
 

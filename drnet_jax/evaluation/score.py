@@ -37,7 +37,7 @@ NUM_MEAN_CLIPS = 1000
 
 @dataclasses.dataclass(frozen=True)
 class FirstStageScores:
-    """Scores of a run that need no predictor, as futures, since a thread may still compute them.
+    """Scores of a run that need no predictor, as futures, since threads may still compute them.
 
     Attributes:
       mean_frame: the mean training frame, `[height, width, channels]` in [0, 1].
